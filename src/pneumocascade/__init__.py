@@ -1,0 +1,75 @@
+"""Two-stage reading of chest radiographs: normal or pneumonia, then bacterial or viral.
+
+Research and education only; not a medical device.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pneumocascade.cascade import Cascade
+    from pneumocascade.errors import (
+        DataSetError,
+        FilmError,
+        MissingExtraError,
+        ModelError,
+        PneumocascadeError,
+        TrainingError,
+        UsageError,
+    )
+    from pneumocascade.preprocess import Steps, prepare, steps_of
+    from pneumocascade.reading import read_radiograph
+    from pneumocascade.records import Prediction, Radiograph, Reason, StageResult
+    from pneumocascade.spec import ModelSpec, OperatingPoint
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Cascade",
+    "DataSetError",
+    "FilmError",
+    "MissingExtraError",
+    "ModelError",
+    "ModelSpec",
+    "OperatingPoint",
+    "PneumocascadeError",
+    "Prediction",
+    "Radiograph",
+    "Reason",
+    "StageResult",
+    "Steps",
+    "TrainingError",
+    "UsageError",
+    "__version__",
+    "prepare",
+    "read_radiograph",
+    "steps_of",
+]
+
+_HOMES = {
+    "cascade": ("Cascade",),
+    "errors": (
+        "DataSetError",
+        "FilmError",
+        "MissingExtraError",
+        "ModelError",
+        "PneumocascadeError",
+        "TrainingError",
+        "UsageError",
+    ),
+    "preprocess": ("Steps", "prepare", "steps_of"),
+    "reading": ("read_radiograph",),
+    "records": ("Prediction", "Radiograph", "Reason", "StageResult"),
+    "spec": ("ModelSpec", "OperatingPoint"),
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first used, so that ``--version`` stays fast (PEP 562)."""
+    import importlib
+
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(f"pneumocascade.{module}"), name)
+    raise AttributeError(f"module 'pneumocascade' has no attribute {name!r}")

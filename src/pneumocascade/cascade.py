@@ -1,0 +1,221 @@
+"""The two-stage cascade: the only way through the models."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pneumocascade.calibration import judge
+from pneumocascade.errors import FilmError, UsageError
+from pneumocascade.gate import reasons_to_refuse
+from pneumocascade.preprocess import prepare
+from pneumocascade.reading import name_of, read_radiograph
+from pneumocascade.records import Prediction, Radiograph, Reason
+from pneumocascade.session import OnnxClassifier
+from pneumocascade.spec import OPERATING_POINTS
+from pneumocascade.store import bundled_models, load_classifier, read_manifest
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from pneumocascade.reading import Source
+
+    AnySource: TypeAlias = Source | Radiograph
+
+DEFAULT_OPERATING_POINT = OPERATING_POINTS[0]
+
+
+class Cascade:
+    """Stage 1 (normal or pneumonia) and, where it says pneumonia, stage 2 (bacterial or viral).
+
+    Use :meth:`load` to make one. An instance may be shared between threads.
+
+    Parameters
+    ----------
+    stage1, stage2 : OnnxClassifier
+    version : str
+        Of the pair of models.
+
+    Examples
+    --------
+    >>> from pneumocascade import Cascade
+    >>> cascade = Cascade.load()
+    >>> cascade.predict("no such film.jpeg").status
+    'error'
+    """
+
+    def __init__(self, stage1: OnnxClassifier, stage2: OnnxClassifier, version: str) -> None:
+        self.stage1 = stage1
+        self.stage2 = stage2
+        self.version = version
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str] | None = None, *, threads: int = 0) -> Cascade:
+        """Load two models and check them against their manifest.
+
+        Parameters
+        ----------
+        folder : path, optional
+            As written by ``pneumocascade export``; by default the bundled models.
+        threads : int
+            Threads of one run of a model; 0 for one per physical core.
+
+        Raises
+        ------
+        ModelError
+            Where a model is missing, altered (``ModelChecksumError``) or not one of ours.
+        """
+        path = Path(folder) if folder is not None else bundled_models()
+        manifest = read_manifest(path)
+        stage1, stage2 = (load_classifier(path, manifest, stage, threads) for stage in ("stage1", "stage2"))
+        return cls(stage1, stage2, manifest.version)
+
+    def predict(
+        self, source: AnySource, *, operating_point: str = DEFAULT_OPERATING_POINT, name: str | None = None
+    ) -> Prediction:
+        """Judge one film.
+
+        Parameters
+        ----------
+        source : path, bytes, ndarray, PIL.Image.Image or Radiograph
+            See :func:`pneumocascade.read_radiograph`.
+        operating_point : {"balanced", "sensitive", "specific"}
+        name : str, optional
+            Shown as the answer's ``source``.
+
+        Returns
+        -------
+        Prediction
+            With ``status`` ``"refused"`` or ``"error"``, rather than an exception, for a film that
+            cannot be judged or read.
+
+        Raises
+        ------
+        UsageError
+            For an unknown operating point.
+        """
+        names = None if name is None else [name]
+        return next(self.predict_many([source], operating_point=operating_point, names=names))
+
+    def predict_many(
+        self,
+        sources: Iterable[AnySource],
+        *,
+        batch_size: int = 16,
+        operating_point: str = DEFAULT_OPERATING_POINT,
+        workers: int = 1,
+        names: Iterable[str] | None = None,
+    ) -> Iterator[Prediction]:
+        """Judge many films, in order and without holding more than a batch in memory.
+
+        Parameters
+        ----------
+        sources : iterable
+            As for :meth:`predict`; taken up as they are needed.
+        batch_size : int
+            Films that go through a model at once.
+        operating_point : {"balanced", "sensitive", "specific"}
+        workers : int
+            Threads that read films.
+        names : iterable of str, optional
+            Shown as the answers' ``source``, one for each film.
+
+        Yields
+        ------
+        Prediction
+            One for each source, in the order of the sources.
+
+        Raises
+        ------
+        UsageError
+            For an unknown operating point, or fewer than one film a batch or worker.
+        """
+        if operating_point not in OPERATING_POINTS:
+            raise UsageError(f"operating point is {operating_point!r}; expected {', '.join(OPERATING_POINTS)}")
+        if batch_size < 1 or workers < 1:
+            raise UsageError(f"batch_size is {batch_size} and workers {workers}; expected at least 1")
+        return self._stream(sources, batch_size, operating_point, workers, names)
+
+    def _stream(
+        self,
+        sources: Iterable[AnySource],
+        batch_size: int,
+        operating_point: str,
+        workers: int,
+        names: Iterable[str] | None,
+    ) -> Iterator[Prediction]:
+        pairs = ((source, None) for source in sources) if names is None else zip(sources, names, strict=True)
+        with ThreadPoolExecutor(workers) as pool:
+            while batch := list(islice(pairs, batch_size)):
+                started = time.perf_counter()
+                films = [_read(*batch[0])] if len(batch) == 1 else list(pool.map(lambda pair: _read(*pair), batch))
+                predictions = self._judge(films, operating_point)
+                share = round((time.perf_counter() - started) * 1000 / len(batch), 3)
+                yield from (replace(prediction, elapsed_ms=share) for prediction in predictions)
+
+    def _judge(self, films: Sequence[Radiograph | _Unread], operating_point: str) -> list[Prediction]:
+        predictions = [self._before_models(film, operating_point) for film in films]
+        judged = [
+            index for index, prediction in enumerate(predictions) if prediction.status == "ok"
+        ]
+        positives = []
+        for index, logits in zip(judged, self._logits(self.stage1, films, judged), strict=True):
+            result = judge(logits, self.stage1.spec, operating_point)
+            predictions[index] = replace(predictions[index], finding=result.label, stage1=result)
+            if result.label == self.stage1.spec.labels[1]:
+                positives.append(index)
+        for index, logits in zip(positives, self._logits(self.stage2, films, positives), strict=True):
+            result = judge(logits, self.stage2.spec, operating_point)
+            predictions[index] = replace(predictions[index], aetiology=result.label, stage2=result)
+        return predictions
+
+    def _before_models(self, film: Radiograph | _Unread, operating_point: str) -> Prediction:
+        """Return the answer as far as it is known without the models."""
+        if isinstance(film, _Unread):
+            return Prediction(film.source, "error", operating_point, self.version, error=film.reason)
+        reasons = reasons_to_refuse(film)
+        return Prediction(
+            film.source,
+            "refused" if reasons else "ok",
+            operating_point,
+            self.version,
+            warnings=film.warnings,
+            reasons=reasons,
+        )
+
+    @staticmethod
+    def _logits(
+        model: OnnxClassifier, films: Sequence[Radiograph | _Unread], chosen: Sequence[int]
+    ) -> NDArray[np.float32]:
+        """Return the logits (N, 2) of the chosen films."""
+        picked = [film for index in chosen if isinstance(film := films[index], Radiograph)]
+        if not picked:
+            return np.empty((0, 2), np.float32)
+        batch = np.concatenate([prepare(film, model.spec) for film in picked])  # (N, 3, S, S)
+        return model.run(batch)[0]
+
+
+class _Unread:
+    """A film that could not be read, and why."""
+
+    def __init__(self, source: str, reason: Reason) -> None:
+        self.source = source
+        self.reason = reason
+
+
+def _read(source: AnySource, name: str | None) -> Radiograph | _Unread:
+    if isinstance(source, Radiograph):
+        return source if name is None else replace(source, source=name)
+    try:
+        return read_radiograph(source, name)
+    except FilmError as error:
+        return _Unread(name or name_of(source), Reason(error.code, error.message))

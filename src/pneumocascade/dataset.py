@@ -1,0 +1,112 @@
+"""Films on disk with their reference standard: folders, labels, patients, duplicates.
+
+Layout of *Chest X-Ray Images (Pneumonia)* (Kermany, Zhang, Goldbaum 2018): ``NORMAL/`` and
+``PNEUMONIA/``, at the top or below ``train/``, ``val/`` and ``test/``; the aetiology is in the name
+(``person12_bacteria_34.jpeg``, ``person12_virus_34.jpeg``), and so is the patient.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pneumocascade.errors import DataSetError
+from pneumocascade.reading import SUFFIXES
+
+SPLITS = ("train", "val", "test")
+
+_PERSON = re.compile(r"^(person\d+)_")
+_NORMAL = re.compile(r"^((?:NORMAL\d*-)?IM-\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """A film on disk and what is known of it.
+
+    Attributes
+    ----------
+    path : Path
+    name : str
+        File name without suffix; the same film in another rendering has the same name.
+    finding : {"normal", "pneumonia"}
+    aetiology : {"bacterial", "viral"} or None
+        ``None`` for a normal film, and where the name does not tell.
+    patient : str
+        Films of one patient never stand on both sides of a split.
+    """
+
+    path: Path
+    name: str
+    finding: str
+    aetiology: str | None
+    patient: str
+
+    @property
+    def category(self) -> str:
+        """``normal``, ``bacterial``, ``viral``, or ``pneumonia`` of unknown aetiology."""
+        return self.aetiology or self.finding
+
+
+def patient_of(name: str) -> str:
+    """Return the patient that a film's name tells, or the name where it tells none.
+
+    ``person12_bacteria_3`` and ``person12_virus_7`` may or may not be the same child: they count
+    as one. ``IM-0115-0001-0002`` is of ``IM-0115``.
+    """
+    match = _PERSON.match(name) or _NORMAL.match(name)
+    return match.group(1) if match else name
+
+
+def find_films(root: Path) -> list[Film]:
+    """List the labelled films below a folder, sorted by class and name.
+
+    Parameters
+    ----------
+    root : Path
+        Holds ``NORMAL/`` and ``PNEUMONIA/``, or ``train``, ``val`` and ``test`` that do.
+
+    Raises
+    ------
+    DataSetError
+        Where there is no such folder or no film in it.
+    """
+    tops = [root / split for split in SPLITS if (root / split).is_dir()] or [root]
+    films = [
+        _film(path, finding)
+        for top in tops
+        for finding in ("normal", "pneumonia")
+        for path in sorted((top / finding.upper()).glob("*"))
+        if path.suffix.lower() in SUFFIXES
+    ]
+    if not films:
+        raise DataSetError(
+            f"no films in {root}: expected NORMAL/ and PNEUMONIA/, or train/, val/ and test/ that hold them"
+        )
+    return films
+
+
+def _film(path: Path, finding: str) -> Film:
+    aetiology = None
+    if finding == "pneumonia":
+        lowered = path.stem.lower()
+        aetiology = "bacterial" if "bacteria" in lowered else "viral" if "virus" in lowered else None
+    return Film(path, path.stem, finding, aetiology, patient_of(path.stem))
+
+
+def fingerprint(films: Iterable[Film]) -> str:
+    """Return a SHA-256 over the names, classes and contents of films, whatever their order."""
+    digest = hashlib.sha256()
+    for line in sorted(
+        f"{film.name} {film.category} {hashlib.sha256(film.path.read_bytes()).hexdigest()}" for film in films
+    ):
+        digest.update(line.encode() + b"\n")
+    return digest.hexdigest()
+
+
+def count_by_category(films: Sequence[Film]) -> dict[str, int]:
+    """Return how many films there are of each category, sorted by name."""
+    categories = sorted({film.category for film in films})
+    return {category: sum(film.category == category for film in films) for category in categories}

@@ -1,0 +1,142 @@
+"""From a film to a model's input: one implementation, used in training and in serving.
+
+Grey film -> square of the model's size -> Gaussian low-pass -> CLAHE -> HOT colour map -> RGB ->
+normalised float32. Each parameter is a field of :class:`~pneumocascade.spec.ModelSpec`.
+
+CLAHE: Zuiderveld, "Contrast Limited Adaptive Histogram Equalization", Graphics Gems IV, 1994.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pneumocascade.records import Radiograph
+from pneumocascade.spec import ModelSpec
+
+Grey = NDArray[np.uint8]
+Rgb = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Steps:
+    """The pictures between film and input, all at the model's size S.
+
+    Attributes
+    ----------
+    grey : ndarray of uint8, shape (S, S)
+        Resized and low-passed film.
+    equalised : ndarray of uint8, shape (S, S)
+        After CLAHE; equal to ``grey`` where the recipe has none.
+    coloured : ndarray of uint8, shape (S, S, 3)
+        RGB after the colour map; three equal channels where the recipe has none.
+    """
+
+    grey: Grey
+    equalised: Grey
+    coloured: Rgb
+
+
+def to_square(pixels: NDArray[np.uint8] | NDArray[np.uint16], size: int) -> Grey:
+    """Stretch a grey film to a square of 8-bit grey values.
+
+    Averages areas along a film that shrinks (anti-aliased) and interpolates one that grows. The
+    aspect ratio is given up on purpose: the training films are stretched, too.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8 or uint16, shape (H, W)
+    size : int
+        Side S of the square, in pixels.
+
+    Returns
+    -------
+    ndarray of uint8, shape (S, S)
+    """
+    height, width = pixels.shape
+    if (width < size) != (height < size):
+        # OpenCV averages areas only where both axes shrink: take them one at a time.
+        pixels = _resize(pixels, size, height)
+    pixels = _resize(pixels, size, size)
+    if pixels.dtype == np.uint16:
+        return np.round(pixels.astype(np.float32) / 257.0).astype(np.uint8)
+    return pixels.astype(np.uint8, copy=False)
+
+
+def _resize(
+    pixels: NDArray[np.uint8] | NDArray[np.uint16], width: int, height: int
+) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    shrinks = width < pixels.shape[1] or height < pixels.shape[0]
+    resized: NDArray[np.uint8] | NDArray[np.uint16] = cv2.resize(
+        pixels, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    )
+    return resized
+
+
+@lru_cache(maxsize=1)
+def _hot_rgb() -> Rgb:
+    """OpenCV's HOT colour map as a look-up table, shape (256, 3), RGB."""
+    greys = np.arange(256, dtype=np.uint8).reshape(1, 256)
+    table: Rgb = np.ascontiguousarray(cv2.applyColorMap(greys, cv2.COLORMAP_HOT)[0, :, ::-1])
+    return table
+
+
+def steps_of(radiograph: Radiograph, spec: ModelSpec) -> Steps:
+    """Return the pictures between a film and a model's input.
+
+    Parameters
+    ----------
+    radiograph : Radiograph
+    spec : ModelSpec
+        Of the model that is to be given the film.
+    """
+    grey = to_square(radiograph.pixels, spec.size)
+    if spec.smoothing_sigma > 0:
+        grey = cv2.GaussianBlur(grey, (0, 0), spec.smoothing_sigma).astype(np.uint8, copy=False)
+    equalised = grey
+    if spec.clahe_clip_limit is not None:
+        clahe = cv2.createCLAHE(clipLimit=spec.clahe_clip_limit, tileGridSize=spec.clahe_tiles)
+        equalised = clahe.apply(grey).astype(np.uint8, copy=False)
+    if spec.colour_map == "hot":
+        coloured = _hot_rgb()[equalised]
+    else:
+        coloured = np.repeat(equalised[..., None], 3, axis=2)
+    return Steps(grey, equalised, coloured)
+
+
+def normalise(coloured: Rgb, spec: ModelSpec) -> NDArray[np.float32]:
+    """Turn an RGB picture at the model's size into its input.
+
+    Parameters
+    ----------
+    coloured : ndarray of uint8, shape (S, S, 3)
+    spec : ModelSpec
+
+    Returns
+    -------
+    ndarray of float32, shape (1, 3, S, S)
+        (value - mean) / std per channel; contiguous.
+    """
+    mean = np.asarray(spec.mean, np.float32)
+    std = np.asarray(spec.std, np.float32)
+    channels_last = (coloured.astype(np.float32) - mean) / std  # (S, S, 3)
+    return np.ascontiguousarray(channels_last.transpose(2, 0, 1)[None])
+
+
+def prepare(radiograph: Radiograph, spec: ModelSpec) -> NDArray[np.float32]:
+    """Return a film as a model's input.
+
+    Parameters
+    ----------
+    radiograph : Radiograph
+    spec : ModelSpec
+
+    Returns
+    -------
+    ndarray of float32, shape (1, 3, S, S)
+    """
+    return normalise(steps_of(radiograph, spec).coloured, spec)

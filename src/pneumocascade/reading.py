@@ -1,0 +1,242 @@
+"""From a path, bytes, array or PIL image to a :class:`Radiograph`: the only way in for pixels.
+
+The content decides what a file is, never its suffix.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from pneumocascade.errors import FileAccessError, UnreadableImageError, UnsuitableImageError
+from pneumocascade.records import Radiograph
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    Source: TypeAlias = str | os.PathLike[str] | bytes | NDArray[Any] | Image.Image
+
+FORMATS = ("JPEG", "MPO", "PNG", "TIFF", "WEBP", "BMP", "GIF")
+"""Pillow's names of the formats that are read (MPO is a JPEG with further pictures behind it)."""
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".webp", ".bmp", ".gif"})
+"""Suffixes by which films are found in folders; a file named outright needs none of them."""
+
+MAX_PIXELS = 120_000_000
+"""Largest picture that is decoded, in pixels: several times the largest flat-panel detector."""
+
+MIN_SIDE = 16
+"""Shortest side, in pixels, below which there is no picture to speak of."""
+
+_RADIOGRAPH_BITS = 12
+"""Grey values of 16-bit files that fill no more than this many bits are stretched to full range."""
+
+
+def read_radiograph(source: Source, name: str | None = None) -> Radiograph:
+    """Read one film.
+
+    1. Open the source; refuse what is not a supported image, too large, or more than one picture.
+    2. Decode; turn it upright by its EXIF orientation.
+    3. Show it as a viewer would: palette, CMYK and RGB become grey by ITU-R BT.601 luma,
+       transparency is laid over white, a white-is-zero film is inverted.
+    4. Refuse a picture that is too small or of one value.
+
+    Parameters
+    ----------
+    source : path, bytes, ndarray or PIL.Image.Image
+        Arrays have shape (H, W), (H, W, 1), (H, W, 3) in RGB or (H, W, 4) in RGBA; dtype bool,
+        uint8, uint16, or float in 0..1 or 0..255.
+    name : str, optional
+        Name shown for the film; by default the path, or the kind of source.
+
+    Returns
+    -------
+    Radiograph
+
+    Raises
+    ------
+    FileAccessError
+        The path leads to no file that can be opened.
+    UnreadableImageError
+        The bytes are no supported image, or are damaged.
+    UnsuitableImageError
+        There is nothing in the picture that could be judged.
+    """
+    name = name or name_of(source)
+    if isinstance(source, np.ndarray):
+        return _finish(_grey_of_array(source), name)
+    if isinstance(source, Image.Image):
+        return _finish(_grey_of_image(source), name)
+    if isinstance(source, bytes):
+        return _finish(_grey_of_bytes(source), name)
+    if isinstance(source, (str, os.PathLike)):
+        return _finish(_grey_of_bytes(_bytes_of(Path(source))), name)
+    raise UnreadableImageError(
+        "unsupported_format",
+        f"a film is given as path, bytes, NumPy array or PIL image, not as {type(source).__name__}",
+    )
+
+
+def name_of(source: object) -> str:
+    """Return the path of a source, or what kind of source it is (``"array"``, ``"bytes"``, ...)."""
+    if isinstance(source, (str, os.PathLike)):
+        return str(source)
+    kinds = {np.ndarray: "array", Image.Image: "image", bytes: "bytes"}
+    return next((name for kind, name in kinds.items() if isinstance(source, kind)), type(source).__name__)
+
+
+_Grey = tuple[NDArray[Any], float, tuple[str, ...]]
+"""Grey pixels (H, W) of uint8 or uint16, colourfulness, warnings."""
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        if not path.exists():
+            raise FileAccessError("file_not_found", "there is no such file")
+        if not path.is_file():
+            raise FileAccessError("not_a_file", "this is not a regular file")
+        data = path.read_bytes()
+    except PermissionError as error:
+        raise FileAccessError("permission_denied", "the file may not be read") from error
+    except (OSError, ValueError) as error:
+        raise FileAccessError("unreadable_file", f"the file cannot be read: {error}") from error
+    if not data:
+        raise FileAccessError("empty_file", "the file is empty")
+    return data
+
+
+def _grey_of_bytes(data: bytes) -> _Grey:
+    if not data:
+        raise FileAccessError("empty_file", "the film has no bytes")
+    with warnings.catch_warnings():
+        # Pillow's own size warning: MAX_PIXELS below is the limit that holds here.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        try:
+            image = Image.open(io.BytesIO(data), formats=FORMATS)
+        except Image.DecompressionBombError as error:
+            raise _too_many_pixels("more pixels than any film") from error
+        except UnidentifiedImageError as error:
+            raise UnreadableImageError(
+                "unreadable_image",
+                f"these {len(data)} bytes are not an image; expected JPEG, PNG, TIFF, WebP, BMP or GIF",
+            ) from error
+        except Exception as error:  # Pillow's parsers raise many kinds on damaged headers
+            raise UnreadableImageError("unreadable_image", f"the image's header is damaged: {error}") from error
+        with image:
+            return _grey_of_image(image)
+
+
+def _too_many_pixels(found: str) -> UnsuitableImageError:
+    return UnsuitableImageError(
+        "too_many_pixels", f"the picture has {found}; at most {MAX_PIXELS // 1_000_000} million pixels are read"
+    )
+
+
+def _grey_of_image(image: Image.Image) -> _Grey:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise _too_many_pixels(f"{width} x {height} pixels")
+    frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+    if frames > 1:
+        raise UnsuitableImageError(
+            "multiple_frames", f"the file holds {frames} pictures; give one film a file"
+        )
+    white_is_zero = image.mode.startswith("I;16") and _tiff_white_is_zero(image)
+    try:
+        image.load()
+        image = ImageOps.exif_transpose(image)
+        if image.mode.startswith("I;16") or image.mode in ("I", "F"):
+            grey, colourfulness, notes = _grey_of_array(np.asarray(image))
+            return (np.iinfo(grey.dtype).max - grey if white_is_zero else grey), colourfulness, notes
+        return _grey_of_rgb(image)
+    except UnsuitableImageError:
+        raise
+    except Exception as error:  # Pillow's decoders raise many kinds on damaged data
+        code = "truncated_image" if "truncated" in str(error).lower() else "unreadable_image"
+        raise UnreadableImageError(code, f"the image data is damaged: {error}") from error
+
+
+def _tiff_white_is_zero(image: Image.Image) -> bool:
+    """Pillow inverts 8-bit white-is-zero TIFF files by itself, but not 16-bit ones."""
+    tags = getattr(image, "tag_v2", None)
+    return tags is not None and tags.get(262) == 0
+
+
+def _grey_of_rgb(image: Image.Image) -> _Grey:
+    if image.mode in ("1", "L"):
+        return np.asarray(image.convert("L")), 0.0, ()
+    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    rgb = image.convert("RGB")
+    thumbnail = np.asarray(rgb.resize((64, 64), Image.Resampling.BOX), np.int16)
+    colourfulness = float(np.mean(thumbnail.max(axis=2) - thumbnail.min(axis=2)))
+    return np.asarray(rgb.convert("L")), colourfulness, ()
+
+
+def _grey_of_array(array: NDArray[Any]) -> _Grey:
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[..., 0]
+    if not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))) or 0 in array.shape:
+        raise UnsuitableImageError(
+            "bad_shape", f"the array has shape {array.shape}, expected (H, W), (H, W, 3) or (H, W, 4)"
+        )
+    if array.shape[0] * array.shape[1] > MAX_PIXELS:
+        raise _too_many_pixels(f"{array.shape[1]} x {array.shape[0]} pixels")
+    array = _unsigned(array)
+    if array.ndim == 3:
+        eight_bit = array if array.dtype == np.uint8 else np.round(array / 257.0).astype(np.uint8)
+        return _grey_of_rgb(Image.fromarray(np.ascontiguousarray(eight_bit)))
+    if array.dtype == np.uint16:
+        bits = max(8, int(array.max()).bit_length())
+        if bits <= _RADIOGRAPH_BITS:
+            stretched = np.round(array.astype(np.float32) * (65535.0 / (2**bits - 1))).astype(np.uint16)
+            return stretched, 0.0, (f"the film uses {bits} of its 16 bits; its grey values were stretched",)
+    return array, 0.0, ()
+
+
+def _unsigned(array: NDArray[Any]) -> NDArray[Any]:
+    """Return the array as uint8 or uint16, whose maximum is white."""
+    if array.dtype in (np.uint8, np.uint16):
+        return array
+    if array.dtype == np.bool_:
+        return array.astype(np.uint8) * np.uint8(255)
+    if array.dtype.kind not in "iuf":
+        raise UnsuitableImageError(
+            "bad_dtype", f"the pixels are of type {array.dtype}, expected uint8, uint16 or float"
+        )
+    low, high = array.min(), array.max()
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise UnsuitableImageError("non_finite_values", "the pixels hold values that are not finite numbers")
+    limit = 65535.0 if array.dtype.kind in "iu" else 255.0
+    if low < 0 or high > limit:
+        raise UnsuitableImageError(
+            "bad_value_range",
+            f"the {array.dtype} pixels run from {low:g} to {high:g}, expected 0..1 or 0..255 for "
+            "float and 0..65535 for integers",
+        )
+    if array.dtype.kind in "iu":
+        return array.astype(np.uint8 if high <= 255 else np.uint16)
+    full_scale = 1.0 if high <= 1.0 else 255.0
+    return np.round(array.astype(np.float64) * (65535.0 / full_scale)).astype(np.uint16)
+
+
+def _finish(grey: _Grey, name: str) -> Radiograph:
+    pixels, colourfulness, notes = grey
+    height, width = pixels.shape
+    if min(height, width) < MIN_SIDE:
+        raise UnsuitableImageError(
+            "too_few_pixels", f"the picture has {width} x {height} pixels; expected at least {MIN_SIDE} a side"
+        )
+    if pixels.min() == pixels.max():
+        raise UnsuitableImageError(
+            "constant_image", f"every pixel has the same grey value ({int(pixels.min())}); there is no picture"
+        )
+    return Radiograph(np.ascontiguousarray(pixels), name, colourfulness, notes)

@@ -1,0 +1,128 @@
+"""The frozen records that pass between the rooms of this package."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Status = Literal["ok", "refused", "error"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Radiograph:
+    """One film as the grey picture that a viewer would show.
+
+    Attributes
+    ----------
+    pixels : ndarray of uint8 or uint16, shape (H, W)
+        Upright; 0 is black, the dtype's maximum is white.
+    source : str
+        Path, or what the film was given as.
+    colourfulness : float
+        Mean difference between the largest and the smallest of red, green and blue, 0..255;
+        0 for a grey film.
+    warnings : tuple of str
+        What had to be assumed while reading.
+    """
+
+    pixels: NDArray[np.uint8] | NDArray[np.uint16]
+    source: str
+    colourfulness: float = 0.0
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return int(self.pixels.shape[0])
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return int(self.pixels.shape[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a film was refused or could not be read.
+
+    Attributes
+    ----------
+    code : str
+        Machine-readable, for instance ``"too_small"``.
+    message : str
+        One sentence for people.
+    """
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class StageResult:
+    """What one stage said of a film.
+
+    Attributes
+    ----------
+    probabilities : mapping of str to float
+        Calibrated probability of each label; they sum to 1.
+    label : str
+        The positive label (``pneumonia``, ``viral``) where its probability is at or above
+        ``threshold``, else the other.
+    threshold : float
+        Of the operating point in use, 0..1.
+    prediction_set : tuple of str
+        Labels that cannot be ruled out at 90 % coverage; never empty.
+    """
+
+    probabilities: Mapping[str, float]
+    label: str
+    threshold: float
+    prediction_set: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The answer for one film, whichever door it came through.
+
+    Attributes
+    ----------
+    source : str
+        Path, or what the film was given as.
+    status : {"ok", "refused", "error"}
+        ``refused``: the gate would not judge it; ``error``: it could not be read.
+    finding : {"normal", "pneumonia"} or None
+        ``None`` unless ``status`` is ``"ok"``.
+    aetiology : {"bacterial", "viral"} or None
+        ``None`` where the finding is not pneumonia.
+    stage1, stage2 : StageResult or None
+        ``None`` for a stage that did not run.
+    operating_point : str
+        Name of the operating point in use.
+    warnings : tuple of str
+        What a reader of the answer should know.
+    model_version : str
+        Version of the models.
+    elapsed_ms : float
+        Wall-clock time spent on this film, in milliseconds; for a film of a batch, its share.
+    reasons : tuple of Reason
+        Why it was refused; empty otherwise.
+    error : Reason or None
+        Why it could not be read.
+    """
+
+    source: str
+    status: Status
+    operating_point: str
+    model_version: str
+    finding: str | None = None
+    aetiology: str | None = None
+    stage1: StageResult | None = None
+    stage2: StageResult | None = None
+    warnings: tuple[str, ...] = ()
+    elapsed_ms: float = 0.0
+    reasons: tuple[Reason, ...] = ()
+    error: Reason | None = None

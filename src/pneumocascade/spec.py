@@ -1,0 +1,181 @@
+"""``ModelSpec``: every value fixed when a model was trained.
+
+It is written into the ONNX file's own metadata, so that a model cannot be run with another
+model's preprocessing, labels or thresholds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pneumocascade.errors import ModelSpecError
+
+METADATA_KEY = "pneumocascade.spec"
+"""Key of the ONNX metadata entry that holds the JSON text of a :class:`ModelSpec`."""
+
+OPERATING_POINTS = ("balanced", "sensitive", "specific")
+"""Names of the operating points that every model stores."""
+
+STAGE1_LABELS = ("normal", "pneumonia")
+STAGE2_LABELS = ("bacterial", "viral")
+
+IMAGENET_RGB_MEAN = (123.68, 116.779, 103.939)
+"""Mean grey value (0..255) of ImageNet's red, green and blue, as in He et al. 2016."""
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """A threshold together with what it was chosen on.
+
+    Attributes
+    ----------
+    threshold : float
+        Calibrated probability of the positive class, 0..1, at or above which a film is positive.
+    sensitivity, specificity : float
+        Share (0..1) of positive and of negative films judged rightly on ``data``.
+    data : str
+        The films that the threshold was chosen on.
+    """
+
+    threshold: float
+    sensitivity: float
+    specificity: float
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """Preprocessing, labels and calibration of one stage.
+
+    Attributes
+    ----------
+    stage : int
+        1 (normal or pneumonia) or 2 (bacterial or viral).
+    labels : tuple of str
+        Negative class first; the order of the model's logits.
+    version : str
+        Version of the trained model.
+    recipe : str
+        ``"clahe-hot"`` or ``"baseline"``.
+    size : int
+        Side of the model's square input, in pixels.
+    smoothing_sigma : float
+        Standard deviation, in pixels at ``size``, of the Gaussian low-pass that brings films of
+        every resolution and compression to one bandwidth; 0 leaves it out.
+    clahe_clip_limit : float or None
+        OpenCV's CLAHE clip limit; ``None`` leaves CLAHE out.
+    clahe_tiles : tuple of int
+        Tiles across and down.
+    colour_map : str or None
+        ``"hot"`` (OpenCV's ``COLORMAP_HOT``) or ``None`` for grey in three equal channels.
+    mean, std : tuple of float
+        Per red, green and blue, in grey values 0..255: input = (value - mean) / std.
+    temperature : float
+        Logits are divided by it before the softmax (Guo et al. 2017).
+    operating_points : mapping of str to OperatingPoint
+        By the names in ``OPERATING_POINTS``.
+    prediction_set_minimum : mapping of str to float
+        Per label, the calibrated probability from which the label is in the 90 % prediction set
+        (class-conditional split conformal prediction).
+    metrics : mapping of str to float
+        Figures measured on ``validation_data``; shown, never used.
+    validation_data, training_data : str
+        The films the figures were measured on and the weights were fitted on.
+    data_fingerprint : str
+        SHA-256 over names and contents of the training and validation films.
+    trained : str
+        Date of the training run, ISO 8601.
+    """
+
+    stage: int
+    labels: tuple[str, str]
+    version: str = "0"
+    recipe: str = "clahe-hot"
+    size: int = 224
+    smoothing_sigma: float = 0.8
+    clahe_clip_limit: float | None = 2.0
+    clahe_tiles: tuple[int, int] = (8, 8)
+    colour_map: str | None = "hot"
+    mean: tuple[float, float, float] = IMAGENET_RGB_MEAN
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    temperature: float = 1.0
+    operating_points: Mapping[str, OperatingPoint] = field(default_factory=dict)
+    prediction_set_minimum: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    validation_data: str = ""
+    training_data: str = ""
+    data_fingerprint: str = ""
+    trained: str = ""
+
+    def __post_init__(self) -> None:
+        problems = [
+            (self.stage not in (1, 2), f"stage is {self.stage!r}, expected 1 or 2"),
+            (len(self.labels) != 2, f"labels are {self.labels!r}, expected two"),
+            (self.size < 32, f"size is {self.size}, expected at least 32 pixels"),
+            (self.smoothing_sigma < 0, f"smoothing_sigma is {self.smoothing_sigma}, expected >= 0"),
+            (self.colour_map not in (None, "hot"), f"colour_map is {self.colour_map!r}, expected 'hot' or None"),
+            (not self.temperature > 0, f"temperature is {self.temperature}, expected > 0"),
+            (any(not s > 0 for s in self.std), f"std is {self.std}, expected three values > 0"),
+        ]
+        for wrong, message in problems:
+            if wrong:
+                raise ModelSpecError(f"this is not a usable model specification: {message}")
+
+    def to_json(self) -> str:
+        """Return the specification as JSON text, keys sorted."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelSpec:
+        """Read a specification from JSON text.
+
+        Raises
+        ------
+        ModelSpecError
+            Where the text is not JSON, a field is missing or unknown, or a value makes no sense.
+        """
+        try:
+            values: dict[str, Any] = json.loads(text)
+            values["operating_points"] = {
+                name: OperatingPoint(**point) for name, point in values.get("operating_points", {}).items()
+            }
+            for name in ("labels", "clahe_tiles", "mean", "std"):
+                if name in values:
+                    values[name] = tuple(values[name])
+            return cls(**values)
+        except (TypeError, ValueError, AttributeError) as error:
+            raise ModelSpecError(f"the model's specification cannot be read: {error}") from error
+
+
+def for_recipe(stage: int, recipe: str, *, size: int = 224, smoothing_sigma: float = 0.8) -> ModelSpec:
+    """Return the untrained specification of a stage for a named recipe.
+
+    Parameters
+    ----------
+    stage : int
+        1 or 2.
+    recipe : str
+        ``"clahe-hot"``: CLAHE and HOT colour map; ``"baseline"``: neither.
+    size : int
+        Side of the model's square input, in pixels.
+    smoothing_sigma : float
+        Of the low-pass before CLAHE, in pixels; 0 for none.
+
+    Raises
+    ------
+    ModelSpecError
+        For another stage or recipe.
+    """
+    if stage not in (1, 2):
+        raise ModelSpecError(f"stage is {stage!r}, expected 1 or 2")
+    labels = STAGE1_LABELS if stage == 1 else STAGE2_LABELS
+    common: dict[str, Any] = {"size": size, "smoothing_sigma": smoothing_sigma, "recipe": recipe}
+    if recipe == "clahe-hot":
+        return ModelSpec(stage, labels, **common)
+    if recipe == "baseline":
+        return ModelSpec(stage, labels, clahe_clip_limit=None, colour_map=None, **common)
+    raise ModelSpecError(f"recipe is {recipe!r}, expected 'clahe-hot' or 'baseline'")

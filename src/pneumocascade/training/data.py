@@ -1,0 +1,123 @@
+"""Training films as tensors: which film is of which class, in which renderings, augmented how."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from pneumocascade.dataset import Film
+from pneumocascade.preprocess import prepare
+from pneumocascade.reading import read_radiograph
+from pneumocascade.records import Radiograph
+from pneumocascade.spec import ModelSpec
+from pneumocascade.training.augment import augment
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A film to learn from or to be validated on.
+
+    Attributes
+    ----------
+    film : Film
+    label : int
+        Index into the labels of the stage.
+    renderings : tuple of Path
+        Files that show this film: other resolutions, other compression.
+    """
+
+    film: Film
+    label: int
+    renderings: tuple[Path, ...]
+
+
+def samples_of(
+    films: Sequence[Film], names: frozenset[str], spec: ModelSpec, renderings: Mapping[str, Sequence[Path]]
+) -> list[Sample]:
+    """Select a side of the split and label it for a stage.
+
+    Stage 1 takes every film; stage 2 those of pneumonia whose aetiology is known.
+
+    Parameters
+    ----------
+    films : sequence of Film
+    names : frozenset of str
+        Names on the wanted side.
+    spec : ModelSpec
+    renderings : mapping of str to sequence of Path
+        Further files by film name.
+    """
+    chosen = [film for film in films if film.name in names]
+    labels = {film.name: film.finding if spec.stage == 1 else film.aetiology for film in chosen}
+    return [
+        Sample(film, spec.labels.index(label), (film.path, *renderings.get(film.name, ())))
+        for film in chosen
+        if (label := labels[film.name]) in spec.labels
+    ]
+
+
+class FilmDataset(Dataset[tuple[Tensor, int]]):
+    """Films as model inputs.
+
+    Parameters
+    ----------
+    samples : sequence of Sample
+    spec : ModelSpec
+    size : int
+        Side S of the tensors, in pixels; inputs are made at the model's size and then shrunk.
+    seed : int or None
+        Augments films, reproducibly and differently in each epoch; ``None``: films as they are, in
+        their first rendering.
+    epoch : int
+        Counted from 0.
+    """
+
+    def __init__(
+        self, samples: Sequence[Sample], spec: ModelSpec, *, size: int, seed: int | None, epoch: int = 0
+    ) -> None:
+        self.samples = samples
+        self.spec = spec
+        self.size = size
+        self.seed = seed
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        """Return the input, float32 of shape (3, S, S), and the label of a film."""
+        sample = self.samples[index]
+        if self.seed is None:
+            film = read_radiograph(sample.film.path)
+        else:
+            rng = np.random.default_rng((self.seed, self.epoch, index))
+            path = sample.renderings[int(rng.integers(len(sample.renderings)))]
+            film = Radiograph(augment(_eight_bit(read_radiograph(path)), rng), str(path))
+        return torch.from_numpy(_shrink(prepare(film, self.spec)[0], self.size)), sample.label
+
+
+def _eight_bit(film: Radiograph) -> NDArray[np.uint8]:
+    if film.pixels.dtype == np.uint16:
+        return (film.pixels >> 8).astype(np.uint8)
+    return film.pixels.astype(np.uint8, copy=False)
+
+
+def _shrink(chw: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    """Shrink an input (3, S, S) to (3, size, size) by area averaging."""
+    if chw.shape[1] == size:
+        return chw
+    hwc = cv2.resize(chw.transpose(1, 2, 0), (size, size), interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray(hwc.transpose(2, 0, 1), dtype=np.float32)
+
+
+def one_thread_for_opencv(_worker: int) -> None:
+    """Keep OpenCV from starting threads of its own in each worker process."""
+    cv2.setNumThreads(1)

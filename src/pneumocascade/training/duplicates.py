@@ -1,0 +1,89 @@
+"""Exact and near duplicates among films, by file hash and perceptual hash."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import imagehash
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pneumocascade.dataset import Film
+from pneumocascade.preprocess import to_square
+from pneumocascade.reading import read_radiograph
+
+HASH_SIDE = 16
+"""Side of the perceptual hash; 16 gives 256 bits (chest films are too alike for the usual 64)."""
+
+NEAR_BITS = 12
+"""Most bits, of 256, in which two renderings of one film differ.
+
+On the 4,978 films at hand, copies differ in none and the two most alike distinct films in 40.
+"""
+
+_THUMBNAIL = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """A film that was dropped, and the film that stays in its place.
+
+    Attributes
+    ----------
+    dropped, kept : Film
+    kind : {"exact", "near"}
+        Same bytes, or the same picture to the eye.
+    same_label : bool
+        ``False`` where the two stand in different classes.
+    """
+
+    dropped: Film
+    kept: Film
+    kind: str
+    same_label: bool
+
+
+def drop_duplicates(films: Sequence[Film]) -> tuple[list[Film], list[Duplicate]]:
+    """Keep the first of each group of equal or nearly equal films.
+
+    Two films are near duplicates where their perceptual hashes (DCT of the film; ImageHash's
+    ``phash``) differ in at most ``NEAR_BITS`` bits.
+
+    Parameters
+    ----------
+    films : sequence of Film
+        One rendering of each film.
+
+    Returns
+    -------
+    kept : list of Film
+        In the given order.
+    dropped : list of Duplicate
+    """
+    digests = [hashlib.sha256(film.path.read_bytes()).hexdigest() for film in films]
+    stays = np.ones(len(films), bool)
+    dropped = []
+    for first, second in _close_pairs(films):
+        if stays[first] and stays[second]:
+            stays[second] = False
+            kind = "exact" if digests[first] == digests[second] else "near"
+            same = films[first].category == films[second].category
+            dropped.append(Duplicate(films[second], films[first], kind, same))
+    return [film for film, keep in zip(films, stays, strict=True) if keep], dropped
+
+
+def _close_pairs(films: Sequence[Film]) -> Iterator[tuple[int, int]]:
+    """Yield pairs (earlier, later) of films whose perceptual hashes are close."""
+    packed = np.stack([_perceptual_hash(film) for film in films])  # (N, 32)
+    for index in range(len(packed) - 1):
+        distances = np.bitwise_count(packed[index] ^ packed[index + 1 :]).sum(axis=1)
+        for offset in np.flatnonzero(distances <= NEAR_BITS):
+            yield index, index + 1 + int(offset)
+
+
+def _perceptual_hash(film: Film) -> NDArray[np.uint8]:
+    thumbnail = Image.fromarray(to_square(read_radiograph(film.path).pixels, _THUMBNAIL))
+    return np.packbits(imagehash.phash(thumbnail, HASH_SIDE).hash.ravel())

@@ -1,0 +1,222 @@
+"""The training loop of one stage, from starting weights to the best averaged weights."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from monai.losses import FocalLoss
+from numpy.typing import NDArray
+from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bar, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from sklearn.metrics import roc_auc_score
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader
+
+from pneumocascade.spec import ModelSpec
+from pneumocascade.training.checkpoint import Progress, load_latest, save_checkpoint, save_tensors
+from pneumocascade.training.config import TrainingConfig
+from pneumocascade.training.data import FilmDataset, Sample, one_thread_for_opencv
+from pneumocascade.training.network import LoadReport, freeze, train_mode
+
+BEST = "best.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Films:
+    """The two sides that a run sees."""
+
+    train: list[Sample]
+    validation: list[Sample]
+
+
+class Trainer:
+    """Trains one stage and keeps what it needs to go on after an interruption.
+
+    Parameters
+    ----------
+    network : nn.Module
+        With its starting weights.
+    report : LoadReport
+        Which of them start afresh (they get the higher learning rate).
+    spec : ModelSpec
+    config : TrainingConfig
+    films : Films
+    folder : Path
+        Of the run; exists.
+    """
+
+    def __init__(
+        self, network: nn.Module, report: LoadReport, spec: ModelSpec, config: TrainingConfig, films: Films, folder: Path
+    ) -> None:
+        self.spec, self.config, self.films, self.folder = spec, config, films, folder
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.network = network.to(self.device)
+        freeze(self.network, config.frozen_stages)
+        self.average = AveragedModel(
+            self.network, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay), use_buffers=True
+        )
+        self.optimizer = torch.optim.AdamW(self._parameter_groups(set(report.fresh)))
+        self.loss = self._make_loss()
+        self.bfloat16 = has_bfloat16(self.device)
+        self.steps_per_epoch = len(films.train) // config.batch_size
+        self.progress = load_latest(folder, self.network, self.average, self.optimizer) or Progress()
+
+    def _parameter_groups(self, fresh: set[str]) -> list[dict[str, object]]:
+        groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+        for name, parameter in self.network.named_parameters():
+            if parameter.requires_grad:
+                groups.setdefault((name in fresh, parameter.ndim > 1), []).append(parameter)
+        config = self.config
+        return [
+            {
+                "params": parameters,
+                "peak": config.fresh_learning_rate if is_fresh else config.learning_rate,
+                "weight_decay": config.weight_decay if is_matrix else 0.0,
+            }
+            for (is_fresh, is_matrix), parameters in groups.items()
+        ]
+
+    def _make_loss(self) -> nn.Module:
+        counts = np.bincount([sample.label for sample in self.films.train], minlength=2)
+        weights = counts.sum() / (2.0 * counts) if self.config.class_weights else np.ones(2)
+        weight = torch.tensor(weights, dtype=torch.float32, device=self.device)
+        if self.config.loss == "focal":
+            return FocalLoss(gamma=self.config.focal_gamma, weight=weight, use_softmax=True, to_onehot_y=True)
+        return nn.CrossEntropyLoss(weight=weight, label_smoothing=self.config.label_smoothing)
+
+    def run(self) -> Progress:
+        """Train until the schedule or the patience ends; return where the run stands."""
+        while self.progress.epoch < self.config.epochs and self.progress.stale_epochs < self.config.patience:
+            started = time.perf_counter()
+            size = self.config.size_of_epoch(self.progress.epoch)
+            loss = self._train_epoch(size)
+            validation_loss, auroc = self._validate(size)
+            self._end_epoch(size, auroc)
+            self._log(size, loss, validation_loss, auroc, time.perf_counter() - started)
+        return self.progress
+
+    def _train_epoch(self, size: int) -> float:
+        config, epoch = self.config, self.progress.epoch
+        torch.manual_seed(config.seed + epoch)
+        dataset = FilmDataset(self.films.train, self.spec, size=size, seed=config.seed, epoch=epoch)
+        train_mode(self.network, config.frozen_stages)
+        losses = []
+        for batch, labels in self._batches(dataset, f"epoch {epoch + 1}/{config.epochs} at {size}", shuffle=True):
+            losses.append(self._step(batch, labels))
+        return float(np.mean(losses))
+
+    def _step(self, batch: Tensor, labels: Tensor) -> float:
+        factor = learning_rate_factor(
+            self.progress.step, self.steps_per_epoch * self.config.epochs, self.config.warm_up
+        )
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak"] * factor
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+            logits = self.network(batch)  # (N, 2)
+        loss = self._loss_of(logits.float(), labels)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.average.update_parameters(self.network)
+        self.progress = replace(self.progress, step=self.progress.step + 1)
+        return float(loss.detach())
+
+    def _loss_of(self, logits: Tensor, labels: Tensor) -> Tensor:
+        target = labels[:, None] if self.config.loss == "focal" else labels
+        loss: Tensor = self.loss(logits, target)
+        return loss
+
+    def _batches(self, dataset: FilmDataset, title: str, *, shuffle: bool) -> Iterator[tuple[Tensor, Tensor]]:
+        loader = DataLoader(
+            dataset,
+            self.config.batch_size,
+            shuffle=shuffle,
+            drop_last=shuffle,
+            num_workers=self.config.workers,
+            worker_init_fn=one_thread_for_opencv,
+            prefetch_factor=4 if self.config.workers else None,
+        )
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), TimeRemainingColumn())
+        with Bar(*columns, transient=True) as bar:
+            task = bar.add_task(title, total=len(loader), rate="")
+            started, seen = time.perf_counter(), 0
+            for batch, labels in loader:
+                yield batch.to(self.device, memory_format=torch.channels_last), labels.to(self.device)
+                seen += len(batch)
+                bar.update(task, advance=1, rate=f"{seen / (time.perf_counter() - started):.1f} films/s")
+
+    def _validate(self, size: int) -> tuple[float, float]:
+        dataset = FilmDataset(self.films.validation, self.spec, size=size, seed=None)
+        self.average.eval()
+        outputs, targets = [], []
+        with torch.inference_mode():
+            for batch, labels in self._batches(dataset, "validation", shuffle=False):
+                outputs.append(self.average(batch).float())
+                targets.append(labels)
+        logits, labels = torch.cat(outputs), torch.cat(targets)
+        return float(self._loss_of(logits, labels)), auroc_of(logits.cpu().numpy(), labels.cpu().numpy())
+
+    def _end_epoch(self, size: int, auroc: float) -> None:
+        progress = replace(self.progress, epoch=self.progress.epoch + 1)
+        is_best = size == self.config.size and auroc >= progress.best_auroc
+        if is_best:
+            self._save_best()
+            progress = replace(progress, best_auroc=auroc, best_epoch=progress.epoch)
+        stale = 0 if is_best or size != self.config.size else progress.stale_epochs + 1
+        self.progress = replace(progress, stale_epochs=stale)
+        save_checkpoint(self.folder, self.progress, self.network, self.average, self.optimizer)
+
+    def _save_best(self) -> None:
+        metadata = {
+            "stride": "first 1x1" if self.network.layer2[0].conv1.stride == (2, 2) else "3x3",  # type: ignore[index, union-attr]
+            "mean": " ".join(map(str, self.spec.mean)),
+            "std": " ".join(map(str, self.spec.std)),
+        }
+        save_tensors(self.folder / BEST, dict(self.average.module.state_dict()), metadata)
+
+    def _log(self, size: int, loss: float, validation_loss: float, auroc: float, seconds: float) -> None:
+        row = {
+            "epoch": self.progress.epoch,
+            "size": size,
+            "step": self.progress.step,
+            "train_loss": round(loss, 5),
+            "validation_loss": round(validation_loss, 5),
+            "validation_auroc": round(auroc, 5),
+            "seconds": round(seconds, 1),
+            "films_per_second": round(self.steps_per_epoch * self.config.batch_size / seconds, 2),
+        }
+        with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        print("  ".join(f"{name} {value}" for name, value in row.items()), flush=True)
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Return whether bfloat16 arithmetic is native to the device (elsewhere it is slower)."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return torch.backends.cpu.get_cpu_capability() not in ("DEFAULT", "AVX2") and bool(
+        torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    )
+
+
+def learning_rate_factor(step: int, steps: int, warm_up: float) -> float:
+    """Return the share of the peak learning rate at a step: linear warm-up, then cosine to zero."""
+    rise = max(1, round(warm_up * steps))
+    if step < rise:
+        return (step + 1) / rise
+    return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
+
+
+def auroc_of(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+    """Return the AUROC of logits (N, 2) for labels (N,); NaN where one class is missing."""
+    if len(set(labels.tolist())) < 2:
+        return math.nan
+    return float(roc_auc_score(labels, logits[:, 1] - logits[:, 0]))

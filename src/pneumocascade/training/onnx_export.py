@@ -1,0 +1,91 @@
+"""From a trained network to an ONNX file: float32, static INT8, and the specification inside."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
+from torch import nn
+
+from pneumocascade.spec import METADATA_KEY, ModelSpec
+from pneumocascade.training.network import WithFeatures
+
+
+def to_onnx(network: nn.Module, spec: ModelSpec, path: Path) -> None:
+    """Write a network as float32 ONNX: ``input`` (N, 3, S, S) to ``logits`` and ``features``.
+
+    Batch norm is folded into the convolutions by the exporter.
+    """
+    model = WithFeatures(network).eval().to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    example = torch.zeros(2, 3, spec.size, spec.size)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch's exporter warns of its own deprecated parts
+        program = torch.onnx.export(
+            model,
+            (example,),
+            input_names=["input"],
+            output_names=["logits", "features"],
+            dynamic_shapes={"batch": {0: torch.export.Dim("batch")}},
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    program.save(path)
+    write_spec(path, spec)
+
+
+class _Films(CalibrationDataReader):
+    """Model inputs (1, 3, S, S), one at a time, for the range calibration."""
+
+    def __init__(self, inputs: Iterable[NDArray[np.float32]]) -> None:
+        self._inputs = iter(inputs)
+
+    def get_next(self) -> dict[str, NDArray[np.float32]] | None:  # type: ignore[override]
+        """Return the next input, or ``None`` at the end."""
+        batch = next(self._inputs, None)
+        return None if batch is None else {"input": batch}
+
+
+def quantise(float_model: Path, path: Path, inputs: Iterable[NDArray[np.float32]]) -> None:
+    """Write a static INT8 version of a float32 ONNX file.
+
+    Unsigned activations and signed weights per channel, as quantise/dequantise pairs. Weights keep
+    7 bits: with 8, processors without VNNI saturate when they add two products, and the same film
+    would get another answer on another machine.
+
+    Parameters
+    ----------
+    float_model, path : Path
+    inputs : iterable of ndarray, shape (1, 3, S, S)
+        Films to find the range of each activation on.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = Path(folder) / "prepared.onnx"
+        quant_pre_process(float_model, prepared, skip_symbolic_shape=True)
+        quantize_static(
+            prepared,
+            path,
+            _Films(inputs),
+            quant_format=QuantFormat.QDQ,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            reduce_range=True,
+            calibrate_method=CalibrationMethod.MinMax,
+        )
+
+
+def write_spec(path: Path, spec: ModelSpec) -> None:
+    """Put a specification into an ONNX file's metadata, in place of the one it holds."""
+    model = onnx.load(path)
+    del model.metadata_props[:]
+    onnx.helper.set_model_props(model, {METADATA_KEY: spec.to_json()})
+    onnx.save(model, path)

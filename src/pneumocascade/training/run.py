@@ -1,0 +1,168 @@
+"""One training run from a data folder to a run folder that can be resumed and exported."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pneumocascade.dataset import Film, count_by_category, find_films, fingerprint
+from pneumocascade.errors import TrainingError
+from pneumocascade.spec import ModelSpec, for_recipe
+from pneumocascade.training.config import TrainingConfig
+from pneumocascade.training.data import samples_of
+from pneumocascade.training.duplicates import Duplicate, drop_duplicates
+from pneumocascade.training.loop import Films, Trainer
+from pneumocascade.training.network import Backbone, build_network, find_backbone, load_backbone
+from pneumocascade.training.split import Split, split_films
+
+RUN_FILE = "run.json"
+SPLIT_FILE = "split.json"
+PACKAGES = ("torch", "monai", "numpy", "opencv-python-headless", "scikit-learn", "safetensors", "pillow")
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where films and starting weights come from.
+
+    Attributes
+    ----------
+    data : Path
+        Labelled films; decides which films there are.
+    renderings : tuple of Path
+        Further folders that show some of the same films (same names) in other resolutions.
+    hold_out : tuple of Path
+        Folders whose films' patients are kept for validation.
+    backbone_weights : str
+        Path of a safetensors file, or ``"imagenet"``.
+    split : Path or None
+        A saved split to use again.
+    """
+
+    data: Path
+    backbone_weights: str
+    renderings: tuple[Path, ...] = ()
+    hold_out: tuple[Path, ...] = ()
+    split: Path | None = None
+
+
+def train(sources: Sources, config: TrainingConfig, folder: Path, say: Say = print) -> Path:
+    """Train one stage, or go on with an interrupted run in the same folder.
+
+    Parameters
+    ----------
+    sources : Sources
+    config : TrainingConfig
+    folder : Path
+        Of the run: gets ``run.json``, ``split.json``, ``metrics.jsonl``, checkpoints and
+        ``best.safetensors``.
+    say : callable
+        Is given progress, a line at a time.
+
+    Returns
+    -------
+    Path
+        The run's folder.
+
+    Raises
+    ------
+    DataSetError, TrainingError
+        Where data or weights are not as expected, or the folder holds a run of another configuration.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    _set_seeds(config.seed)
+    films, split = _films_and_split(sources, config, folder, say)
+    backbone = find_backbone(sources.backbone_weights)
+    spec = replace(
+        for_recipe(config.stage, config.recipe, size=config.size, smoothing_sigma=config.smoothing_sigma),
+        mean=backbone.mean,
+        std=backbone.std,
+        data_fingerprint=fingerprint(films),
+    )
+    _save_run(folder, sources, config, spec, backbone, films)
+    network = build_network(stride_in_1x1=backbone.stride_in_1x1)
+    report = load_backbone(network, backbone.path)
+    say(f"{len(report.loaded)} tensors from {backbone.path.name}; afresh: {', '.join(report.modules_afresh())}")
+    renderings = _renderings(sources.renderings)
+    sides = Films(
+        samples_of(films, split.train, spec, renderings), samples_of(films, split.validation, spec, renderings)
+    )
+    say(f"stage {config.stage}: {len(sides.train)} films to learn from, {len(sides.validation)} to validate on")
+    progress = Trainer(network, report, spec, config, sides, folder).run()
+    say(f"best validation AUROC {progress.best_auroc:.4f} in epoch {progress.best_epoch}")
+    return folder
+
+
+def _set_seeds(seed: int) -> None:
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+def _films_and_split(sources: Sources, config: TrainingConfig, folder: Path, say: Say) -> tuple[list[Film], Split]:
+    found = find_films(sources.data)
+    films, dropped = drop_duplicates(found)
+    say(f"{len(found)} films, {len(dropped)} duplicates dropped; kept {count_by_category(films)}")
+    _save_duplicates(folder / "duplicates.json", dropped)
+    saved = folder / SPLIT_FILE
+    if sources.split is not None:
+        split = Split.load(sources.split)
+    elif saved.exists():
+        split = Split.load(saved)
+    else:
+        patients = {film.patient for root in sources.hold_out for film in find_films(root)}
+        split = split_films(
+            films, validation_share=config.validation_share, seed=config.seed, hold_out=patients
+        )
+    split.save(saved)
+    return films, split
+
+
+def _renderings(roots: Sequence[Path]) -> dict[str, list[Path]]:
+    renderings: dict[str, list[Path]] = {}
+    for root in roots:
+        for film in find_films(root):
+            renderings.setdefault(film.name, []).append(film.path)
+    return renderings
+
+
+def _save_duplicates(path: Path, dropped: Sequence[Duplicate]) -> None:
+    rows = [
+        {"dropped": d.dropped.name, "kept": d.kept.name, "kind": d.kind, "same_label": d.same_label} for d in dropped
+    ]
+    path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+
+
+def _save_run(
+    folder: Path, sources: Sources, config: TrainingConfig, spec: ModelSpec, backbone: Backbone, films: Sequence[Film]
+) -> None:
+    """Write ``run.json``; a folder that holds another run is left alone."""
+    run = {
+        "config": config.to_dict(),
+        "spec": json.loads(spec.to_json()),
+        "stride_in_1x1": backbone.stride_in_1x1,
+        "backbone_weights": sources.backbone_weights,
+        "films": count_by_category(films),
+        "python": platform.python_version(),
+        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+    }
+    run = json.loads(json.dumps(run))
+    path = folder / RUN_FILE
+    if path.exists():
+        before = json.loads(path.read_text(encoding="utf-8"))
+        different = [key for key in ("config", "spec", "backbone_weights") if before.get(key) != run[key]]
+        if different:
+            raise TrainingError(
+                f"{folder} holds a run with another {' and '.join(different)}; resume with the same "
+                "settings, or choose another folder"
+            )
+        return
+    path.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")

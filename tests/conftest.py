@@ -1,0 +1,83 @@
+"""Phantoms drawn by code, and the folder of real films where the caller has one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pneumocascade import Cascade
+
+DATA_VARIABLE = "PNEUMOCASCADE_DATA"
+"""Environment variable with the folder that holds ``kermany224`` and its sister folders."""
+
+
+def draw_chest(seed: int = 0, height: int = 480, width: int = 600, opacity: float = 0.0) -> NDArray[np.uint8]:
+    """Draw a chest-like phantom: body, two lungs with ribs, spine, heart; grey values 0..255.
+
+    Parameters
+    ----------
+    seed : int
+        Changes noise and proportions a little.
+    height, width : int
+        In pixels.
+    opacity : float
+        0..1, of a consolidation in one lung.
+    """
+    rng = np.random.default_rng(seed)
+    film = np.full((height, width), 12, np.float32)
+    unit = min(height, width) / 100
+    centre = (width // 2, height // 2)
+
+    def ellipse(at: tuple[float, float], axes: tuple[float, float], value: float) -> None:
+        middle = (int(centre[0] + at[0] * unit), int(centre[1] + at[1] * unit))
+        size = (max(1, int(axes[0] * unit)), max(1, int(axes[1] * unit)))
+        cv2.ellipse(film, middle, size, 0, 0, 360, value, -1, cv2.LINE_AA)
+
+    ellipse((0, 2), (46, 52), 170)
+    for side in (-1, 1):
+        ellipse((side * 20, -4), (13 + rng.uniform(-1, 1), 30), 60)
+        for rib in range(7):
+            middle = (int(centre[0] + side * 20 * unit), int(centre[1] + (rib * 8 - 26) * unit))
+            axes = (int(15 * unit), int(6 * unit))
+            cv2.ellipse(film, middle, axes, 0, 180, 360, 105, max(1, int(unit)), cv2.LINE_AA)
+    ellipse((4, 12), (12, 16), 190)
+    ellipse((0, 0), (4, 50), 210)
+    if opacity > 0:
+        ellipse((-20, 8), (9, 9), 60 + 130 * opacity)
+    film = cv2.GaussianBlur(film, (0, 0), unit) + rng.normal(0, 3, film.shape)
+    return np.clip(film, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def chest() -> NDArray[np.uint8]:
+    """A phantom, shape (480, 600)."""
+    return draw_chest()
+
+
+@pytest.fixture(scope="session")
+def chest_png(chest: NDArray[np.uint8], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The phantom as a PNG file."""
+    path = tmp_path_factory.mktemp("films") / "chest.png"
+    cv2.imwrite(str(path), chest)
+    return path
+
+
+@pytest.fixture(scope="session")
+def cascade() -> Cascade:
+    """The bundled models."""
+    return Cascade.load(threads=1)
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of real films; tests that need it are skipped where there is none."""
+    beside = Path(__file__).parents[2] / "shared" / "data"
+    folder = Path(os.environ.get(DATA_VARIABLE, beside))
+    if not (folder / "kermany224").is_dir():
+        pytest.skip(f"no films: {folder} holds no kermany224 (set {DATA_VARIABLE})")
+    return folder
