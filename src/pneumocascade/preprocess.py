@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pneumocascade.records import Radiograph
-from pneumocascade.spec import ModelSpec
+if TYPE_CHECKING:
+    from pneumocascade.records import Radiograph
+    from pneumocascade.spec import ModelSpec
 
 Grey = NDArray[np.uint8]
 Rgb = NDArray[np.uint8]
@@ -59,8 +61,9 @@ def to_square(pixels: NDArray[np.uint8] | NDArray[np.uint16], size: int) -> Grey
     """
     height, width = pixels.shape
     if (width < size) != (height < size):
-        # OpenCV averages areas only where both axes shrink: take them one at a time.
-        pixels = _resize(pixels, size, height)
+        # OpenCV averages areas only where both axes shrink: take them one at a time, the one that
+        # shrinks first, so that a long and narrow film does not grow on the way.
+        pixels = _resize(pixels, min(width, size), min(height, size))
     pixels = _resize(pixels, size, size)
     if pixels.dtype == np.uint16:
         return np.round(pixels.astype(np.float32) / 257.0).astype(np.uint8)
@@ -71,7 +74,7 @@ def _resize(
     pixels: NDArray[np.uint8] | NDArray[np.uint16], width: int, height: int
 ) -> NDArray[np.uint8] | NDArray[np.uint16]:
     shrinks = width < pixels.shape[1] or height < pixels.shape[0]
-    resized: NDArray[np.uint8] | NDArray[np.uint16] = cv2.resize(
+    resized: NDArray[Any] = cv2.resize(
         pixels, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     )
     return resized

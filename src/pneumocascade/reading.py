@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import io
 import os
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
-from pneumocascade.errors import FileAccessError, UnreadableImageError, UnsuitableImageError
+from pneumocascade.errors import FileAccessError, FilmError, UnreadableImageError, UnsuitableImageError
 from pneumocascade.records import Radiograph
 
 if TYPE_CHECKING:
@@ -23,20 +22,36 @@ if TYPE_CHECKING:
 
     Source: TypeAlias = str | os.PathLike[str] | bytes | NDArray[Any] | Image.Image
 
-FORMATS = ("JPEG", "MPO", "PNG", "TIFF", "WEBP", "BMP", "GIF")
-"""Pillow's names of the formats that are read (MPO is a JPEG with further pictures behind it)."""
+FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF")
+"""Pillow's names of the formats that are read. Its JPEG opener opens MPO, too (a JPEG with further
+pictures behind it), which has no opener of its own and must not be named here."""
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".webp", ".bmp", ".gif"})
 """Suffixes by which films are found in folders; a file named outright needs none of them."""
 
-MAX_PIXELS = 120_000_000
-"""Largest picture that is decoded, in pixels: several times the largest flat-panel detector."""
+MAX_PIXELS = 89_000_000
+"""Largest picture that is decoded, in pixels: several times the largest flat-panel detector, and just
+below the size from which Pillow warns (silencing it here would not be safe between threads)."""
+
+MAX_BYTES = 1 << 30
+"""Largest file that is read, in bytes: more than any picture of ``MAX_PIXELS`` needs."""
 
 MIN_SIDE = 16
 """Shortest side, in pixels, below which there is no picture to speak of."""
 
 _RADIOGRAPH_BITS = 12
-"""Grey values of 16-bit files that fill no more than this many bits are stretched to full range."""
+"""Integer values of 9 and more bits that fill no more than this many are stretched to 16 bits."""
+
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What turns a picture upright, by its EXIF orientation (1, and what EXIF does not know, needs nothing)."""
 
 
 def read_radiograph(source: Source, name: str | None = None) -> Radiograph:
@@ -52,7 +67,7 @@ def read_radiograph(source: Source, name: str | None = None) -> Radiograph:
     ----------
     source : path, bytes, ndarray or PIL.Image.Image
         Arrays have shape (H, W), (H, W, 1), (H, W, 3) in RGB or (H, W, 4) in RGBA; dtype bool,
-        uint8, uint16, or float in 0..1 or 0..255.
+        integer in 0..255 or 0..65535, or float in 0..1 or 0..255.
     name : str, optional
         Name shown for the film; by default the path, or the kind of source.
 
@@ -77,7 +92,7 @@ def read_radiograph(source: Source, name: str | None = None) -> Radiograph:
     if isinstance(source, bytes):
         return _finish(_grey_of_bytes(source), name)
     if isinstance(source, (str, os.PathLike)):
-        return _finish(_grey_of_bytes(_bytes_of(Path(source))), name)
+        return _finish(_grey_of_bytes(_bytes_of(Path(os.fsdecode(source)))), name)
     raise UnreadableImageError(
         "unsupported_format",
         f"a film is given as path, bytes, NumPy array or PIL image, not as {type(source).__name__}",
@@ -102,11 +117,14 @@ def _bytes_of(path: Path) -> bytes:
             raise FileAccessError("file_not_found", "there is no such file")
         if not path.is_file():
             raise FileAccessError("not_a_file", "this is not a regular file")
+        if (size := path.stat().st_size) > MAX_BYTES:
+            raise FileAccessError("unreadable_file", f"the file has {size} bytes, more than any film")
         data = path.read_bytes()
     except PermissionError as error:
         raise FileAccessError("permission_denied", "the file may not be read") from error
     except (OSError, ValueError) as error:
-        raise FileAccessError("unreadable_file", f"the file cannot be read: {error}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise FileAccessError("unreadable_file", f"the file cannot be read: {reason}") from error
     if not data:
         raise FileAccessError("empty_file", "the file is empty")
     return data
@@ -115,27 +133,27 @@ def _bytes_of(path: Path) -> bytes:
 def _grey_of_bytes(data: bytes) -> _Grey:
     if not data:
         raise FileAccessError("empty_file", "the film has no bytes")
-    with warnings.catch_warnings():
-        # Pillow's own size warning: MAX_PIXELS below is the limit that holds here.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        try:
-            image = Image.open(io.BytesIO(data), formats=FORMATS)
-        except Image.DecompressionBombError as error:
-            raise _too_many_pixels("more pixels than any film") from error
-        except UnidentifiedImageError as error:
-            raise UnreadableImageError(
-                "unreadable_image",
-                f"these {len(data)} bytes are not an image; expected JPEG, PNG, TIFF, WebP, BMP or GIF",
-            ) from error
-        except Exception as error:  # Pillow's parsers raise many kinds on damaged headers
-            raise UnreadableImageError("unreadable_image", f"the image's header is damaged: {error}") from error
-        with image:
-            return _grey_of_image(image)
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise _too_many_pixels("more pixels than any film") from error
+    except UnidentifiedImageError as error:
+        raise UnreadableImageError("unreadable_image", _unidentified(data)) from error
+    except Exception as error:  # Pillow's parsers raise many kinds on damaged headers
+        raise UnreadableImageError("unreadable_image", f"the image's header is damaged: {error}") from error
+    with image:
+        return _grey_of_image(image)
+
+
+def _unidentified(data: bytes) -> str:
+    if data[:4] in (b"II*\0", b"MM\0*"):
+        return "the TIFF file is damaged or of an unusual kind; expected 8- or 16-bit grey or colour"
+    return f"these {len(data)} bytes are not an image; expected JPEG, PNG, TIFF, WebP, BMP or GIF"
 
 
 def _too_many_pixels(found: str) -> UnsuitableImageError:
     return UnsuitableImageError(
-        "too_many_pixels", f"the picture has {found}; at most {MAX_PIXELS // 1_000_000} million pixels are read"
+        "too_many_pixels", f"the picture has {found}; at most {MAX_PIXELS // 1_000_000} million are read"
     )
 
 
@@ -143,38 +161,52 @@ def _grey_of_image(image: Image.Image) -> _Grey:
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise _too_many_pixels(f"{width} x {height} pixels")
-    frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
-    if frames > 1:
-        raise UnsuitableImageError(
-            "multiple_frames", f"the file holds {frames} pictures; give one film a file"
-        )
-    white_is_zero = image.mode.startswith("I;16") and _tiff_white_is_zero(image)
     try:
+        # Counting the frames and decoding read damaged bytes alike.
+        frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+        if frames > 1:
+            raise UnsuitableImageError(
+                "multiple_frames", f"the file holds {frames} pictures; give one film a file"
+            )
         image.load()
-        image = ImageOps.exif_transpose(image)
-        if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-            grey, colourfulness, notes = _grey_of_array(np.asarray(image))
-            return (np.iinfo(grey.dtype).max - grey if white_is_zero else grey), colourfulness, notes
-        return _grey_of_rgb(image)
-    except UnsuitableImageError:
+        return _grey_of_decoded(image)
+    except FilmError:
         raise
     except Exception as error:  # Pillow's decoders raise many kinds on damaged data
         code = "truncated_image" if "truncated" in str(error).lower() else "unreadable_image"
         raise UnreadableImageError(code, f"the image data is damaged: {error}") from error
 
 
+def _grey_of_decoded(image: Image.Image) -> _Grey:
+    deep = image.mode.startswith("I;16") or image.mode in ("I", "F")
+    # Pillow inverts white-is-zero TIFF files of 8 bits by itself, but not deeper ones.
+    inverted = deep and _tiff_white_is_zero(image)
+    upright, orientation_notes = _upright(image)
+    grey, colourfulness, notes = _grey_of_array(np.asarray(upright)) if deep else _grey_of_rgb(upright)
+    if inverted:
+        grey = np.iinfo(grey.dtype).max - grey
+    return grey, colourfulness, notes + orientation_notes
+
+
 def _tiff_white_is_zero(image: Image.Image) -> bool:
-    """Pillow inverts 8-bit white-is-zero TIFF files by itself, but not 16-bit ones."""
     tags = getattr(image, "tag_v2", None)
     return tags is not None and tags.get(262) == 0
 
 
+def _upright(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # noqa: BLE001  Pillow raises many kinds on damaged EXIF data; viewers ignore such data
+        return image, ("the EXIF data is damaged; the film was taken to be upright",)
+    return (image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image), ()
+
+
 def _grey_of_rgb(image: Image.Image) -> _Grey:
-    if image.mode in ("1", "L"):
-        return np.asarray(image.convert("L")), 0.0, ()
     if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
         rgba = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    if image.mode in ("1", "L"):
+        return np.asarray(image.convert("L")), 0.0, ()
     rgb = image.convert("RGB")
     thumbnail = np.asarray(rgb.resize((64, 64), Image.Resampling.BOX), np.int16)
     colourfulness = float(np.mean(thumbnail.max(axis=2) - thumbnail.min(axis=2)))
@@ -190,27 +222,37 @@ def _grey_of_array(array: NDArray[Any]) -> _Grey:
         )
     if array.shape[0] * array.shape[1] > MAX_PIXELS:
         raise _too_many_pixels(f"{array.shape[1]} x {array.shape[0]} pixels")
+    whole_numbers = array.dtype.kind in "iu"
     array = _unsigned(array)
+    notes: tuple[str, ...] = ()
+    if whole_numbers and array.dtype == np.uint16:
+        array, notes = _stretched(array)
     if array.ndim == 3:
-        eight_bit = array if array.dtype == np.uint8 else np.round(array / 257.0).astype(np.uint8)
-        return _grey_of_rgb(Image.fromarray(np.ascontiguousarray(eight_bit)))
-    if array.dtype == np.uint16:
-        bits = max(8, int(array.max()).bit_length())
-        if bits <= _RADIOGRAPH_BITS:
-            stretched = np.round(array.astype(np.float32) * (65535.0 / (2**bits - 1))).astype(np.uint16)
-            return stretched, 0.0, (f"the film uses {bits} of its 16 bits; its grey values were stretched",)
-    return array, 0.0, ()
+        if array.dtype == np.uint16:  # Pillow has no 16-bit colour
+            array = np.round(array.astype(np.float32) / 257).astype(np.uint8)
+        grey, colourfulness, _ = _grey_of_rgb(Image.fromarray(np.ascontiguousarray(array)))
+        return grey, colourfulness, notes
+    return array, 0.0, notes
+
+
+def _stretched(array: NDArray[np.uint16]) -> tuple[NDArray[np.uint16], tuple[str, ...]]:
+    """Bring a film of 9 to 12 bits to 16; one that uses more is left as it is."""
+    bits = max(8, int(array.max()).bit_length())
+    if bits > _RADIOGRAPH_BITS:
+        return array, ()
+    stretched: NDArray[np.uint16] = np.round(array * np.float32(65535 / (2**bits - 1))).astype(np.uint16)
+    return stretched, (f"the film uses {bits} of its 16 bits; its grey values were stretched",)
 
 
 def _unsigned(array: NDArray[Any]) -> NDArray[Any]:
     """Return the array as uint8 or uint16, whose maximum is white."""
-    if array.dtype in (np.uint8, np.uint16):
-        return array
+    if array.dtype.kind == "u" and array.dtype.itemsize <= 2:
+        return array.astype(array.dtype.newbyteorder("="), copy=False)
     if array.dtype == np.bool_:
-        return array.astype(np.uint8) * np.uint8(255)
+        return np.asarray(np.where(array, 255, 0), np.uint8)
     if array.dtype.kind not in "iuf":
         raise UnsuitableImageError(
-            "bad_dtype", f"the pixels are of type {array.dtype}, expected uint8, uint16 or float"
+            "bad_dtype", f"the pixels are of type {array.dtype}, expected integer, float or bool"
         )
     low, high = array.min(), array.max()
     if not (np.isfinite(low) and np.isfinite(high)):
@@ -233,10 +275,10 @@ def _finish(grey: _Grey, name: str) -> Radiograph:
     height, width = pixels.shape
     if min(height, width) < MIN_SIDE:
         raise UnsuitableImageError(
-            "too_few_pixels", f"the picture has {width} x {height} pixels; expected at least {MIN_SIDE} a side"
+            "too_few_pixels", f"the picture has {width} x {height} pixels; expected {MIN_SIDE} or more a side"
         )
     if pixels.min() == pixels.max():
         raise UnsuitableImageError(
-            "constant_image", f"every pixel has the same grey value ({int(pixels.min())}); there is no picture"
+            "constant_image", f"every pixel has the grey value {int(pixels.min())}; there is no picture"
         )
     return Radiograph(np.ascontiguousarray(pixels), name, colourfulness, notes)

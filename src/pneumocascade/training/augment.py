@@ -51,7 +51,7 @@ def move(film: Grey, rng: np.random.Generator) -> Grey:
     return _grey(cv2.warpAffine(film, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=border))
 
 
-def flip(film: Grey, rng: np.random.Generator) -> Grey:
+def flip(film: Grey, _rng: np.random.Generator) -> Grey:
     """Mirror left and right."""
     return np.ascontiguousarray(film[:, ::-1])
 
@@ -100,7 +100,9 @@ def write_marker(film: Grey, rng: np.random.Generator) -> Grey:
     down, across = (near, along) if rng.random() < 0.5 else (along, rng.choice([near, 0.85 - near]))
     origin = (int(across * side), int((down + 0.08) * side))
     value = int(rng.integers(150, 256))
-    cv2.putText(film, text, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, value, int(rng.integers(1, 3)), cv2.LINE_AA)
+    cv2.putText(
+        film, text, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, value, int(rng.integers(1, 3)), cv2.LINE_AA
+    )
     return film
 
 

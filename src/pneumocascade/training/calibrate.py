@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
-from pneumocascade.calibration import positive_probability
+from pneumocascade.calibration import DECIMALS, positive_probability
 from pneumocascade.spec import ModelSpec, OperatingPoint
 
 COVERAGE = 0.9
@@ -28,7 +28,12 @@ Labels = NDArray[np.int64]
 
 
 def calibrate(
-    spec: ModelSpec, logits: NDArray[np.float32], labels: Labels, patients: Sequence[str], data: str, seed: int
+    spec: ModelSpec,
+    logits: NDArray[np.float32],
+    labels: Labels,
+    patients: Sequence[str],
+    data: str,
+    seed: int,
 ) -> ModelSpec:
     """Return the specification with temperature, operating points and prediction sets filled in.
 
@@ -46,11 +51,14 @@ def calibrate(
     seed : int
     """
     temperature = fit_temperature(logits, labels)
-    probability = positive_probability(logits, temperature)
+    exact = positive_probability(logits, temperature)
+    balanced = balanced_threshold(exact, labels, patients, seed)
+    probability = np.round(exact, DECIMALS)  # what a threshold will be compared with
+    above_negatives = 1.0 - threshold_for_sensitivity(1.0 - probability, 1 - labels, GOAL) + 10.0**-DECIMALS
     thresholds = {
-        "balanced": balanced_threshold(probability, labels, patients, seed),
-        "sensitive": threshold_for_sensitivity(probability, labels, GOAL),
-        "specific": 1.0 - threshold_for_sensitivity(1.0 - probability, 1 - labels, GOAL),
+        "balanced": balanced,
+        "sensitive": min(balanced, threshold_for_sensitivity(probability, labels, GOAL)),
+        "specific": max(balanced, above_negatives),
     }
     points = {name: _operating_point(value, probability, labels, data) for name, value in thresholds.items()}
     minimum = {
@@ -58,7 +66,11 @@ def calibrate(
         spec.labels[1]: prediction_set_minimum(probability[labels == 1]),
     }
     return replace(
-        spec, temperature=temperature, operating_points=points, prediction_set_minimum=minimum, validation_data=data
+        spec,
+        temperature=temperature,
+        operating_points=points,
+        prediction_set_minimum=minimum,
+        validation_data=data,
     )
 
 

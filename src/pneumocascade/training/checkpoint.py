@@ -69,7 +69,9 @@ def save_checkpoint(
         old.unlink()
 
 
-def load_latest(folder: Path, network: nn.Module, average: nn.Module, optimizer: Optimizer) -> Progress | None:
+def load_latest(
+    folder: Path, network: nn.Module, average: nn.Module, optimizer: Optimizer
+) -> Progress | None:
     """Resume from the latest readable checkpoint, or return ``None`` where there is none."""
     for path in sorted(folder.glob("checkpoint-*.safetensors"), reverse=True):
         try:

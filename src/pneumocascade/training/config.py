@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from pneumocascade.errors import UsageError
 
@@ -99,6 +99,18 @@ class TrainingConfig:
     def to_dict(self) -> dict[str, object]:
         """Return the fields as JSON-ready values."""
         return dataclasses.asdict(self)
+
+
+STAGE_DEFAULTS: dict[int, dict[str, Any]] = {
+    1: {"loss": "cross-entropy", "schedule": ((128, 4), (160, 1), (224, 1))},
+    2: {"loss": "focal", "schedule": ((128, 4), (160, 1), (224, 1))},
+}
+"""What was measured to be the better choice for each stage (docs/experiments.md)."""
+
+
+def for_stage(stage: int, **settings: Any) -> TrainingConfig:
+    """Return a stage's default configuration with the given settings in place of its own."""
+    return TrainingConfig(stage, **{**STAGE_DEFAULTS[stage], **settings})
 
 
 def parse_schedule(text: str) -> tuple[tuple[int, int], ...]:

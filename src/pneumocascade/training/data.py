@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
-from pneumocascade.dataset import Film
+from pneumocascade.dataset import Film, find_films
 from pneumocascade.preprocess import prepare
 from pneumocascade.reading import read_radiograph
 from pneumocascade.records import Radiograph
@@ -62,6 +62,15 @@ def samples_of(
         for film in chosen
         if (label := labels[film.name]) in spec.labels
     ]
+
+
+def renderings_by_name(roots: Iterable[Path]) -> dict[str, list[Path]]:
+    """Return the files of labelled folders by film name."""
+    renderings: dict[str, list[Path]] = {}
+    for root in roots:
+        for film in find_films(root):
+            renderings.setdefault(film.name, []).append(film.path)
+    return renderings
 
 
 class FilmDataset(Dataset[tuple[Tensor, int]]):
@@ -118,6 +127,35 @@ def _shrink(chw: NDArray[np.float32], size: int) -> NDArray[np.float32]:
     return np.ascontiguousarray(hwc.transpose(2, 0, 1), dtype=np.float32)
 
 
-def one_thread_for_opencv(_worker: int) -> None:
+def loader_of(
+    dataset: FilmDataset, batch_size: int, workers: int, *, shuffle: bool
+) -> DataLoader[tuple[Tensor, int]]:
+    """Return an iterable of batches: inputs (N, 3, S, S) and labels (N,).
+
+    Workers come from a fork server, not from this process: a fork would copy OpenCV's and OpenMP's
+    thread pools without their threads, and wait for them for ever.
+
+    Parameters
+    ----------
+    dataset : FilmDataset
+    batch_size : int
+    workers : int
+        Processes that read and augment; 0 for none.
+    shuffle : bool
+        In an order drawn from PyTorch's global generator; the last, smaller batch is left out.
+    """
+    return DataLoader(
+        dataset,
+        batch_size,
+        shuffle=shuffle,
+        drop_last=shuffle,
+        num_workers=workers,
+        multiprocessing_context="forkserver" if workers else None,
+        worker_init_fn=_one_thread_for_opencv,
+        prefetch_factor=4 if workers else None,
+    )
+
+
+def _one_thread_for_opencv(_worker: int) -> None:
     """Keep OpenCV from starting threads of its own in each worker process."""
     cv2.setNumThreads(1)

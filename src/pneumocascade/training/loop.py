@@ -13,19 +13,28 @@ import numpy as np
 import torch
 from monai.losses import FocalLoss
 from numpy.typing import NDArray
-from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bar, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import (
+    Progress as Bar,
+)
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.data import DataLoader
 
 from pneumocascade.spec import ModelSpec
 from pneumocascade.training.checkpoint import Progress, load_latest, save_checkpoint, save_tensors
 from pneumocascade.training.config import TrainingConfig
-from pneumocascade.training.data import FilmDataset, Sample, one_thread_for_opencv
+from pneumocascade.training.data import FilmDataset, Sample, loader_of
 from pneumocascade.training.network import LoadReport, freeze, train_mode
 
 BEST = "best.safetensors"
+METRICS = "metrics.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +62,13 @@ class Trainer:
     """
 
     def __init__(
-        self, network: nn.Module, report: LoadReport, spec: ModelSpec, config: TrainingConfig, films: Films, folder: Path
+        self,
+        network: nn.Module,
+        report: LoadReport,
+        spec: ModelSpec,
+        config: TrainingConfig,
+        films: Films,
+        folder: Path,
     ) -> None:
         self.spec, self.config, self.films, self.folder = spec, config, films, folder
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -108,7 +123,9 @@ class Trainer:
         dataset = FilmDataset(self.films.train, self.spec, size=size, seed=config.seed, epoch=epoch)
         train_mode(self.network, config.frozen_stages)
         losses = []
-        for batch, labels in self._batches(dataset, f"epoch {epoch + 1}/{config.epochs} at {size}", shuffle=True):
+        for batch, labels in self._batches(
+            dataset, f"epoch {epoch + 1}/{config.epochs} at {size}", shuffle=True
+        ):
             losses.append(self._step(batch, labels))
         return float(np.mean(losses))
 
@@ -135,16 +152,15 @@ class Trainer:
         return loss
 
     def _batches(self, dataset: FilmDataset, title: str, *, shuffle: bool) -> Iterator[tuple[Tensor, Tensor]]:
-        loader = DataLoader(
-            dataset,
-            self.config.batch_size,
-            shuffle=shuffle,
-            drop_last=shuffle,
-            num_workers=self.config.workers,
-            worker_init_fn=one_thread_for_opencv,
-            prefetch_factor=4 if self.config.workers else None,
+        loader = loader_of(dataset, self.config.batch_size, self.config.workers, shuffle=shuffle)
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
         )
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), TimeRemainingColumn())
         with Bar(*columns, transient=True) as bar:
             task = bar.add_task(title, total=len(loader), rate="")
             started, seen = time.perf_counter(), 0
@@ -193,7 +209,7 @@ class Trainer:
             "seconds": round(seconds, 1),
             "films_per_second": round(self.steps_per_epoch * self.config.batch_size / seconds, 2),
         }
-        with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
+        with (self.folder / METRICS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
         print("  ".join(f"{name} {value}" for name, value in row.items()), flush=True)
 

@@ -79,11 +79,15 @@ def find_backbone(weights: str) -> Backbone:
         return Backbone(path, False, (123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
     path = Path(weights)
     if not path.is_file():
-        raise TrainingError(f"there are no backbone weights at {path}; give a safetensors file, or 'imagenet'")
+        raise TrainingError(
+            f"there are no backbone weights at {path}; give a safetensors file, or 'imagenet'"
+        )
     with safe_open(path, "pt") as file:
         metadata = file.metadata() or {}
     std = tuple(float(part) for part in metadata.get("std", "1 1 1").split())
-    mean = tuple(float(part) for part in metadata["mean"].split()) if "mean" in metadata else IMAGENET_RGB_MEAN
+    mean = (
+        tuple(float(part) for part in metadata["mean"].split()) if "mean" in metadata else IMAGENET_RGB_MEAN
+    )
     assert len(mean) == 3 and len(std) == 3
     return Backbone(path, "first 1x1" in metadata.get("stride", ""), mean, std)
 

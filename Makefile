@@ -1,0 +1,49 @@
+# Two commands: `make run` (web app with the bundled models) and `make test` (everything CI runs).
+SHELL := /bin/bash
+PYTHON ?= python3
+PORT ?= 7860
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Exact versions that the tests run with; users get the ranges in pyproject.toml.
+CONSTRAINTS := constraints.txt
+
+.PHONY: run install test install-dev lint types tests clean lock help
+
+help: ## Show the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "Python 3.10 or newer is needed"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "python3-venv is needed: apt-get install python3-venv"; exit 1; }
+
+$(VENV)/.run: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
+	$(PIP) install --quiet --editable '.[web,evaluate]' --constraint $(CONSTRAINTS)
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
+	$(PIP) install --quiet --editable '.[web,evaluate,train,dev]' --constraint $(CONSTRAINTS)
+	@touch $@ $(VENV)/.run
+
+install: $(VENV)/.run ## Make .venv and install the package with the bundled models
+
+run: install ## Classify the example films, then serve the web app on http://127.0.0.1:7860
+	$(BIN)/pneumocascade predict src/pneumocascade/examples
+	$(BIN)/pneumocascade serve --port $(PORT)
+
+install-dev: $(VENV)/.dev ## Also install what training and the tests need (a CPU build of PyTorch)
+
+test: install-dev lint types tests ## Linters, types and the whole test suite
+
+lint:
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types:
+	$(BIN)/mypy
+
+tests:
+	$(BIN)/python -m pytest
+
+clean: ## Remove the environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

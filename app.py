@@ -1,0 +1,12 @@
+"""The Hugging Face Space: web app and REST API on the port that Spaces expect."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "src"))
+
+from pneumocascade import Cascade
+from pneumocascade.server import serve
+
+if __name__ == "__main__":
+    serve(Cascade.load(), host="0.0.0.0", port=7860)  # noqa: S104  a Space is reached from outside

@@ -1,0 +1,58 @@
+"""Command line: a thin door onto :class:`pneumocascade.Cascade`.
+
+Only what every command needs is imported here; each command imports the rest when it runs, so that
+``--version`` and ``--help`` stay fast.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from pneumocascade import __version__
+from pneumocascade.cli import models, predict, train
+from pneumocascade.errors import PneumocascadeError, UsageError
+
+app = typer.Typer(
+    name="pneumocascade",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Read chest radiographs in two stages: normal or pneumonia, then bacterial or viral. "
+    "Research demonstration only. Not intended for medical diagnosis.",
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"pneumocascade {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+) -> None:
+    """Read chest radiographs in two stages."""
+
+
+app.command("predict")(predict.predict)
+app.command("evaluate")(models.evaluate)
+app.command("train")(train.train)
+app.command("export")(train.export)
+app.command("serve")(models.serve)
+app.command("info")(models.info)
+
+
+def main() -> None:
+    """Run the command line; exit status 2 for wrong usage, 1 for any other error of ours."""
+    try:
+        app()
+    except PneumocascadeError as error:
+        typer.echo(f"pneumocascade: {error}", err=True)
+        sys.exit(2 if isinstance(error, UsageError) else 1)

@@ -1,0 +1,122 @@
+"""``pneumocascade evaluate``, ``serve`` and ``info``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pneumocascade.cli.common import ModelsOption, OperatingPointOption, import_extra
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pneumocascade.spec import ModelSpec
+
+
+def evaluate(
+    data_dir: Annotated[Path, typer.Argument(help="Folder with NORMAL/ and PNEUMONIA/.")],
+    output: Annotated[
+        Path, typer.Option(help="Folder for metrics.json, predictions.csv, pictures and report.html.")
+    ] = Path("evaluation"),
+    operating_point: OperatingPointOption = "balanced",
+    models: ModelsOption = None,
+) -> None:
+    """Measure the models on labelled films, with confidence intervals by bootstrap over patients."""
+    from rich.console import Console
+
+    from pneumocascade.cascade import Cascade
+
+    evaluation = import_extra("pneumocascade.evaluation.evaluate", "evaluation", "evaluate")
+    metrics = evaluation.evaluate(data_dir, Cascade.load(models), output, operating_point=operating_point)
+    console = Console()
+    for part in ("stage1", "stage2", "cascade"):
+        console.print(f"[bold]{part}[/bold]")
+        for name, figure in metrics[part].items():
+            if isinstance(figure, dict) and "ci95" in figure:
+                console.print(f"  {name:18} {_figure(figure)}", highlight=False)
+    console.print(f"written to {output}", highlight=False)
+
+
+def _figure(figure: dict[str, Any]) -> str:
+    if figure["value"] is None:
+        return f"undefined (n = {figure['n']})"
+    low, high = figure["ci95"] or (float("nan"), float("nan"))
+    return f"{figure['value']:.3f}  (95 % CI {low:.3f} - {high:.3f}, n = {figure['n']})"
+
+
+def serve(
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; the default is reached from this machine only.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, envvar="PORT")] = 7860,
+    models: ModelsOption = None,
+) -> None:
+    """Serve the web app and the REST API."""
+    from pneumocascade.cascade import Cascade
+
+    server = import_extra("pneumocascade.server", "the web app", "web")
+    server.serve(Cascade.load(models), host=host, port=port)
+
+
+def info(
+    json_output: Annotated[bool, typer.Option("--json", help="As JSON.")] = False, models: ModelsOption = None
+) -> None:
+    """Show versions, models, operating points and the figures they were chosen on."""
+    from rich.console import Console
+
+    facts = _facts(models)
+    if json_output:
+        typer.echo(json.dumps(facts, indent=2))
+        return
+    console = Console(highlight=False)
+    console.print(
+        f"pneumocascade {facts['version']}, models {facts['model_version']}, ONNX Runtime {facts['onnxruntime']}"
+    )
+    for stage in ("stage1", "stage2"):
+        _show_model(console, stage, facts[stage])
+
+
+def _facts(models: Path | None) -> dict[str, Any]:
+    import importlib.metadata
+
+    from pneumocascade import __version__
+    from pneumocascade.cascade import Cascade
+    from pneumocascade.report import DISCLAIMER
+    from pneumocascade.store import bundled_models, read_manifest
+
+    cascade = Cascade.load(models)
+    manifest = read_manifest(models or bundled_models())
+
+    def describe(stage: str, spec: ModelSpec) -> dict[str, Any]:
+        return {"file": manifest.files[stage], "sha256": manifest.sha256[stage], **json.loads(spec.to_json())}
+
+    return {
+        "version": __version__,
+        "model_version": cascade.version,
+        "onnxruntime": importlib.metadata.version("onnxruntime"),
+        "intended_use": DISCLAIMER,
+        "stage1": describe("stage1", cascade.stage1.spec),
+        "stage2": describe("stage2", cascade.stage2.spec),
+    }
+
+
+def _show_model(console: Console, stage: str, facts: dict[str, Any]) -> None:
+    console.print(f"\n[bold]{stage}[/bold]: {facts['labels'][0]} or {facts['labels'][1]}")
+    rows = {
+        "file": f"{facts['file']}, SHA-256 {facts['sha256'][:16]}...",
+        "input": f"{facts['size']} x {facts['size']}, recipe {facts['recipe']}",
+        "temperature": f"{facts['temperature']:.3f}",
+        "measured on": facts["validation_data"],
+    }
+    for name, value in rows.items():
+        console.print(f"  {name:24} {value}")
+    for name, value in facts["metrics"].items():
+        console.print(f"  {name:24} {value:.4g}")
+    for name, point in facts["operating_points"].items():
+        console.print(
+            f"  {name:24} threshold {point['threshold']:.3f}, sensitivity {point['sensitivity']:.3f}, "
+            f"specificity {point['specificity']:.3f}"
+        )

@@ -1,0 +1,58 @@
+"""Answers as a table for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TextIO
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table as RichTable
+
+from pneumocascade.report import DISCLAIMER
+
+if TYPE_CHECKING:
+    from pneumocascade.records import Prediction, StageResult
+
+_STYLES = {"normal": "green", "pneumonia": "red", "refused": "yellow", "error": "magenta"}
+
+
+class Table:
+    """Collects answers and prints them as one table."""
+
+    def __init__(self, file: TextIO) -> None:
+        # A pipe or a file has no width of its own: 160 columns keep rows on one line.
+        self._console = Console(file=file, width=None if file.isatty() else 160)
+        self._table = RichTable(box=None, pad_edge=False, header_style="bold")
+        for column in ("film", "finding", "P(pneumonia)", "aetiology", "P(viral)", "note"):
+            self._table.add_column(
+                column, overflow="fold", justify="right" if column.startswith("P(") else "left"
+            )
+
+    def write(self, prediction: Prediction) -> None:
+        """Add a row."""
+        finding = prediction.finding or prediction.status
+        style = _STYLES[finding]
+        self._table.add_row(
+            escape(prediction.source),
+            f"[{style}]{finding}[/{style}]",
+            _positive(prediction.stage1),
+            prediction.aetiology or "-",
+            _positive(prediction.stage2),
+            escape(_note(prediction)),
+        )
+
+    def close(self) -> None:
+        """Print the table."""
+        self._console.print(self._table)
+        self._console.print(DISCLAIMER, style="dim")
+
+
+def _positive(result: StageResult | None) -> str:
+    return "-" if result is None else f"{list(result.probabilities.values())[1]:.3f}"
+
+
+def _note(prediction: Prediction) -> str:
+    if prediction.error is not None:
+        return f"{prediction.error.code}: {prediction.error.message}"
+    reasons = [f"{reason.code}: {reason.message}" for reason in prediction.reasons]
+    return " ".join([*reasons, *prediction.warnings])

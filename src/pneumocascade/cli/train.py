@@ -1,0 +1,85 @@
+"""``pneumocascade train`` and ``export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from pneumocascade.cli.common import import_extra
+
+
+def train(
+    data_dir: Annotated[
+        Path, typer.Argument(help="Films as published: train|val|test/NORMAL|PNEUMONIA, or one such split.")
+    ],
+    output: Annotated[Path, typer.Option(help="Folder of the run; an interrupted run in it goes on.")],
+    backbone_weights: Annotated[
+        str,
+        typer.Option(
+            help="Starting weights: a safetensors file (may be partial), or 'imagenet' to fetch them."
+        ),
+    ] = "imagenet",
+    stage: Annotated[
+        Literal["1", "2", "both"],
+        typer.Option(help="Stage 2 starts from stage 1's backbone where there is one."),
+    ] = "both",
+    recipe: Annotated[Literal["clahe-hot", "baseline"], typer.Option()] = "clahe-hot",
+    renderings: Annotated[
+        list[Path] | None,
+        typer.Option(help="Further folder with the same films in another resolution; may be repeated."),
+    ] = None,
+    hold_out: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder whose films' patients are kept for validation; may be repeated."),
+    ] = None,
+    split: Annotated[Path | None, typer.Option(help="Use the split of another run (split.json).")] = None,
+    schedule: Annotated[
+        str | None,
+        typer.Option(help="SIZExEPOCHS, comma-separated; by default the measured one of each stage."),
+    ] = None,
+    loss: Annotated[
+        Literal["cross-entropy", "focal"] | None,
+        typer.Option(help="By default the better one of each stage."),
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=2)] = 32,
+    learning_rate: Annotated[
+        float, typer.Option(help="Peak, for weights that start from the backbone.")
+    ] = 1e-4,
+    frozen_stages: Annotated[
+        int,
+        typer.Option(
+            min=0, max=5, help="Leading modules that keep their weights: 1 stem, 2 also layer1, ..."
+        ),
+    ] = 2,
+    seed: Annotated[int, typer.Option()] = 2018,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that read films.")] = 1,
+) -> None:
+    """Train the stages; the run folder then holds what 'export' needs."""
+    run = import_extra("pneumocascade.training.run", "training", "train")
+    config = import_extra("pneumocascade.training.config", "training", "train")
+    sources = run.Sources(data_dir, backbone_weights, tuple(renderings or ()), tuple(hold_out or ()), split)
+    for number in (1, 2) if stage == "both" else (int(stage),):
+        given = {"schedule": config.parse_schedule(schedule) if schedule else None, "loss": loss}
+        settings = config.for_stage(
+            number,
+            recipe=recipe,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            frozen_stages=frozen_stages,
+            seed=seed,
+            workers=workers,
+            **{name: value for name, value in given.items() if value is not None},
+        )
+        run.train_stage(sources, settings, output, typer.echo)
+
+
+def export(
+    run_dir: Annotated[Path, typer.Argument(help="Folder of a run of both stages.")],
+    output: Annotated[Path, typer.Option(help="Folder for stage1.onnx, stage2.onnx and manifest.json.")],
+    version: Annotated[str, typer.Option(help="Version of the models.")] = "1.0.0",
+) -> None:
+    """Turn a run into models: ONNX, INT8, calibrated on the run's validation films."""
+    export_room = import_extra("pneumocascade.training.export", "export", "train")
+    export_room.export_run(run_dir, output, version, typer.echo)

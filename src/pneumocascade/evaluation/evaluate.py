@@ -1,0 +1,188 @@
+"""``pneumocascade evaluate``: measure the models on a folder of labelled films.
+
+Films that the gate refuses or that cannot be read are counted, and enter no other figure. Stage 2
+is measured on all films that are pneumonia of known aetiology by the reference standard, whatever
+stage 1 said of them; the cascade on all films but those of unknown aetiology.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from pneumocascade.cascade import DEFAULT_OPERATING_POINT, Cascade
+from pneumocascade.dataset import Film, count_by_category, find_films, fingerprint
+from pneumocascade.errors import MissingExtraError, UsageError
+from pneumocascade.evaluation.bootstrap import RESAMPLES
+from pneumocascade.evaluation.films import judge_films
+from pneumocascade.evaluation.measure import (
+    MeasuredCascade,
+    MeasuredStage,
+    measure_cascade,
+    measure_stage1,
+    measure_stage2,
+)
+from pneumocascade.report import CSV_COLUMNS, to_csv_row
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from pneumocascade.evaluation.films import JudgedFilm, Progress
+
+METRICS_FILE = "metrics.json"
+PREDICTIONS_FILE = "predictions.csv"
+REPORT_FILE = "report.html"
+
+PREDICTION_COLUMNS = (*CSV_COLUMNS, "true_finding", "true_aetiology", "patient", "stage2_probability_viral")
+"""Columns of ``predictions.csv``; the last is filled for every answered true pneumonia film."""
+
+
+def evaluate(
+    data: Path,
+    cascade: Cascade,
+    output: Path | None = None,
+    *,
+    operating_point: str = DEFAULT_OPERATING_POINT,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Measure the models on labelled films.
+
+    Parameters
+    ----------
+    data : Path
+        Holds ``NORMAL/`` and ``PNEUMONIA/``; see :func:`pneumocascade.dataset.find_films`.
+    cascade : Cascade
+    output : Path, optional
+        Folder that gets ``metrics.json``, ``predictions.csv``, ``report.html`` and pictures; made
+        where there is none.
+    operating_point : {"balanced", "sensitive", "specific"}
+    resamples, seed : int
+        Of the bootstrap over patients; no resamples, no intervals.
+    progress : callable, optional
+        Is given the films done and the films there are.
+
+    Returns
+    -------
+    dict
+        What ``metrics.json`` holds. Its ``data_fingerprint`` is over the films that could be read.
+
+    Raises
+    ------
+    DataSetError
+        Where there are no labelled films.
+    MissingExtraError
+        Where ``output`` is given and matplotlib, scikit-learn or Jinja2 is not installed.
+    UsageError
+        For an unknown operating point, fewer than 0 resamples, or an ``output`` that is no folder.
+    """
+    if resamples < 0:
+        raise UsageError(f"resamples is {resamples}; expected 0 or more")
+    films = find_films(data)
+    if output is not None:
+        _check_output(output)
+    judged = list(judge_films(films, cascade, operating_point, progress))
+    stages = [
+        measure(judged, model.spec, operating_point, resamples=resamples, seed=seed)
+        for measure, model in ((measure_stage1, cascade.stage1), (measure_stage2, cascade.stage2))
+    ]
+    both = measure_cascade(judged, resamples=resamples, seed=seed)
+    metrics = {
+        "model_version": cascade.version,
+        "data": data.resolve().name,
+        "data_fingerprint": fingerprint(row.film for row in judged if row.prediction.status != "error"),
+        "operating_point": operating_point,
+        "films": _count_films(films),
+        "refused": _count_refused(judged),
+        "stage1": stages[0].to_dict(),
+        "stage2": stages[1].to_dict(),
+        "cascade": both.to_dict(),
+        "bootstrap": {
+            "unit": "patient",
+            "resamples": resamples,
+            "seed": seed,
+            "left_out": _left_out(stages[0], stages[1], both),
+        },
+    }
+    if output is not None:
+        _write(output, metrics, judged, stages, both)
+    return metrics
+
+
+def _check_output(output: Path) -> None:
+    """Fail before the films are judged, not after, where the report cannot be written."""
+    try:
+        from pneumocascade.evaluation import html  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("the report of an evaluation", "evaluate") from error
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"the folder {output} for the report cannot be made: {error}") from error
+
+
+def _count_films(films: Sequence[Film]) -> dict[str, Any]:
+    patients = len({film.patient for film in films})
+    return {"n": len(films), "patients": patients, "by_category": count_by_category(films)}
+
+
+def _count_refused(judged: Sequence[JudgedFilm]) -> dict[str, Any]:
+    """Count films without an answer; one with several reasons counts under each of them."""
+    codes: Counter[str] = Counter()
+    for row in judged:
+        codes.update({reason.code for reason in row.prediction.reasons})
+        if row.prediction.error is not None:
+            codes[row.prediction.error.code] += 1
+    status = Counter(row.prediction.status for row in judged)
+    return {
+        "n": status["refused"] + status["error"],
+        "refused_by_gate": status["refused"],
+        "unreadable": status["error"],
+        "by_code": dict(sorted(codes.items())),
+    }
+
+
+def _left_out(stage1: MeasuredStage, stage2: MeasuredStage, both: MeasuredCascade) -> dict[str, int]:
+    """Return, by figure, the resamples in which it was not defined."""
+    return {
+        f"{part}.{name}": figure.left_out
+        for part, measured in (("stage1", stage1), ("stage2", stage2), ("cascade", both))
+        for name, figure in measured.figures.items()
+        if figure.left_out
+    }
+
+
+def _write(
+    output: Path,
+    metrics: dict[str, Any],
+    judged: Sequence[JudgedFilm],
+    stages: Sequence[MeasuredStage],
+    both: MeasuredCascade,
+) -> None:
+    from pneumocascade.evaluation import html
+
+    text = json.dumps(metrics, indent=2, ensure_ascii=False, allow_nan=False)
+    (output / METRICS_FILE).write_text(text + "\n", encoding="utf-8")
+    _write_predictions(output / PREDICTIONS_FILE, judged)
+    pictures = html.draw(stages, both)
+    for picture in pictures:
+        (output / f"{picture.name}.png").write_bytes(picture.light)
+    (output / REPORT_FILE).write_text(html.render(metrics, stages, both, pictures), encoding="utf-8")
+
+
+def _write_predictions(path: Path, judged: Sequence[JudgedFilm]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, PREDICTION_COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        for row in judged:
+            truth = {
+                "true_finding": row.film.finding,
+                "true_aetiology": row.film.aetiology or "",
+                "patient": row.film.patient,
+                "stage2_probability_viral": "" if row.stage2 is None else row.stage2.probabilities["viral"],
+            }
+            writer.writerow(to_csv_row(row.prediction) | truth)

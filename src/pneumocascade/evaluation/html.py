@@ -1,0 +1,179 @@
+"""The report of an evaluation: its pictures, and one HTML file that holds them."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from pneumocascade.evaluation import drawing, figures
+from pneumocascade.evaluation.measure import CATEGORIES, MeasuredCascade, MeasuredStage
+from pneumocascade.report import DISCLAIMER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from matplotlib.figure import Figure as Drawing
+
+    from pneumocascade.evaluation.bootstrap import Figure
+
+MEANINGS = {
+    "auroc": ("AUROC", "how often a {positive} film gets a higher probability than a {negative} one"),
+    "accuracy": ("Accuracy", "share of films answered rightly"),
+    "sensitivity": ("Sensitivity", "share of {positive} films called {positive}"),
+    "specificity": ("Specificity", "share of {negative} films called {negative}"),
+    "balanced_accuracy": ("Balanced accuracy", "mean of sensitivity and specificity"),
+    "ece": ("Calibration error (ECE)", "mean gap between probability and observed share; 0 is best"),
+    "brier": ("Brier score", "mean squared error of the probability; 0 is best"),
+    "macro_f1": ("Macro F1", "mean F1 of the three categories"),
+    "recall_normal": ("Recall, normal", "share of normal films called normal"),
+    "recall_bacterial": ("Recall, bacterial", "share of bacterial films called pneumonia, bacterial"),
+    "recall_viral": ("Recall, viral", "share of viral films called pneumonia, viral"),
+}
+"""Heading and meaning of each figure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture as PNG, for light and for dark pages.
+
+    Attributes
+    ----------
+    name : str
+        File name without suffix.
+    alt : str
+        What it shows, for those who cannot see it.
+    light, dark : bytes
+    """
+
+    name: str
+    alt: str
+    light: bytes
+    dark: bytes
+
+    @property
+    def light_url(self) -> str:
+        """The light picture as a ``data:`` URL."""
+        return _data_url(self.light)
+
+    @property
+    def dark_url(self) -> str:
+        """The dark picture as a ``data:`` URL."""
+        return _data_url(self.dark)
+
+
+def _data_url(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+
+
+def draw(stages: Sequence[MeasuredStage], both: MeasuredCascade) -> list[Picture]:
+    """Draw all pictures of an evaluation.
+
+    Parameters
+    ----------
+    stages : sequence of MeasuredStage
+    both : MeasuredCascade
+
+    Returns
+    -------
+    list of Picture
+        ``roc_stage1``, ``reliability_stage1``, ``confusion_stage1``, the same of stage 2, and
+        ``confusion_cascade``.
+    """
+    pictures = [picture for stage in stages for picture in _draw_stage(stage)]
+    subtitle = f"accuracy {both.figures['accuracy']}"
+
+    def cascade_matrix(theme: drawing.Theme) -> Drawing:
+        return figures.confusion(
+            both.matrix, CATEGORIES, "Cascade: confusion matrix", subtitle=subtitle, theme=theme
+        )
+
+    pictures.append(
+        _picture("confusion_cascade", f"Confusion matrix of the cascade: {subtitle}", cascade_matrix)
+    )
+    return pictures
+
+
+def _draw_stage(stage: MeasuredStage) -> list[Picture]:
+    labels, probability, title = stage.labels, stage.probability, f"Stage {stage.stage}"
+    area = f"AUROC {stage.figures['auroc']}"
+    error = f"ECE {stage.figures['ece']}"
+    share = f"accuracy {stage.figures['accuracy']}"
+
+    def roc(theme: drawing.Theme) -> Drawing:
+        return figures.roc(labels, probability, stage.threshold, f"{title}: ROC", subtitle=area, theme=theme)
+
+    def reliability(theme: drawing.Theme) -> Drawing:
+        return figures.reliability(
+            labels, probability, stage.categories, f"{title}: reliability", subtitle=error, theme=theme
+        )
+
+    def confusion(theme: drawing.Theme) -> Drawing:
+        return figures.confusion(
+            stage.matrix, stage.categories, f"{title}: confusion matrix", subtitle=share, theme=theme
+        )
+
+    return [
+        _picture(f"roc_stage{stage.stage}", f"ROC curve of stage {stage.stage}: {area}", roc),
+        _picture(
+            f"reliability_stage{stage.stage}", f"Reliability of stage {stage.stage}: {error}", reliability
+        ),
+        _picture(
+            f"confusion_stage{stage.stage}", f"Confusion matrix of stage {stage.stage}: {share}", confusion
+        ),
+    ]
+
+
+def _picture(name: str, alt: str, drawn: Callable[[drawing.Theme], Drawing]) -> Picture:
+    return Picture(name, alt, drawing.png(drawn(drawing.LIGHT)), drawing.png(drawn(drawing.DARK)))
+
+
+def render(
+    metrics: Mapping[str, Any],
+    stages: Sequence[MeasuredStage],
+    both: MeasuredCascade,
+    pictures: Sequence[Picture],
+) -> str:
+    """Return the report as one HTML page that needs no other file.
+
+    Parameters
+    ----------
+    metrics : mapping
+        What ``metrics.json`` holds.
+    stages : sequence of MeasuredStage
+    both : MeasuredCascade
+    pictures : sequence of Picture
+        From :func:`draw`.
+    """
+    environment = Environment(
+        loader=PackageLoader("pneumocascade.evaluation", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    stage1, stage2 = stages
+    return environment.get_template("report.html.j2").render(
+        metrics=metrics,
+        disclaimer=DISCLAIMER,
+        headline=[
+            ("Normal or pneumonia", "AUROC of stage 1", stage1.figures["auroc"]),
+            ("Bacterial or viral", "AUROC of stage 2", stage2.figures["auroc"]),
+            ("Three-way answer", "accuracy of the cascade", both.figures["accuracy"]),
+        ],
+        stages=stages,
+        tables=[_rows(stage.figures, stage.categories) for stage in stages],
+        cascade_table=_rows(both.figures, ("", "")),
+        pictures={picture.name: picture for picture in pictures},
+    )
+
+
+def _rows(measured: Mapping[str, Figure], categories: tuple[str, str]) -> list[tuple[str, str, Figure]]:
+    """Return heading, meaning and figure of each row of a table."""
+    negative, positive = categories
+    return [
+        (MEANINGS[name][0], MEANINGS[name][1].format(negative=negative, positive=positive), figure)
+        for name, figure in measured.items()
+    ]

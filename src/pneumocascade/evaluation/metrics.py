@@ -1,0 +1,235 @@
+"""Figures of merit of the two stages and of the cascade, with intervals over patients.
+
+A measure takes a weight per film. All ones give the figure itself; in a bootstrap resample the
+weight is how often the film's patient was drawn. Every measure is NaN where it is not defined (no
+film, or none of a class it needs). The tests hold them against scikit-learn's, which would take
+milliseconds for each resample.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pneumocascade.evaluation.bootstrap import RESAMPLES, Figure, bootstrap
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import TypeAlias
+
+    from numpy.typing import NDArray
+
+    Floats: TypeAlias = NDArray[np.float64]
+    Ints: TypeAlias = NDArray[np.int64]
+
+ECE_BINS = 15
+"""Bins of the expected calibration error, as in Guo et al. 2017."""
+
+
+def auroc(labels: Ints, probability: Floats, weights: Floats) -> float:
+    """Return the area under the ROC curve: how often a positive film outranks a negative one.
+
+    The Mann-Whitney statistic; ties count half.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (N,)
+        1 for the positive class, else 0.
+    probability : ndarray of float, shape (N,)
+        Of the positive class.
+    weights : ndarray of float, shape (N,)
+        How often each film counts; may be 0.
+    """
+    _, rank = np.unique(probability, return_inverse=True)
+    positive = np.bincount(rank, weights * labels)
+    negative = np.bincount(rank, weights * (1 - labels))
+    outranked = np.cumsum(negative) - negative / 2
+    return _ratio(float(positive @ outranked), positive.sum() * negative.sum())
+
+
+def brier(labels: Ints, probability: Floats, weights: Floats) -> float:
+    """Return the mean squared difference between probability and label (Brier 1950).
+
+    Parameters as for :func:`auroc`.
+    """
+    return _ratio(float(weights @ (probability - labels) ** 2), weights.sum())
+
+
+def calibration_bins(
+    labels: Ints, probability: Floats, weights: Floats, bins: int = ECE_BINS
+) -> tuple[Floats, Floats]:
+    """Return mean probability and share of positives in bins of equal mass.
+
+    Films are put in order of their probability and cut into bins of equal weight. A film that a
+    cut goes through counts to both sides in proportion; films of one probability are not told
+    apart, so that their order does not matter.
+
+    Parameters
+    ----------
+    labels, probability, weights : ndarray, shape (N,)
+        As for :func:`auroc`; some weight is above 0.
+    bins : int
+
+    Returns
+    -------
+    mean_probability, positive_share : ndarray of float, shape (bins,)
+    """
+    drawn = weights > 0
+    _, rank = np.unique(probability[drawn], return_inverse=True)
+    mass, predicted, positive = (
+        np.concatenate([[0.0], np.cumsum(np.bincount(rank, values[drawn]))])
+        for values in (weights, weights * probability, weights * labels)
+    )
+    cuts = np.linspace(0.0, mass[-1], bins + 1)
+    in_bin = mass[-1] / bins
+    mean_probability: Floats = np.diff(np.interp(cuts, mass, predicted)) / in_bin
+    positive_share: Floats = np.diff(np.interp(cuts, mass, positive)) / in_bin
+    return mean_probability, positive_share
+
+
+def ece(labels: Ints, probability: Floats, weights: Floats) -> float:
+    """Return the expected calibration error of the positive class's probability.
+
+    The mean, over :data:`ECE_BINS` bins, of the absolute difference between mean probability and
+    share of positives. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, but with
+    bins of equal mass instead of equal width (see :func:`calibration_bins`), so that no bin hangs
+    on a few films. It is biased upwards where there are few films, and its
+    interval more so.
+
+    Parameters as for :func:`auroc`.
+    """
+    if not weights.sum() > 0:
+        return math.nan
+    mean_probability, positive_share = calibration_bins(labels, probability, weights)
+    return float(np.mean(np.abs(mean_probability - positive_share)))
+
+
+def confusion_matrix(truth: Ints, answer: Ints, weights: Floats, classes: int) -> Floats:
+    """Return how many films of each class (rows) were answered as each (columns).
+
+    Parameters
+    ----------
+    truth, answer : ndarray of int, shape (N,)
+        0..classes - 1.
+    weights : ndarray of float, shape (N,)
+    classes : int
+
+    Returns
+    -------
+    ndarray of float, shape (classes, classes)
+    """
+    cells = np.bincount(truth * classes + answer, weights, classes**2).astype(np.float64)
+    return cells.reshape(classes, classes)
+
+
+def accuracy(matrix: Floats) -> float:
+    """Return the share of films answered rightly, from a confusion matrix."""
+    return _ratio(np.trace(matrix), matrix.sum())
+
+
+def recall(matrix: Floats, category: int) -> float:
+    """Return the share of a class's films that were answered as such, from a confusion matrix.
+
+    Of a stage, this is the sensitivity (class 1) or the specificity (class 0).
+    """
+    return _ratio(matrix[category, category], matrix[category].sum())
+
+
+def balanced_accuracy(matrix: Floats) -> float:
+    """Return the mean recall of all classes; not defined where a class has no film."""
+    return sum(recall(matrix, category) for category in range(len(matrix))) / len(matrix)
+
+
+def macro_f1(matrix: Floats) -> float:
+    """Return the mean F1 of all classes; not defined where a class has no film."""
+    films = matrix.sum(axis=1)
+    if not films.all():
+        return math.nan
+    return float(np.mean(2 * np.diag(matrix) / (films + matrix.sum(axis=0))))
+
+
+def stage_figures(
+    labels: Ints,
+    probability: Floats,
+    threshold: float,
+    patients: Sequence[str],
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> dict[str, Figure]:
+    """Measure one stage.
+
+    Parameters
+    ----------
+    labels, probability : ndarray, shape (N,)
+        As for :func:`auroc`.
+    threshold : float
+        A film is called positive where its probability is at or above it.
+    patients : sequence of str, length N
+    resamples, seed : int
+        See :func:`~pneumocascade.evaluation.bootstrap.bootstrap`.
+
+    Returns
+    -------
+    dict of str to Figure
+        ``auroc``, ``accuracy``, ``sensitivity``, ``specificity``, ``balanced_accuracy``, ``ece``
+        and ``brier``.
+    """
+    answer = (probability >= threshold).astype(np.int64)
+
+    def measure(weights: Floats) -> dict[str, float]:
+        matrix = confusion_matrix(labels, answer, weights, 2)
+        return {
+            "auroc": auroc(labels, probability, weights),
+            "accuracy": accuracy(matrix),
+            "sensitivity": recall(matrix, 1),
+            "specificity": recall(matrix, 0),
+            "balanced_accuracy": balanced_accuracy(matrix),
+            "ece": ece(labels, probability, weights),
+            "brier": brier(labels, probability, weights),
+        }
+
+    positives = int(labels.sum())
+    n = {"sensitivity": positives, "specificity": len(labels) - positives}
+    return bootstrap(measure, patients, n, resamples=resamples, seed=seed)
+
+
+def cascade_figures(
+    truth: Ints,
+    answer: Ints,
+    categories: Sequence[str],
+    patients: Sequence[str],
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> dict[str, Figure]:
+    """Measure both stages together, as the answer that a reader gets.
+
+    Parameters
+    ----------
+    truth, answer : ndarray of int, shape (N,)
+        Positions in ``categories``.
+    categories : sequence of str
+    patients : sequence of str, length N
+    resamples, seed : int
+        See :func:`~pneumocascade.evaluation.bootstrap.bootstrap`.
+
+    Returns
+    -------
+    dict of str to Figure
+        ``accuracy``, ``macro_f1`` and one ``recall_...`` for each category.
+    """
+
+    def measure(weights: Floats) -> dict[str, float]:
+        matrix = confusion_matrix(truth, answer, weights, len(categories))
+        recalls = {f"recall_{name}": recall(matrix, index) for index, name in enumerate(categories)}
+        return {"accuracy": accuracy(matrix), "macro_f1": macro_f1(matrix), **recalls}
+
+    n = {f"recall_{name}": int(np.sum(truth == index)) for index, name in enumerate(categories)}
+    return bootstrap(measure, patients, n, resamples=resamples, seed=seed)
+
+
+def _ratio(part: float, whole: float) -> float:
+    return float(part / whole) if whole > 0 else math.nan

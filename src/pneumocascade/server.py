@@ -1,0 +1,246 @@
+"""The REST API, with the web app mounted at ``/``.
+
+Errors are problem details (RFC 9457), ``application/problem+json``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import socket
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from pneumocascade import __version__, report
+from pneumocascade.cascade import DEFAULT_OPERATING_POINT, Cascade
+from pneumocascade.errors import MissingExtraError, UsageError
+from pneumocascade.web.counter import Counter
+
+try:
+    import uvicorn
+    from fastapi import FastAPI, HTTPException, Request, UploadFile
+    from fastapi.exceptions import RequestValidationError
+    from fastapi.responses import JSONResponse
+    from starlette.exceptions import HTTPException as StarletteHTTPException
+except ModuleNotFoundError as error:
+    raise MissingExtraError("the server", "web") from error
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MAX_FILES = 100
+"""Films of one request."""
+
+MAX_FILE_BYTES = 64 * 1024 * 1024
+"""Largest film, in bytes."""
+
+MAX_BODY_BYTES = 512 * 1024 * 1024
+"""Largest request, in bytes."""
+
+_BATCH = 8
+_TITLES = {
+    400: "Bad request",
+    404: "Not found",
+    405: "Method not allowed",
+    413: "Content too large",
+    422: "Unusable request",
+}
+
+
+def create_app(cascade: Cascade, *, with_web: bool = True) -> FastAPI:
+    """Return the application.
+
+    Parameters
+    ----------
+    cascade : Cascade
+        Gives every answer.
+    with_web : bool
+        Mount the web app at ``/``.
+    """
+    # The interactive documentation would load its scripts from another host.
+    app = FastAPI(
+        title="pneumocascade",
+        version=__version__,
+        description=report.DISCLAIMER,
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+    )
+    counter = Counter()
+    _add_routes(app, cascade, counter)
+    app.add_exception_handler(StarletteHTTPException, _http_problem)
+    app.add_exception_handler(RequestValidationError, _validation_problem)
+    app.add_exception_handler(UsageError, _usage_problem)
+    app.add_middleware(BodyLimit, limit=MAX_BODY_BYTES, prefix="/api/")
+    if with_web:
+        from pneumocascade.web import mount_app
+
+        mount_app(app, cascade, counter)
+    return app
+
+
+def _add_routes(app: FastAPI, cascade: Cascade, counter: Counter) -> None:
+    # Plain functions, not coroutines: the server runs them on threads of their own.
+    @app.post("/api/v1/predictions")
+    def predictions(
+        files: list[UploadFile], operating_point: str = DEFAULT_OPERATING_POINT
+    ) -> dict[str, Any]:
+        """Judge one or many films."""
+        _check_limits(files)
+        names = [file.filename or f"file {number}" for number, file in enumerate(files, start=1)]
+        answers = cascade.predict_many(
+            _contents(files), batch_size=_BATCH, operating_point=operating_point, names=names
+        )
+        found = list(answers)
+        counter.add(sum(prediction.status == "ok" for prediction in found))
+        return {"predictions": [report.to_dict(prediction) for prediction in found]}
+
+    @app.get("/api/v1/models")
+    def models() -> dict[str, Any]:
+        """Describe the models."""
+        return {
+            "version": cascade.version,
+            "stage1": dataclasses.asdict(cascade.stage1.spec),
+            "stage2": dataclasses.asdict(cascade.stage2.spec),
+        }
+
+    @app.get("/healthz")
+    def healthz() -> dict[str, str]:
+        """Tell that the process answers."""
+        return {"status": "ok"}
+
+    @app.get("/readyz")
+    def readyz() -> dict[str, str]:
+        """Tell that the models are loaded."""
+        return {"status": "ready", "model_version": cascade.version}
+
+    @app.api_route(
+        "/api/{rest:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE"], include_in_schema=False
+    )
+    def no_such_route(rest: str) -> None:
+        """Answer for the rest of ``/api/``, rather than the web app."""
+        raise HTTPException(404, f"there is no /api/{rest} with this method")
+
+
+def _check_limits(files: list[UploadFile]) -> None:
+    if len(files) > MAX_FILES:
+        raise HTTPException(413, f"{len(files)} files were sent; at most {MAX_FILES} are taken at once")
+    for file in files:
+        if (file.size or 0) > MAX_FILE_BYTES:
+            raise HTTPException(
+                413,
+                f"{file.filename!r} has {file.size} bytes; at most {MAX_FILE_BYTES} are taken for one film",
+            )
+
+
+def _contents(files: list[UploadFile]) -> Iterator[bytes]:
+    """Read one film after the other, as the cascade asks for them."""
+    for file in files:
+        yield file.file.read()
+
+
+class BodyLimit:
+    """Refuse a request whose body is too large, before it is stored.
+
+    Parameters
+    ----------
+    app : ASGI application
+    limit : int
+        In bytes.
+    prefix : str
+        Paths that it holds for.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int, prefix: str) -> None:
+        self.app = app
+        self.limit = limit
+        self.prefix = prefix
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Count the bytes as they come; a declared length is believed only if it is too large."""
+        if scope["type"] != "http" or not scope["path"].startswith(self.prefix):
+            await self.app(scope, receive, send)
+            return
+        refusal = problem(413, f"the request is larger than {self.limit} bytes")
+        declared = dict(scope["headers"]).get(b"content-length", b"0")
+        if declared.isdigit() and int(declared) > self.limit:
+            await refusal(scope, receive, send)
+            return
+        received = 0
+
+        async def counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self.limit:
+                raise HTTPException(413, f"the request is larger than {self.limit} bytes")
+            return message
+
+        await self.app(scope, counted, send)
+
+
+def problem(status: int, detail: str) -> JSONResponse:
+    """Return a problem report (RFC 9457)."""
+    body = {"type": "about:blank", "title": _TITLES.get(status, "Error"), "status": status, "detail": detail}
+    return JSONResponse(body, status, media_type="application/problem+json")
+
+
+async def _http_problem(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, StarletteHTTPException)
+    response = problem(error.status_code, str(error.detail))
+    response.headers.update(error.headers or {})
+    return response
+
+
+async def _validation_problem(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    found = "; ".join(f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors())
+    return problem(422, found)
+
+
+async def _usage_problem(_: Request, error: Exception) -> JSONResponse:
+    return problem(422, str(error))
+
+
+def serve(cascade: Cascade, host: str = "127.0.0.1", port: int = 7860) -> None:
+    """Serve web app and REST API until interrupted, and print where.
+
+    Parameters
+    ----------
+    cascade : Cascade
+    host : str
+        Address to listen on; others than ``127.0.0.1`` can be reached from other machines.
+    port : int
+        0 for any free one.
+
+    Raises
+    ------
+    UsageError
+        Where the port is taken or the address cannot be listened on.
+    """
+    with listen(host, port) as listener:
+        app = create_app(cascade)
+        taken = listener.getsockname()[1]
+        shown = f"[{host}]" if ":" in host else host
+        print(f"pneumocascade is at http://{shown}:{taken} (stop with Ctrl-C)", flush=True)
+        config = uvicorn.Config(app, log_level="warning")
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens on an address.
+
+    Raises
+    ------
+    UsageError
+        Where that cannot be.
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family)
+    except (OSError, OverflowError) as error:
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            raise UsageError(
+                f"port {port} of {host} is taken by another program: stop it, or choose another port"
+            ) from error
+        raise UsageError(f"cannot listen on port {port} of {host}: {error}") from error

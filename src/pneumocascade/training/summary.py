@@ -1,0 +1,89 @@
+"""What a finished run shows: learning curve, and ROC and confusion matrix on the validation split."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from torch import nn
+
+from pneumocascade.calibration import positive_probability
+from pneumocascade.evaluation import figures
+from pneumocascade.evaluation.drawing import png
+from pneumocascade.evaluation.metrics import confusion_matrix
+from pneumocascade.spec import ModelSpec
+from pneumocascade.training.calibrate import balanced_threshold, fit_temperature
+from pneumocascade.training.config import TrainingConfig
+from pneumocascade.training.data import FilmDataset, Sample, loader_of
+from pneumocascade.training.loop import BEST, METRICS
+
+
+def summarise(
+    folder: Path, network: nn.Module, spec: ModelSpec, samples: Sequence[Sample], config: TrainingConfig
+) -> None:
+    """Write ``validation.csv`` and the pictures of a run, from its best weights.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run.
+    network : nn.Module
+        Gets the best weights.
+    spec : ModelSpec
+    samples : sequence of Sample
+        Of the validation side.
+    config : TrainingConfig
+    """
+    network.load_state_dict(load_file(folder / BEST))
+    logits = _logits(network, spec, samples, config)
+    labels = np.array([sample.label for sample in samples])
+    with (folder / "validation.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("film", "patient", "label", *(f"logit_{label}" for label in spec.labels)))
+        for sample, row in zip(samples, logits.tolist(), strict=True):
+            writer.writerow((sample.film.name, sample.film.patient, spec.labels[sample.label], *row))
+    rows = [json.loads(line) for line in (folder / METRICS).read_text(encoding="utf-8").splitlines()]
+    (folder / "curves.png").write_bytes(
+        png(figures.learning_curve(rows, f"Stage {spec.stage}, recipe {spec.recipe}"))
+    )
+    if len(set(labels.tolist())) == 2:
+        _draw(folder, spec, samples, logits, labels, config.seed)
+
+
+def _draw(
+    folder: Path,
+    spec: ModelSpec,
+    samples: Sequence[Sample],
+    logits: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    seed: int,
+) -> None:
+    probability = positive_probability(logits, fit_temperature(logits, labels))
+    patients = [sample.film.patient for sample in samples]
+    threshold = balanced_threshold(probability, labels, patients, seed)
+    answer = (probability >= threshold).astype(np.int64)
+    matrix = confusion_matrix(labels, answer, np.ones(len(labels)), 2)
+    title = f"Stage {spec.stage}, validation"
+    (folder / "roc.png").write_bytes(png(figures.roc(labels, probability, threshold, title)))
+    (folder / "confusion.png").write_bytes(png(figures.confusion(matrix, spec.labels, title)))
+
+
+def _logits(
+    network: nn.Module, spec: ModelSpec, samples: Sequence[Sample], config: TrainingConfig
+) -> NDArray[np.float32]:
+    network.eval()
+    device = next(network.parameters()).device
+    dataset = FilmDataset(samples, spec, size=spec.size, seed=None)
+    with torch.inference_mode():
+        outputs = [
+            network(batch.to(device, memory_format=torch.channels_last)).float().cpu()
+            for batch, _ in loader_of(dataset, config.batch_size, config.workers, shuffle=False)
+        ]
+    logits: NDArray[np.float32] = torch.cat(outputs).numpy()
+    return logits

@@ -1,0 +1,42 @@
+"""The tab that tells what this is: pipeline, figures, data, intended use, limits, references."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import gradio as gr
+
+from pneumocascade.web.configuration import figures, operating_points
+
+if TYPE_CHECKING:
+    from pneumocascade.cascade import Cascade
+
+CONTENT = Path(__file__).parent / "content"
+
+
+def content(name: str) -> str:
+    """Return the text of a file of ``web/content``."""
+    return (CONTENT / name).read_text(encoding="utf-8")
+
+
+def build_about_tab(cascade: Cascade) -> None:
+    """Lay out the tab; its figures come from the models."""
+    with gr.Column(elem_classes="pc-prose"):
+        gr.Markdown(content("pipeline.md"))
+        gr.HTML(f'<div class="pc-diagram pc-scroll">{content("pipeline.svg")}</div>')
+        gr.Markdown(content("steps.md"))
+        gr.HTML(_measured(cascade), elem_id="about-figures")
+        for name in ("data.md", "intended_use.md", "references.md", "licence.md"):
+            gr.Markdown(content(name))
+
+
+def _measured(cascade: Cascade) -> str:
+    parts = [
+        "<h2>Measured figures</h2>",
+        f"<p>Read from the models that run here, version {cascade.version}.</p>",
+    ]
+    for spec in (cascade.stage1.spec, cascade.stage2.spec):
+        parts.append(f"<h3>Stage {spec.stage}: {' or '.join(spec.labels)}</h3>")
+        parts += [figures(spec), operating_points(spec)]
+    return "".join(parts)

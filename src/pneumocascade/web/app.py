@@ -1,0 +1,89 @@
+"""The page: header, tabs, theme. No font, script or picture comes from another host."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+import gradio as gr
+
+from pneumocascade import __version__
+from pneumocascade.report import DISCLAIMER
+from pneumocascade.web.about import CONTENT, build_about_tab
+from pneumocascade.web.batch import build_batch_tab
+from pneumocascade.web.counter import Counter
+from pneumocascade.web.header import header
+from pneumocascade.web.single import build_single_tab
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from pneumocascade.cascade import Cascade
+
+MAX_FILE_SIZE = "64mb"
+"""Largest file that may be uploaded."""
+
+_SECONDS_KEPT = 3600
+"""Uploaded films are deleted from the server when they are this old."""
+
+_FONT = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif"]
+_FONT_MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
+
+
+def theme() -> gr.themes.Base:
+    """Return the app's theme; its fonts are those of the reader's system."""
+    return gr.themes.Base(
+        primary_hue=gr.themes.colors.orange,
+        neutral_hue=gr.themes.colors.slate,
+        radius_size=gr.themes.sizes.radius_md,
+        font=_FONT,
+        font_mono=_FONT_MONO,
+    )
+
+
+def build_app(cascade: Cascade, counter: Counter | None = None) -> gr.Blocks:
+    """Return the web app; see :func:`pneumocascade.web.build_app`."""
+    counter = counter or Counter()
+    blocks: gr.Blocks
+    with gr.Blocks(
+        title="pneumocascade",
+        analytics_enabled=False,
+        delete_cache=(_SECONDS_KEPT // 6, _SECONDS_KEPT),
+        fill_width=True,
+    ) as blocks:
+        page_header = gr.HTML(header(counter.value()), elem_id="page-header")
+        with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
+            with gr.Tab("Single Image", id="single"):
+                build_single_tab(cascade, counter, page_header)
+            with gr.Tab("Multiple Images (Batch)", id="batch"):
+                build_batch_tab(cascade, counter, page_header)
+            with gr.Tab("About", id="about"):
+                build_about_tab(cascade)
+        gr.HTML(
+            f'<footer class="pc-footer">{escape(DISCLAIMER)} pneumocascade {__version__}, '
+            f"models {escape(cascade.version)}. MIT licence.</footer>"
+        )
+        blocks.load(
+            lambda: header(counter.value()),
+            outputs=page_header,
+            api_visibility="private",
+            show_progress="hidden",
+        )
+    return blocks
+
+
+def mount_app(app: FastAPI, cascade: Cascade, counter: Counter | None = None) -> FastAPI:
+    """Put the web app at ``/``; see :func:`pneumocascade.web.mount_app`."""
+    mounted: FastAPI = gr.mount_gradio_app(
+        app,
+        build_app(cascade, counter),
+        path="/",
+        theme=theme(),
+        css=(CONTENT / "style.css").read_text(encoding="utf-8"),
+        footer_links=[],
+        run_history=False,
+        ssr_mode=False,
+        show_error=True,
+        max_file_size=MAX_FILE_SIZE,
+    )
+    return mounted

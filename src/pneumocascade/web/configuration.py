@@ -1,0 +1,101 @@
+"""Tables read from the models themselves: how films are processed, and what was measured."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+from pneumocascade.pictures import percent
+from pneumocascade.web.fragments import note, table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pneumocascade.cascade import Cascade
+    from pneumocascade.spec import ModelSpec
+
+_NAMES = {
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+    "ece": "Expected calibration error",
+    "brier": "Brier score",
+    "f1": "F1",
+    "n": "Films",
+}
+
+
+def configuration(cascade: Cascade) -> str:
+    """Return the table of how both stages process a film."""
+    columns = [_settings(cascade.stage1.spec), _settings(cascade.stage2.spec)]
+    rows = [(name, columns[0][name], columns[1][name]) for name in columns[0]]
+    return table(("Setting", "Stage 1", "Stage 2"), rows)
+
+
+def _settings(spec: ModelSpec) -> dict[str, str]:
+    clahe = "none"
+    if spec.clahe_clip_limit is not None:
+        clahe = f"clip limit {spec.clahe_clip_limit:g}, {spec.clahe_tiles[0]} x {spec.clahe_tiles[1]} tiles"
+    smoothing = f"Gaussian, sigma {spec.smoothing_sigma:g} pixels" if spec.smoothing_sigma > 0 else "none"
+    colour = f"OpenCV {spec.colour_map.upper()}" if spec.colour_map else "none (grey)"
+    return {
+        "Labels": " or ".join(spec.labels),
+        "Recipe": spec.recipe,
+        "Grey": "ITU-R BT.601 luma",
+        "Size": f"{spec.size} x {spec.size} pixels, stretched, anti-aliased",
+        "Low-pass": smoothing,
+        "CLAHE": clahe,
+        "Colour map": colour,
+        "Subtracted mean (R, G, B)": ", ".join(f"{value:g}" for value in spec.mean),
+        "Divided by (R, G, B)": ", ".join(f"{value:g}" for value in spec.std),
+        "Temperature": f"{spec.temperature:.3f}",
+        "Model version": spec.version,
+        "Trained": spec.trained or "—",
+    }
+
+
+def operating_points(spec: ModelSpec) -> str:
+    """Return the table of a stage's operating points."""
+    rows = [
+        (name, percent(point.threshold), percent(point.sensitivity), percent(point.specificity), point.data)
+        for name, point in spec.operating_points.items()
+    ]
+    header = (
+        "Operating point",
+        f"{spec.labels[1].capitalize()} from",
+        "Sensitivity",
+        "Specificity",
+        "Chosen on",
+    )
+    return table(header, rows)
+
+
+def figures(spec: ModelSpec) -> str:
+    """Return the table of what was measured on a stage's validation films, whatever there is."""
+    rows = [(_title(name), value) for name, value in _with_intervals(spec.metrics).items()]
+    if not rows:
+        return note("This model carries no measured figures.")
+    caption = f"Measured on: {spec.validation_data}" if spec.validation_data else ""
+    return table(("Figure", "Value (95 % confidence interval)"), rows) + (
+        f'<p class="pc-small">{escape(caption)}</p>' if caption else ""
+    )
+
+
+def _with_intervals(metrics: Mapping[str, float]) -> dict[str, str]:
+    """Join ``x``, ``x_low`` and ``x_high`` into one text each."""
+    found = {}
+    for name, value in metrics.items():
+        base, _, end = name.rpartition("_")
+        if end in ("low", "high") and base in metrics:
+            continue
+        low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
+        interval = f" ({_number(low)} to {_number(high)})" if low is not None and high is not None else ""
+        found[name] = _number(value) + interval
+    return found
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) > 1 and float(value).is_integer() else f"{value:.3f}"
+
+
+def _title(name: str) -> str:
+    return _NAMES.get(name, name.replace("_", " ").capitalize())

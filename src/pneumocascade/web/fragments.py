@@ -1,0 +1,253 @@
+"""Pieces of HTML made from answers. Whatever comes from a file is escaped here."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pneumocascade.pictures import percent, reasons_of, verdict_of
+from pneumocascade.plots import distribution_plots
+from pneumocascade.report import DISCLAIMER, to_csv
+
+if TYPE_CHECKING:
+    from pneumocascade.measures import Quality
+    from pneumocascade.records import Prediction, StageResult
+    from pneumocascade.web.analysis import Analysis
+
+_QUALITY_ROWS = (
+    ("Mean", "mean", "{:.1f}"),
+    ("Standard deviation", "deviation", "{:.1f}"),
+    ("Entropy, bits", "entropy", "{:.2f}"),
+    ("Michelson contrast", "michelson", "{:.3f}"),
+)
+
+
+def data_uri(picture: NDArray[np.uint8], *, exact: bool = False) -> str:
+    """Return a picture as a ``data:`` address: nothing is left on disk.
+
+    Parameters
+    ----------
+    picture : ndarray of uint8, shape (H, W) or (H, W, 3)
+    exact : bool
+        PNG rather than WebP of quality 90.
+    """
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "PNG" if exact else "WEBP", quality=90)
+    kind = "png" if exact else "webp"
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def figure(picture: NDArray[np.uint8], caption: str, *, exact: bool = False) -> str:
+    """Return a picture with its caption."""
+    text = escape(caption)
+    return (
+        f'<figure><div class="pc-frame"><img src="{data_uri(picture, exact=exact)}" alt="{text}"></div>'
+        f"<figcaption>{text}</figcaption></figure>"
+    )
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], css_class: str = "") -> str:
+    """Return a table whose first column heads its rows; cells are escaped."""
+    head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in header)
+    body = "".join(
+        f'<tr><th scope="row">{escape(row[0])}</th>'
+        + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:])
+        + "</tr>"
+        for row in rows
+    )
+    return (
+        f'<div class="pc-scroll {css_class}"><table class="pc-table"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def note(text: str, kind: str = "plain") -> str:
+    """Return a short message; ``kind`` is ``"plain"`` or ``"warning"``."""
+    return f'<p class="pc-note pc-{kind}" role="status">{escape(text)}</p>'
+
+
+def verdict_card(analysis: Analysis) -> str:
+    """Return the card with finding, aetiology and calibrated probability, and both stages' bars."""
+    prediction = analysis.prediction
+    verdict = verdict_of(prediction)
+    extra = "".join(f"<li>{escape(warning)}</li>" for warning in prediction.warnings)
+    facts = (
+        f"Operating point <b>{escape(prediction.operating_point)}</b> · "
+        f"models {escape(prediction.model_version)} · {prediction.elapsed_ms:.0f} ms"
+    )
+    return (
+        f'<section class="pc-card pc-tone-{verdict.tone}" aria-live="polite">'
+        f'<p class="pc-source">{escape(analysis.name)}</p>'
+        f'<h2 class="pc-verdict">{escape(verdict.title)}</h2>'
+        f"{_headline(prediction)}"
+        f'<p class="pc-facts">{facts}</p>'
+        f"{f'<ul>{extra}</ul>' if extra else ''}"
+        f'<p class="pc-small">{escape(DISCLAIMER)}</p></section>'
+        f'<div class="pc-stages">{_stage1_bars(prediction)}{_stage2_bars(prediction)}</div>'
+    )
+
+
+def _headline(prediction: Prediction) -> str:
+    if prediction.stage1 is None:
+        items = "".join(
+            f"<li>{escape(reason.message)} <code>{escape(reason.code)}</code></li>"
+            for reason in reasons_of(prediction)
+        )
+        return f'<ul class="pc-reasons">{items}</ul>'
+    figures = [_figure_of(prediction.stage1)]
+    if prediction.stage2 is not None:
+        figures.append(_figure_of(prediction.stage2))
+    return f'<div class="pc-figures">{"".join(figures)}</div>'
+
+
+def _figure_of(result: StageResult) -> str:
+    return (
+        f"<div><strong>{escape(percent(result.probabilities[result.label]))}</strong>"
+        f"<span>calibrated probability of {escape(result.label)}</span></div>"
+    )
+
+
+def _stage1_bars(prediction: Prediction) -> str:
+    title = "Stage 1: normal or pneumonia"
+    if prediction.stage1 is None:
+        return _not_run(title, f"Did not run: the film was {_obstacle(prediction)}.")
+    return _bars(title, prediction.stage1)
+
+
+def _stage2_bars(prediction: Prediction) -> str:
+    title = "Stage 2: bacterial or viral"
+    if prediction.stage2 is not None:
+        return _bars(title, prediction.stage2)
+    if prediction.stage1 is None:
+        return _not_run(title, f"Did not run: the film was {_obstacle(prediction)}.")
+    positive = list(prediction.stage1.probabilities)[1]
+    return _not_run(
+        title,
+        f"Did not run: the probability of {positive} "
+        f"({percent(prediction.stage1.probabilities[positive])}) is below the threshold of the "
+        f"{prediction.operating_point} operating point ({percent(prediction.stage1.threshold)}), "
+        "so there is no aetiology to tell.",
+    )
+
+
+def _obstacle(prediction: Prediction) -> str:
+    return "refused" if prediction.status == "refused" else "not readable"
+
+
+def _not_run(title: str, why: str) -> str:
+    return f'<section class="pc-stage pc-not-run"><h3>{escape(title)}</h3><p>{escape(why)}</p></section>'
+
+
+def _bars(title: str, result: StageResult) -> str:
+    positive = list(result.probabilities)[1]
+    rows = []
+    for label, value in result.probabilities.items():
+        mark = ""
+        if label == positive:
+            where = f"{100 * result.threshold:.2f}%"
+            mark = f'<i style="left:{where}" title="threshold {escape(percent(result.threshold))}"></i>'
+        rows.append(
+            f'<div class="pc-bar pc-tone-{escape(label)}{" pc-chosen" if label == result.label else ""}">'
+            f"<span>{escape(label)}</span>"
+            f'<div class="pc-track"><div style="width:{100 * value:.2f}%"></div>{mark}</div>'
+            f"<b>{escape(percent(value))}</b></div>"
+        )
+    members = " and ".join(escape(label) for label in result.prediction_set)
+    return (
+        f'<section class="pc-stage"><h3>{escape(title)}</h3>{"".join(rows)}'
+        f'<p class="pc-small">The line marks the threshold: {escape(positive)} from '
+        f"{escape(percent(result.threshold))}. 90 % prediction set: {members}.</p></section>"
+    )
+
+
+def film_and_processed(analysis: Analysis) -> str:
+    """Return the film beside the picture the model is given."""
+    if analysis.film is None:
+        return note("There is no picture to show: the file could not be read.")
+    last = analysis.steps[-1]
+    side = f"{last.picture.shape[1]} x {last.picture.shape[0]} pixels"
+    return (
+        '<div class="pc-pair">'
+        + figure(analysis.film, f"Original, {analysis.width} x {analysis.height} pixels")
+        + figure(last.picture, f"Preprocessed: {last.caption}, {side}", exact=True)
+        + "</div>"
+    )
+
+
+def steps(analysis: Analysis) -> str:
+    """Return the steps of preprocessing."""
+    if not analysis.steps:
+        return note("No step was taken: the file could not be read.")
+    figures = [
+        figure(step.picture, f"{number}. {step.caption}", exact=True)
+        for number, step in enumerate(analysis.steps, start=1)
+    ]
+    return f'<div class="pc-steps">{"".join(figures)}</div>'
+
+
+def quality(analysis: Analysis) -> str:
+    """Return the table of image quality, original against processed."""
+    if not analysis.quality:
+        return note("Nothing was measured: the file could not be read.")
+    before, after = analysis.quality
+    rows = [_quality_row(title, form, before, after, field) for title, field, form in _QUALITY_ROWS]
+    return table(("Grey values 0 to 255", "Original", "Processed", "Change"), rows, "pc-numbers")
+
+
+def _quality_row(title: str, form: str, before: Quality, after: Quality, field: str) -> tuple[str, ...]:
+    first, second = getattr(before, field), getattr(after, field)
+    change = form.replace(":", ":+").format(second - first)
+    return title, form.format(first), form.format(second), change
+
+
+def plots(analysis: Analysis, measure: str) -> str:
+    """Return the distribution of a measure in each step."""
+    if not analysis.steps:
+        return note("Nothing was measured: the file could not be read.")
+    cells = "".join(f"<div>{svg}</div>" for svg in distribution_plots(analysis.steps, measure))
+    return f'<div class="pc-plots" data-measure="{escape(measure)}">{cells}</div>'
+
+
+def gallery(analyses: Sequence[Analysis]) -> str:
+    """Return a tile to click for each film, with its verdict banner."""
+    tiles = "".join(
+        f'<button type="button" class="pc-tile" data-index="{index}" '
+        f'aria-pressed="{"true" if index == 0 else "false"}">'
+        f'<img src="{data_uri(analysis.tile)}" '
+        f'alt="{escape(analysis.name)}: {escape(verdict_of(analysis.prediction).title)}">'
+        f"<span>{escape(analysis.name)}</span></button>"
+        for index, analysis in enumerate(analyses)
+    )
+    return f'<div class="pc-gallery">{tiles}</div>'
+
+
+def results(analyses: Sequence[Analysis]) -> str:
+    """Return the table of answers with the link that saves them as CSV."""
+    predictions = [analysis.prediction for analysis in analyses]
+    header = ("Film", "Verdict", "Pneumonia", "Bacterial", "Viral", "Remarks")
+    csv = base64.b64encode(to_csv(predictions).encode()).decode()
+    return (
+        table(header, [_result_row(prediction) for prediction in predictions])
+        + f'<a class="pc-download" download="predictions.csv" href="data:text/csv;base64,{csv}">'
+        "Download CSV</a>"
+    )
+
+
+def _result_row(prediction: Prediction) -> tuple[str, ...]:
+    shares = {
+        label: percent(value)
+        for stage in (prediction.stage1, prediction.stage2)
+        if stage is not None
+        for label, value in stage.probabilities.items()
+    }
+    remarks = [f"{reason.code}: {reason.message}" for reason in reasons_of(prediction)]
+    figures = (shares.get(label, "—") for label in ("pneumonia", "bacterial", "viral"))
+    verdict = verdict_of(prediction).title
+    return prediction.source, verdict, *figures, " ".join([*remarks, *prediction.warnings])

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import json
+import time
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pneumocascade.errors import UsageError
+from pneumocascade.evaluation.bootstrap import Figure, bootstrap
+from pneumocascade.evaluation.metrics import cascade_figures, stage_figures
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+def films(n: int, seed: int = 0) -> tuple[Ints, Floats]:
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 2, n)
+    return labels, np.clip(0.35 * labels + 0.65 * rng.random(n), 0, 1)
+
+
+def test_all_films_of_a_patient_are_drawn_together() -> None:
+    patients = ["b", "a", "b", "c", "a", "b"]
+    seen: list[Floats] = []
+
+    def measure(weights: Floats) -> dict[str, float]:
+        seen.append(weights)
+        return {"films": float(weights.sum())}
+
+    bootstrap(measure, patients, {}, resamples=30)
+    assert len(seen) == 31  # the films themselves, too
+    for weights in seen:
+        of_patient = {
+            name: {weight for weight, own in zip(weights, patients, strict=True) if own == name}
+            for name in "abc"
+        }
+        assert all(len(values) == 1 for values in of_patient.values())
+        assert (
+            sum(value for values in of_patient.values() for value in values) == 3
+        )  # as many patients as there are
+
+
+def test_duplicating_every_film_changes_nothing_but_their_number() -> None:
+    labels, probability = films(60)
+    patients = [f"p{number % 25}" for number in range(60)]
+    once = stage_figures(labels, probability, 0.5, patients, resamples=200, seed=3)
+    twice = stage_figures(
+        np.tile(labels, 2), np.tile(probability, 2), 0.5, patients * 2, resamples=200, seed=3
+    )
+    for name, figure in once.items():
+        assert twice[name].value == pytest.approx(figure.value)
+        assert twice[name].ci95 == pytest.approx(figure.ci95)
+        assert twice[name].n == 2 * figure.n
+
+
+def test_intervals_are_wider_where_films_share_patients() -> None:
+    labels, probability = films(50)
+    labels, probability = np.tile(labels, 4), np.tile(probability, 4)
+    names = [f"p{number}" for number in range(200)]
+    apart = stage_figures(labels, probability, 0.5, names, resamples=400)["accuracy"].ci95
+    together = stage_figures(labels, probability, 0.5, names[:50] * 4, resamples=400)["accuracy"].ci95
+    assert apart is not None
+    assert together is not None
+    assert together[1] - together[0] > 1.6 * (apart[1] - apart[0])  # twice as wide, in expectation
+
+
+def test_interval_of_a_share_is_as_wide_as_the_normal_approximation() -> None:
+    right = np.arange(400) % 5 != 0  # four in five
+
+    def measure(weights: Floats) -> dict[str, float]:
+        return {"share": float(weights @ right / weights.sum())}
+
+    figure = bootstrap(measure, [str(number) for number in range(400)], {}, resamples=2000)["share"]
+    assert figure.value == pytest.approx(0.8)
+    half = 1.96 * np.sqrt(0.8 * 0.2 / 400)
+    assert figure.ci95 == pytest.approx((0.8 - half, 0.8 + half), abs=0.005)
+
+
+def test_the_seed_decides() -> None:
+    labels, probability = films(40)
+    patients = [str(number) for number in range(40)]
+    first, again, other = (
+        stage_figures(labels, probability, 0.5, patients, resamples=100, seed=seed) for seed in (1, 1, 2)
+    )
+    assert first == again
+    assert first["brier"].ci95 != other["brier"].ci95
+
+
+def test_resamples_without_a_figure_are_left_out_and_counted() -> None:
+    labels = np.array([1, 0, 0])
+    figures = stage_figures(labels, np.array([0.9, 0.2, 0.3]), 0.5, ["a", "b", "c"], resamples=900)
+    # The one positive patient is missing from (2/3)^3 of the resamples.
+    assert figures["sensitivity"].left_out == pytest.approx(900 * 8 / 27, rel=0.2)
+    assert figures["sensitivity"].ci95 == (1.0, 1.0)
+    assert figures["accuracy"].left_out == 0
+
+
+def test_there_is_no_interval_where_most_resamples_are_left_out() -> None:
+    truth = np.array([0, 1, 2])
+    figure = cascade_figures(truth, truth, ("n", "b", "v"), ["a", "b", "c"], resamples=300)["macro_f1"]
+    assert figure.value == 1
+    assert figure.left_out > 150  # all three are drawn in 6 of 27
+    assert figure.ci95 is None
+
+
+def test_one_patient_tells_nothing_of_others() -> None:
+    labels, probability = films(10)
+    figures = stage_figures(labels, probability, 0.5, ["a"] * 10, resamples=50)
+    assert figures["accuracy"].value is not None
+    assert all(figure.ci95 is None for figure in figures.values())
+
+
+def test_no_resamples_no_intervals() -> None:
+    labels, probability = films(10)
+    figures = stage_figures(labels, probability, 0.5, [str(number) for number in range(10)], resamples=0)
+    assert all(figure.ci95 is None for figure in figures.values())
+
+
+def test_fewer_than_no_resamples_are_refused() -> None:
+    with pytest.raises(UsageError, match="resamples is -1"):
+        bootstrap(lambda _: {}, [], {}, resamples=-1)
+
+
+def test_figure_as_json_and_as_text() -> None:
+    figure = Figure(0.12345678, (0.1, 0.2000000001), 12)
+    assert json.dumps(figure.to_dict()) == '{"value": 0.123457, "ci95": [0.1, 0.2], "n": 12}'
+    assert str(figure) == "0.123 (95 % CI 0.100 to 0.200)"
+    assert str(Figure(0.5, None, 1)) == "0.500 (no interval)"
+    assert str(Figure(None, None, 0)) == "not defined"
+
+
+def test_a_thousand_films_take_seconds() -> None:
+    labels, probability = films(1000)
+    patients = [str(number // 2) for number in range(1000)]
+    started = time.process_time()
+    stage_figures(labels, probability, 0.5, patients, resamples=1000)
+    assert time.process_time() - started < 10

@@ -1,0 +1,233 @@
+"""Who may import whom, checked on the source of every module, lazy imports included."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import pneumocascade
+
+PACKAGE = Path(pneumocascade.__file__).parent
+
+LAYERS: tuple[frozenset[str], ...] = (
+    frozenset({"errors"}),
+    frozenset({"records", "spec"}),
+    frozenset({"reading", "preprocess", "dataset"}),
+    frozenset({"calibration", "gate", "session", "store"}),
+    frozenset({"cascade"}),
+    frozenset({"batch", "report", "measures", "pictures", "plots", "evaluation"}),
+    frozenset({"cli", "server", "web", "__main__"}),
+)
+"""The rooms from bottom to top: one may import from its own layer and from those below."""
+
+TRAINING_MAY_IMPORT = frozenset(
+    {"reading", "preprocess", "dataset", "calibration", "spec", "records", "errors"}
+    # An exported model is checked through the loader that serves it and measured as ``evaluate`` does.
+    | {"session", "store", "evaluation"}
+)
+
+ONLY_IN = {
+    "gradio": {"web", "server"},
+    "fastapi": {"web", "server"},
+    "uvicorn": {"server", "cli"},
+    "onnxruntime": {"session", "training"},
+    "onnx": {"training"},
+    "torch": {"training"},
+    "monai": {"training"},
+    "typer": {"cli"},
+    "jinja2": {"evaluation"},
+    "matplotlib": {"plots", "pictures", "evaluation", "training"},
+    "sklearn": {"evaluation", "training"},
+    "pandas": set[str](),
+}
+"""Third-party packages and the only rooms that may import them."""
+
+HEAVY = ("torch", "monai", "gradio", "fastapi", "pandas", "matplotlib", "sklearn", "scipy", "onnxruntime", "typer")
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import statement: ``module`` is imported in ``where``, at its line."""
+
+    where: str
+    line: int
+    module: str
+    lazy: bool
+    for_types: bool
+
+    @property
+    def room(self) -> str:
+        return room_of(self.where)
+
+    def __str__(self) -> str:
+        return f"{self.where}:{self.line} imports {self.module}"
+
+
+def module_name(path: Path) -> str:
+    parts = ("pneumocascade", *path.relative_to(PACKAGE).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def room_of(module: str) -> str:
+    """Return the first name below the package: ``web`` for ``pneumocascade.web.app``."""
+    return module.split(".")[1] if "." in module else ""
+
+
+def statements(node: ast.AST, *, lazy: bool = False, for_types: bool = False) -> Iterator[tuple[ast.stmt, bool, bool]]:
+    """Yield the import statements below a node: in a function or not, for type checkers only or not."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, (ast.Import, ast.ImportFrom)):
+            yield child, lazy, for_types
+        inside = lazy or isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+        types = for_types or (isinstance(child, ast.If) and ast.unparse(child.test).endswith("TYPE_CHECKING"))
+        yield from statements(child, lazy=inside, for_types=types)
+
+
+def targets(statement: ast.stmt, modules: set[str]) -> Iterator[str]:
+    """Yield the modules that a statement imports; ``from package import module`` counts as the module."""
+    if isinstance(statement, ast.Import):
+        yield from (alias.name for alias in statement.names)
+    elif isinstance(statement, ast.ImportFrom):
+        assert statement.level == 0, f"line {statement.lineno}: relative import; the house imports by full name"
+        base = statement.module or ""
+        for alias in statement.names:
+            yield f"{base}.{alias.name}" if f"{base}.{alias.name}" in modules else base
+
+
+def all_imports() -> list[Import]:
+    paths = sorted(PACKAGE.rglob("*.py"))
+    modules = {module_name(path) for path in paths}
+    found = [
+        Import(module_name(path), statement.lineno, target, lazy, for_types)
+        for path in paths
+        for statement, lazy, for_types in statements(ast.parse(path.read_text(encoding="utf-8")))
+        for target in targets(statement, modules)
+    ]
+    return [*found, *dynamic_imports(paths)]
+
+
+def dynamic_imports(paths: list[Path]) -> list[Import]:
+    """Return what is imported by ``import_module("literal")`` and by helpers that are given such a name."""
+    return [
+        Import(module_name(path), node.lineno, argument.value, lazy=True, for_types=False)
+        for path in paths
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and "import" in ast.unparse(node.func)
+        for argument in node.args
+        if isinstance(argument, ast.Constant)
+        and isinstance(argument.value, str)
+        and argument.value.startswith("pneumocascade.")
+    ]
+
+
+IMPORTS = all_imports()
+INTERNAL = [item for item in IMPORTS if item.module.split(".")[0] == "pneumocascade"]
+
+
+def layer_of(room: str) -> int:
+    return next(index for index, rooms in enumerate(LAYERS) if room in rooms)
+
+
+def test_every_room_has_its_place() -> None:
+    rooms = {room_of(module_name(path)) for path in PACKAGE.rglob("*.py")} - {"", "examples", "models"}
+    placed = frozenset().union(*LAYERS) | {"training"}
+    assert rooms <= placed, f"name their layer in LAYERS: {sorted(rooms - placed)}"
+
+
+def test_lower_rooms_never_import_upper_ones() -> None:
+    wrong = [
+        str(item)
+        for item in INTERNAL
+        if item.room not in ("", "training")
+        and room_of(item.module) not in ("", "training")
+        and layer_of(room_of(item.module)) > layer_of(item.room)
+    ]
+    assert wrong == []
+
+
+def test_training_imports_only_what_it_may() -> None:
+    wrong = [
+        str(item)
+        for item in INTERNAL
+        if item.room == "training" and room_of(item.module) not in TRAINING_MAY_IMPORT | {"training", ""}
+    ]
+    assert wrong == []
+
+
+def test_nothing_imports_training_but_the_command_line_lazily() -> None:
+    inward = [item for item in INTERNAL if room_of(item.module) == "training" and item.room != "training"]
+    assert [str(item) for item in inward if item.room != "cli" or not (item.lazy or item.for_types)] == []
+
+
+def test_the_package_itself_imports_lazily() -> None:
+    assert [str(item) for item in INTERNAL if item.room == "" and not (item.lazy or item.for_types)] == []
+
+
+@pytest.mark.parametrize("package", ONLY_IN)
+def test_a_third_party_package_stays_in_its_rooms(package: str) -> None:
+    wrong = [
+        str(item)
+        for item in IMPORTS
+        if item.module.split(".")[0] == package and item.room not in ONLY_IN[package] and not item.for_types
+    ]
+    assert wrong == []
+
+
+def test_preprocessing_needs_nothing_but_numpy_and_opencv() -> None:
+    third_party = {
+        item.module.split(".")[0]
+        for item in IMPORTS
+        if item.room in ("preprocess", "gate", "calibration")
+        and item.module.split(".")[0] not in {*sys.stdlib_module_names, "pneumocascade"}
+    }
+    assert third_party == {"numpy", "cv2"}
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph: dict[str, set[str]] = {}
+    for item in INTERNAL:
+        if not item.lazy and not item.for_types and item.module != "pneumocascade":
+            graph.setdefault(item.where, set()).add(item.module)
+    for where, imported in graph.items():
+        imported.discard(where)
+    TopologicalSorter(graph).prepare()
+
+
+def test_training_and_serving_share_one_preprocessing() -> None:
+    inside = [item for item in INTERNAL if item.where == "pneumocascade.training.data"]
+    assert "pneumocascade.preprocess" in {item.module for item in inside}
+    tree = ast.parse((PACKAGE / "training" / "data.py").read_text(encoding="utf-8"))
+    calls = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    assert "prepare" in calls
+    assert not calls & {"resize", "createCLAHE", "applyColorMap"}
+    users = [
+        module_name(path)
+        for path in PACKAGE.rglob("*.py")
+        if any(name in path.read_text(encoding="utf-8") for name in ("createCLAHE(", "applyColorMap("))
+    ]
+    assert users == ["pneumocascade.preprocess"]
+
+
+def loaded_after(statement: str) -> set[str]:
+    """Return the top-level packages that a fresh interpreter has loaded after a statement."""
+    code = f"{statement}\nimport json, sys\nprint(json.dumps(sorted({{name.split('.')[0] for name in sys.modules}})))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    assert not loaded_after("import pneumocascade") & {*HEAVY, "numpy", "cv2", "PIL"}
+
+
+def test_predicting_loads_neither_training_nor_web() -> None:
+    loaded = loaded_after("from pneumocascade import *")
+    assert not loaded & {"torch", "monai", "gradio", "fastapi", "pandas", "matplotlib", "sklearn", "scipy", "typer"}
+    assert {"numpy", "cv2", "onnxruntime", "PIL"} <= loaded

@@ -1,0 +1,69 @@
+"""The public names: locked, present, documented."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+import pneumocascade
+
+PUBLIC = [
+    "Cascade",
+    "DataSetError",
+    "FilmError",
+    "MissingExtraError",
+    "ModelError",
+    "ModelSpec",
+    "OperatingPoint",
+    "PneumocascadeError",
+    "Prediction",
+    "Radiograph",
+    "Reason",
+    "StageResult",
+    "Steps",
+    "TrainingError",
+    "UsageError",
+    "__version__",
+    "prepare",
+    "read_radiograph",
+    "steps_of",
+]
+"""Adding a name is free; renaming or removing one breaks callers."""
+
+
+def test_the_public_names_are_these() -> None:
+    assert pneumocascade.__all__ == PUBLIC
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_a_public_name_is_there_and_documented(name: str) -> None:
+    value = getattr(pneumocascade, name)
+    if name == "__version__":
+        assert re.fullmatch(r"\d+\.\d+\.\d+([abrc.]+\d+)?", value)
+    else:
+        assert value.__name__ == name
+        assert value.__module__.startswith("pneumocascade.")
+        assert value.__doc__
+        assert len(value.__doc__.strip()) > 20
+
+
+@pytest.mark.parametrize("name", [name for name in PUBLIC if name[0].isupper()])
+def test_the_public_methods_are_documented(name: str) -> None:
+    kind = getattr(pneumocascade, name)
+    for member, value in vars(kind).items():
+        if not member.startswith("_") and callable(getattr(kind, member, None)):
+            assert getattr(value, "__doc__", None), f"{name}.{member} has no docstring"
+
+
+def test_another_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'no_such_name'"):
+        _ = pneumocascade.no_such_name
+    with pytest.raises(ImportError, match="no_such_name"):
+        from pneumocascade import no_such_name  # noqa: F401
+
+
+def test_a_star_import_brings_exactly_the_public_names() -> None:
+    space: dict[str, object] = {}
+    exec("from pneumocascade import *", space)
+    assert set(space) - {"__builtins__"} == set(PUBLIC)

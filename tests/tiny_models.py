@@ -1,0 +1,69 @@
+"""Two tiny ONNX models whose answer is known beforehand: a film's finding follows from its brightness."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from onnx import TensorProto, helper, numpy_helper
+
+from pneumocascade.spec import METADATA_KEY, OPERATING_POINTS, ModelSpec, OperatingPoint, for_recipe
+from pneumocascade.store import write_manifest
+
+PNEUMONIA_FROM = 90.0
+"""Mean grey value (0..255) from which the tiny stage 1 says pneumonia."""
+
+VIRAL_FROM = 150.0
+"""Mean grey value from which the tiny stage 2 says viral."""
+
+SCALE = 10.0
+"""Grey values for one unit of the difference of the logits."""
+
+
+def tiny_spec(stage: int) -> ModelSpec:
+    """Return the baseline recipe with thresholds .5, .3 and .7."""
+    points = {
+        name: OperatingPoint(threshold, 0.9, 0.9, "phantoms")
+        for name, threshold in zip(OPERATING_POINTS, (0.5, 0.3, 0.7), strict=True)
+    }
+    return replace(for_recipe(stage, "baseline"), version="tiny", operating_points=points)
+
+
+def tiny_model(stage: int, spec: ModelSpec | None = None, outputs: tuple[str, str] = ("logits", "features")) -> bytes:
+    """Return an ONNX file; without ``spec`` its metadata is empty."""
+    spec_used = spec or tiny_spec(stage)
+    cut = PNEUMONIA_FROM if stage == 1 else VIRAL_FROM
+    # The first channel is (grey - mean) / std; the second logit is (mean grey - cut) / SCALE.
+    weight = np.zeros((2, 3), np.float32)
+    weight[1, 0] = spec_used.std[0] / SCALE
+    bias = np.array([0.0, (spec_used.mean[0] - cut) / SCALE], np.float32)
+    nodes = [
+        helper.make_node("AveragePool", ["input"], [outputs[1]], kernel_shape=[32, 32], strides=[32, 32]),
+        helper.make_node("GlobalAveragePool", [outputs[1]], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["flat"]),
+        helper.make_node("Gemm", ["flat", "weight", "bias"], [outputs[0]], transB=1),
+    ]
+    side = spec_used.size
+    graph = helper.make_graph(
+        nodes,
+        f"stage{stage}",
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch", 3, side, side])],
+        [
+            helper.make_tensor_value_info(outputs[0], TensorProto.FLOAT, ["batch", 2]),
+            helper.make_tensor_value_info(outputs[1], TensorProto.FLOAT, ["batch", 3, side // 32, side // 32]),
+        ],
+        [numpy_helper.from_array(weight, "weight"), numpy_helper.from_array(bias, "bias")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    if spec is not None:
+        helper.set_model_props(model, {METADATA_KEY: spec.to_json()})
+    return bytes(model.SerializeToString())
+
+
+def write_tiny_models(folder: Path) -> Path:
+    """Write both models and their manifest."""
+    for stage in (1, 2):
+        (folder / f"stage{stage}.onnx").write_bytes(tiny_model(stage, tiny_spec(stage)))
+    write_manifest(folder, "tiny")
+    return folder

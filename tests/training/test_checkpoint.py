@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from pneumocascade.training.checkpoint import KEEP, Progress, load_latest, save_checkpoint
+
+
+def make(seed: int) -> tuple[nn.Module, nn.Module, torch.optim.Optimizer]:
+    torch.manual_seed(seed)
+    network = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Linear(3, 2))
+    average = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Linear(3, 2))
+    optimizer = torch.optim.AdamW(network.parameters(), 1e-2)
+    return network, average, optimizer
+
+
+def step(network: nn.Module, optimizer: torch.optim.Optimizer, seed: int) -> None:
+    batch = torch.randn(8, 4, generator=torch.Generator().manual_seed(seed))
+    network(batch).square().mean().backward()
+    optimizer.step()
+    optimizer.zero_grad()
+
+
+def test_a_resumed_run_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> None:
+    network, average, optimizer = make(0)
+    for seed in range(3):
+        step(network, optimizer, seed)
+    save_checkpoint(tmp_path, Progress(epoch=3, step=3, best_auroc=0.5), network, average, optimizer)
+
+    other, other_average, other_optimizer = make(1)
+    progress = load_latest(tmp_path, other, other_average, other_optimizer)
+
+    assert progress == Progress(epoch=3, step=3, best_auroc=0.5)
+    for seed in (7, 8):
+        step(network, optimizer, seed)
+        step(other, other_optimizer, seed)
+    for name, value in network.state_dict().items():
+        torch.testing.assert_close(other.state_dict()[name], value, rtol=0, atol=0)
+    for name, value in average.state_dict().items():
+        torch.testing.assert_close(other_average.state_dict()[name], value, rtol=0, atol=0)
+
+
+def test_only_the_latest_are_kept_and_a_damaged_one_is_passed_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network, average, optimizer = make(0)
+    for epoch in range(1, 5):
+        step(network, optimizer, epoch)
+        save_checkpoint(tmp_path, Progress(epoch=epoch), network, average, optimizer)
+    files = sorted(tmp_path.iterdir())
+    assert [file.name for file in files] == ["checkpoint-003.safetensors", "checkpoint-004.safetensors"]
+    assert len(files) == KEEP
+    files[-1].write_bytes(files[-1].read_bytes()[:100])
+
+    progress = load_latest(tmp_path, *make(1))
+
+    assert progress is not None
+    assert progress.epoch == 3
+    assert "checkpoint-004.safetensors is damaged" in capsys.readouterr().out
+
+
+def test_no_checkpoint_no_progress(tmp_path: Path) -> None:
+    assert load_latest(tmp_path, *make(0)) is None

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pneumocascade.dataset import Film, find_films
+from pneumocascade.errors import DataSetError
+from pneumocascade.training.split import Split, split_films
+
+
+def many_films(seed: int = 0) -> list[Film]:
+    rng = np.random.default_rng(seed)
+    films = []
+    for patient in range(300):
+        finding, aetiology = [("normal", None), ("pneumonia", "bacterial"), ("pneumonia", "viral")][
+            patient % 3
+        ]
+        for index in range(int(rng.integers(1, 5))):
+            name = f"person{patient}_{aetiology}_{index}"
+            films.append(Film(Path(name), name, finding, aetiology, f"person{patient}"))
+    return films
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_patients_stay_together_and_classes_balanced(seed: int) -> None:
+    films = many_films(seed)
+    split = split_films(films, validation_share=0.2, seed=seed)
+    assert not split.train & split.validation
+    assert split.train | split.validation == {film.name for film in films}
+    sides = {film.patient: set() for film in films}  # type: dict[str, set[bool]]
+    for film in films:
+        sides[film.patient].add(film.name in split.validation)
+    assert all(len(side) == 1 for side in sides.values())
+    assert len(split.validation) / len(films) == pytest.approx(0.2, abs=0.03)
+    whole = Counter(film.category for film in films)
+    held = Counter(film.category for film in films if film.name in split.validation)
+    for category, count in whole.items():
+        assert held[category] / count == pytest.approx(0.2, abs=0.05)
+
+
+def test_held_out_patients_are_in_validation() -> None:
+    films = many_films()
+    patients = {f"person{number}" for number in range(20)}
+    split = split_films(films, validation_share=0.2, seed=1, hold_out=patients)
+    assert all(film.name in split.validation for film in films if film.patient in patients)
+    assert len(split.validation) / len(films) == pytest.approx(0.2, abs=0.04)
+
+
+def test_seed_decides() -> None:
+    films = many_films()
+    first, again, other = (split_films(films, validation_share=0.2, seed=seed) for seed in (1, 1, 2))
+    assert first == again
+    assert first != other
+
+
+def test_saved_and_loaded(tmp_path: Path, films_folder: Path) -> None:
+    split = split_films(find_films(films_folder), validation_share=0.25, seed=0)
+    split.save(tmp_path / "split.json")
+    assert Split.load(tmp_path / "split.json") == split
+
+
+def test_too_large_a_hold_out_is_an_error() -> None:
+    films = many_films()
+    with pytest.raises(DataSetError, match="held-out"):
+        split_films(films, validation_share=0.1, seed=0, hold_out={film.patient for film in films})
+
+
+def test_not_a_split_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "split.json").write_text("[]")
+    with pytest.raises(DataSetError, match="not a saved split"):
+        Split.load(tmp_path / "split.json")
