@@ -49,8 +49,8 @@ def draw_chest(seed: int = 0, height: int = 480, width: int = 600, opacity: floa
     ellipse((0, 0), (4, 50), 210)
     if opacity > 0:
         ellipse((-20, 8), (9, 9), 60 + 130 * opacity)
-    film = cv2.GaussianBlur(film, (0, 0), unit) + rng.normal(0, 3, film.shape)
-    return np.clip(film, 0, 255).astype(np.uint8)
+    noisy = cv2.GaussianBlur(film, (0, 0), unit) + rng.normal(0, 3, film.shape)
+    return np.clip(noisy, 0, 255).astype(np.uint8)
 
 
 @pytest.fixture(scope="session")

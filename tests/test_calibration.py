@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pneumocascade.calibration import DECIMALS, judge, positive_probability
 from pneumocascade.errors import UsageError
@@ -18,7 +19,9 @@ temperatures = st.floats(min_value=0.05, max_value=20)
 
 
 @given(logit, logit, temperatures)
-def test_the_probability_is_the_softmax_of_the_tempered_logits(first: float, second: float, temperature: float) -> None:
+def test_the_probability_is_the_softmax_of_the_tempered_logits(
+    first: float, second: float, temperature: float
+) -> None:
     found = positive_probability(np.array([[first, second]], np.float32), temperature)[0]
     tempered = np.array([first, second]) / temperature
     softmax = np.exp(tempered - tempered.max()) / np.exp(tempered - tempered.max()).sum()
@@ -30,7 +33,9 @@ def test_golden_probabilities() -> None:
     logits = np.array([[0, 0], [0, 1], [0, -1], [3, 5], [0, 1e30], [1e30, 0]], np.float32)
     expected = [0.5, 0.7310585786, 0.2689414214, 0.8807970780, 1.0, 0.0]
     assert positive_probability(logits, 1.0) == pytest.approx(expected, abs=1e-9)
-    assert positive_probability(logits[:4], 2.0) == pytest.approx([0.5, 0.6224593312, 0.3775406688, 0.7310585786])
+    assert positive_probability(logits[:4], 2.0) == pytest.approx(
+        [0.5, 0.6224593312, 0.3775406688, 0.7310585786]
+    )
 
 
 @given(logit, logit, temperatures, st.floats(min_value=0, max_value=1), st.sampled_from([1, 2]))
@@ -69,7 +74,9 @@ def test_a_probability_at_the_threshold_is_positive(point: str) -> None:
         ({"normal": 0.4, "pneumonia": 0.8}, ("pneumonia",)),
     ],
 )
-def test_the_prediction_set_is_what_reaches_its_minimum(minimum: dict[str, float], expected: tuple[str, ...]) -> None:
+def test_the_prediction_set_is_what_reaches_its_minimum(
+    minimum: dict[str, float], expected: tuple[str, ...]
+) -> None:
     spec = replace(tiny_spec(1), prediction_set_minimum=minimum)
     # Probability of pneumonia: .731.
     assert judge(np.array([0.0, 1.0]), spec, "balanced").prediction_set == expected

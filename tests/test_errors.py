@@ -51,7 +51,9 @@ def test_every_code_of_reading_is_documented_under_its_class() -> None:
     documented = dict.fromkeys((kind.__name__ for kind in FILM_ERRORS), "")
     current = ""
     for line in errors.__doc__.splitlines():
-        current = next((name for name in documented if name in line), current if "├──" not in line[:5] else "")
+        current = next(
+            (name for name in documented if name in line), current if "├──" not in line[:5] else ""
+        )
         if current:
             documented[current] += line
     for name, text in documented.items():
@@ -70,4 +72,6 @@ def test_every_code_of_the_gate_is_documented() -> None:
 def test_a_missing_extra_names_what_to_install() -> None:
     error = errors.MissingExtraError("training", "train")
     assert error.extra == "train"
-    assert str(error) == "training needs packages that are not installed: run pip install 'pneumocascade[train]'"
+    assert (
+        str(error) == "training needs packages that are not installed: run pip install 'pneumocascade[train]'"
+    )

@@ -63,9 +63,9 @@ def test_a_picture_in_colour_is_refused_but_a_tint_is_not() -> None:
 def test_the_limit_of_colour_is_inclusive() -> None:
     grey = draw_chest()
     assert reasons_to_refuse(Radiograph(grey, "film", MAX_COLOURFULNESS)) == ()
-    assert [reason.code for reason in reasons_to_refuse(Radiograph(grey, "film", MAX_COLOURFULNESS + 0.01))] == [
-        "not_a_radiograph"
-    ]
+    assert [
+        reason.code for reason in reasons_to_refuse(Radiograph(grey, "film", MAX_COLOURFULNESS + 0.01))
+    ] == ["not_a_radiograph"]
 
 
 def test_every_reason_is_given_at_once() -> None:

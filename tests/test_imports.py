@@ -50,7 +50,18 @@ ONLY_IN = {
 }
 """Third-party packages and the only rooms that may import them."""
 
-HEAVY = ("torch", "monai", "gradio", "fastapi", "pandas", "matplotlib", "sklearn", "scipy", "onnxruntime", "typer")
+HEAVY = (
+    "torch",
+    "monai",
+    "gradio",
+    "fastapi",
+    "pandas",
+    "matplotlib",
+    "sklearn",
+    "scipy",
+    "onnxruntime",
+    "typer",
+)
 
 
 @dataclass(frozen=True)
@@ -81,7 +92,9 @@ def room_of(module: str) -> str:
     return module.split(".")[1] if "." in module else ""
 
 
-def statements(node: ast.AST, *, lazy: bool = False, for_types: bool = False) -> Iterator[tuple[ast.stmt, bool, bool]]:
+def statements(
+    node: ast.AST, *, lazy: bool = False, for_types: bool = False
+) -> Iterator[tuple[ast.stmt, bool, bool]]:
     """Yield the import statements below a node: in a function or not, for type checkers only or not."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, (ast.Import, ast.ImportFrom)):
@@ -96,7 +109,9 @@ def targets(statement: ast.stmt, modules: set[str]) -> Iterator[str]:
     if isinstance(statement, ast.Import):
         yield from (alias.name for alias in statement.names)
     elif isinstance(statement, ast.ImportFrom):
-        assert statement.level == 0, f"line {statement.lineno}: relative import; the house imports by full name"
+        assert statement.level == 0, (
+            f"line {statement.lineno}: relative import; the house imports by full name"
+        )
         base = statement.module or ""
         for alias in statement.names:
             yield f"{base}.{alias.name}" if f"{base}.{alias.name}" in modules else base
@@ -205,7 +220,11 @@ def test_training_and_serving_share_one_preprocessing() -> None:
     inside = [item for item in INTERNAL if item.where == "pneumocascade.training.data"]
     assert "pneumocascade.preprocess" in {item.module for item in inside}
     tree = ast.parse((PACKAGE / "training" / "data.py").read_text(encoding="utf-8"))
-    calls = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    calls = {
+        node.func.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
     assert "prepare" in calls
     assert not calls & {"resize", "createCLAHE", "applyColorMap"}
     users = [
@@ -218,8 +237,11 @@ def test_training_and_serving_share_one_preprocessing() -> None:
 
 def loaded_after(statement: str) -> set[str]:
     """Return the top-level packages that a fresh interpreter has loaded after a statement."""
-    code = f"{statement}\nimport json, sys\nprint(json.dumps(sorted({{name.split('.')[0] for name in sys.modules}})))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    shown = "json.dumps(sorted({name.split('.')[0] for name in sys.modules}))"
+    code = f"{statement}\nimport json, sys\nprint({shown})"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
     return set(json.loads(done.stdout.splitlines()[-1]))
 
 
@@ -229,5 +251,15 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 
 def test_predicting_loads_neither_training_nor_web() -> None:
     loaded = loaded_after("from pneumocascade import *")
-    assert not loaded & {"torch", "monai", "gradio", "fastapi", "pandas", "matplotlib", "sklearn", "scipy", "typer"}
+    assert not loaded & {
+        "torch",
+        "monai",
+        "gradio",
+        "fastapi",
+        "pandas",
+        "matplotlib",
+        "sklearn",
+        "scipy",
+        "typer",
+    }
     assert {"numpy", "cv2", "onnxruntime", "PIL"} <= loaded

@@ -16,7 +16,7 @@ PREDICTION = Prediction("film.png", "ok", "balanced", "1.0.0", "pneumonia", "vir
 
 
 @pytest.mark.parametrize("record", [RADIOGRAPH, Reason("code", "message"), STAGE, PREDICTION])
-def test_a_record_is_frozen_and_takes_no_other_field(record: Any) -> None:  # noqa: ANN401
+def test_a_record_is_frozen_and_takes_no_other_field(record: Any) -> None:
     first = dataclasses.fields(record)[0].name
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(record, first, None)

@@ -7,7 +7,8 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pneumocascade.errors import ModelSpecError
 from pneumocascade.spec import (
@@ -33,9 +34,10 @@ point = st.builds(
 specs = st.builds(
     ModelSpec,
     stage=st.sampled_from([1, 2]),
-    labels=st.tuples(st.text(), st.text()),
+    labels=st.tuples(st.text(), st.text()).filter(lambda pair: pair[0] != pair[1]),
     version=st.text(),
-    size=st.integers(32, 2048),
+    size=st.integers(224, 2048),
+    input_size=st.integers(32, 224),
     smoothing_sigma=st.floats(min_value=0, max_value=10),
     clahe_clip_limit=st.none() | positive,
     clahe_tiles=st.tuples(st.integers(1, 16), st.integers(1, 16)),
@@ -62,7 +64,9 @@ def test_json_names_every_field() -> None:
     assert set(content) == {field.name for field in dataclasses.fields(ModelSpec)}
 
 
-@given(st.text() | st.recursive(st.none() | finite | st.text(), lambda inner: st.lists(inner)).map(json.dumps))
+@given(
+    st.text() | st.recursive(st.none() | finite | st.text(), lambda inner: st.lists(inner)).map(json.dumps)
+)
 def test_text_that_is_no_specification_is_a_specification_error(text: str) -> None:
     with pytest.raises(ModelSpecError):
         ModelSpec.from_json(text)
@@ -77,17 +81,30 @@ def test_text_that_is_no_specification_is_a_specification_error(text: str) -> No
         ("labels", ["a", "b", "c"], "expected two"),
         ("size", 31, "size is 31, expected at least 32 pixels"),
         ("size", None, "cannot be read"),
+        ("input_size", 31, "input_size is 31, expected 32 to 224"),
+        ("input_size", 225, "input_size is 225, expected 32 to 224"),
         ("smoothing_sigma", -0.1, "expected >= 0"),
-        ("colour_map", "jet", "colour_map is 'jet'"),
+        ("colour_map", "jet", "'jet', expected 'hot' or None"),
         ("temperature", 0, "temperature is 0, expected > 0"),
         ("temperature", float("nan"), "temperature is nan"),
         ("std", [1, 0, 1], "expected three values > 0"),
+        ("std", [1, 1], "expected three values > 0"),
+        ("mean", [1.0, 2.0], "expected three finite values"),
+        ("mean", [1.0, 2.0, float("nan")], "expected three finite values"),
+        ("clahe_tiles", [8, 0], "expected two numbers of at least 1"),
+        ("clahe_clip_limit", 0.0, "expected > 0 or None"),
+        ("labels", ["normal", "normal"], "expected two"),
+        (
+            "operating_points",
+            {"balanced": {"threshold": 1.5, "sensitivity": 1, "specificity": 0, "data": ""}},
+            "threshold is not in 0..1",
+        ),
         ("no_such_field", 1, "no_such_field"),
         ("operating_points", {"balanced": {"threshold": 0.5}}, "cannot be read"),
         ("operating_points", [], "cannot be read"),
     ],
 )
-def test_a_value_that_makes_no_sense_is_named(field: str, value: Any, message: str) -> None:  # noqa: ANN401
+def test_a_value_that_makes_no_sense_is_named(field: str, value: Any, message: str) -> None:
     content = json.loads(for_recipe(1, "clahe-hot").to_json())
     content[field] = value
     with pytest.raises(ModelSpecError, match=message.replace("(", r"\(")):
@@ -108,6 +125,7 @@ def test_the_recipes_are_those_of_the_issue() -> None:
     baseline = for_recipe(2, "baseline", size=128, smoothing_sigma=0)
     assert (baseline.clahe_clip_limit, baseline.colour_map, baseline.labels) == (None, None, STAGE2_LABELS)
     assert (baseline.size, baseline.smoothing_sigma, baseline.recipe) == (128, 0, "baseline")
+    assert (hot.input_size, baseline.input_size) == (224, 128)
 
 
 @pytest.mark.parametrize(("stage", "recipe"), [(0, "baseline"), (3, "clahe-hot"), (1, "jet"), (2, "")])

@@ -12,11 +12,18 @@ import pytest
 from pneumocascade import Cascade
 from pneumocascade.errors import ModelChecksumError, ModelError
 from pneumocascade.spec import OPERATING_POINTS
-from pneumocascade.store import MANIFEST, STAGES, bundled_models, load_classifier, read_manifest, write_manifest
+from pneumocascade.store import (
+    MANIFEST,
+    STAGES,
+    bundled_models,
+    load_classifier,
+    read_manifest,
+    write_manifest,
+)
 from tests.tiny_models import write_tiny_models
 
 
-def edit(folder: Path, stage: str, **values: Any) -> None:  # noqa: ANN401
+def edit(folder: Path, stage: str, **values: Any) -> None:
     """Change a stage's entries in the manifest."""
     path = folder / MANIFEST
     content = json.loads(path.read_text(encoding="utf-8"))
@@ -74,7 +81,9 @@ def test_a_missing_model_is_named(folder: Path, stage: str) -> None:
 
 
 def test_a_folder_without_manifest_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=re.escape(f"there are no models in {tmp_path}: manifest.json is missing")):
+    with pytest.raises(
+        ModelError, match=re.escape(f"there are no models in {tmp_path}: manifest.json is missing")
+    ):
         Cascade.load(tmp_path)
     with pytest.raises(ModelError, match="there are no models in"):
         Cascade.load(tmp_path / "nowhere")
@@ -93,7 +102,7 @@ def test_a_folder_without_manifest_is_named(tmp_path: Path) -> None:
         '{"version": "1"}',
         '{"version": "1", "models": {"stage1": {"file": "a", "sha256": "b"}}}',
         '{"version": "1", "models": {"stage1": 1, "stage2": 2}}',
-        '{"version": "1", "models": {"stage1": {"file": 1, "sha256": "b"}, "stage2": {"file": 1, "sha256": "b"}}}',
+        json.dumps({"version": "1", "models": {stage: {"file": 1, "sha256": "b"} for stage in STAGES}}),
     ],
 )
 def test_a_manifest_of_another_shape_is_a_model_error(folder: Path, text: str) -> None:

@@ -30,7 +30,9 @@ def tiny_spec(stage: int) -> ModelSpec:
     return replace(for_recipe(stage, "baseline"), version="tiny", operating_points=points)
 
 
-def tiny_model(stage: int, spec: ModelSpec | None = None, outputs: tuple[str, str] = ("logits", "features")) -> bytes:
+def tiny_model(
+    stage: int, spec: ModelSpec | None = None, outputs: tuple[str, str] = ("logits", "features")
+) -> bytes:
     """Return an ONNX file; without ``spec`` its metadata is empty."""
     spec_used = spec or tiny_spec(stage)
     cut = PNEUMONIA_FROM if stage == 1 else VIRAL_FROM
@@ -44,14 +46,16 @@ def tiny_model(stage: int, spec: ModelSpec | None = None, outputs: tuple[str, st
         helper.make_node("Flatten", ["pooled"], ["flat"]),
         helper.make_node("Gemm", ["flat", "weight", "bias"], [outputs[0]], transB=1),
     ]
-    side = spec_used.size
+    side = spec_used.input_size
     graph = helper.make_graph(
         nodes,
         f"stage{stage}",
         [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch", 3, side, side])],
         [
             helper.make_tensor_value_info(outputs[0], TensorProto.FLOAT, ["batch", 2]),
-            helper.make_tensor_value_info(outputs[1], TensorProto.FLOAT, ["batch", 3, side // 32, side // 32]),
+            helper.make_tensor_value_info(
+                outputs[1], TensorProto.FLOAT, ["batch", 3, side // 32, side // 32]
+            ),
         ],
         [numpy_helper.from_array(weight, "weight"), numpy_helper.from_array(bias, "bias")],
     )

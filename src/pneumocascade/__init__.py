@@ -73,3 +73,8 @@ def __getattr__(name: str) -> object:
         if name in names:
             return getattr(importlib.import_module(f"pneumocascade.{module}"), name)
     raise AttributeError(f"module 'pneumocascade' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """List the public names, imported or not."""
+    return sorted({*globals(), *__all__})

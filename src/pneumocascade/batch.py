@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import glob
-import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal, Protocol, TextIO
@@ -12,7 +11,7 @@ from typing import Literal, Protocol, TextIO
 from pneumocascade.errors import UsageError
 from pneumocascade.reading import SUFFIXES
 from pneumocascade.records import Prediction
-from pneumocascade.report import CSV_COLUMNS, to_csv_row, to_dict, to_json_line
+from pneumocascade.report import CSV_COLUMNS, to_csv_row, to_json_line
 
 Format = Literal["table", "json", "jsonl", "csv"]
 
@@ -35,18 +34,10 @@ def find_sources(named: Iterable[str]) -> Iterator[str]:
         Where a folder holds no film.
     """
     for name in named:
-        path = Path(name)
-        if path.is_dir():
-            yield from _films_below(path)
-        elif (
-            not path.exists()
-            and glob.has_magic(name)
-            and (matches := sorted(glob.glob(name, recursive=True)))
-        ):
-            for match in matches:
-                yield from _films_below(Path(match)) if Path(match).is_dir() else [match]
-        else:
-            yield name
+        # A file may have brackets in its name: only what is not there is taken for a pattern.
+        matches = [] if Path(name).exists() else sorted(glob.glob(name, recursive=True))  # noqa: PTH207
+        for match in matches or [name]:
+            yield from _films_below(Path(match)) if Path(match).is_dir() else [match]
 
 
 def _films_below(folder: Path) -> Iterator[str]:
@@ -94,7 +85,7 @@ class JsonArray:
     def write(self, prediction: Prediction) -> None:
         """Write one element."""
         self._file.write(",\n" if self._opened else "[\n")
-        self._file.write(json.dumps(to_dict(prediction), ensure_ascii=False))
+        self._file.write(to_json_line(prediction))
         self._opened = True
 
     def close(self) -> None:

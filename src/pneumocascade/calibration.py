@@ -54,7 +54,8 @@ def judge(logits: NDArray[np.floating], spec: ModelSpec, operating_point: str) -
     """
     if operating_point not in spec.operating_points:
         raise UsageError(
-            f"operating point is {operating_point!r}; stage {spec.stage} stores {', '.join(spec.operating_points)}"
+            f"operating point is {operating_point!r}; stage {spec.stage} stores "
+            f"{', '.join(spec.operating_points)}"
         )
     positive = round(float(positive_probability(logits[None], spec.temperature)[0]), DECIMALS)
     negative = round(1.0 - positive, DECIMALS)

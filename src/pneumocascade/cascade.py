@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
@@ -137,12 +137,22 @@ class Cascade:
         Raises
         ------
         UsageError
-            For an unknown operating point, or fewer than one film a batch or worker.
+            For an unknown operating point, fewer than one film a batch or worker, one film where
+            several are expected, or not as many names as films.
         """
-        if operating_point not in OPERATING_POINTS:
-            raise UsageError(f"operating point is {operating_point!r}; expected {', '.join(OPERATING_POINTS)}")
+        stored = [
+            name for name in self.stage1.spec.operating_points if name in self.stage2.spec.operating_points
+        ]
+        if operating_point not in stored:
+            raise UsageError(f"operating point is {operating_point!r}; the models store {', '.join(stored)}")
         if batch_size < 1 or workers < 1:
             raise UsageError(f"batch_size is {batch_size} and workers {workers}; expected at least 1")
+        if isinstance(sources, (str, bytes, os.PathLike, np.ndarray)):
+            raise UsageError(
+                "predict_many takes several films; give one film to predict, or put it in a list"
+            )
+        if isinstance(sources, Sized) and isinstance(names, Sized) and len(sources) != len(names):
+            raise UsageError(f"{len(names)} names were given for {len(sources)} films")
         return self._stream(sources, batch_size, operating_point, workers, names)
 
     def _stream(
@@ -157,16 +167,14 @@ class Cascade:
         with ThreadPoolExecutor(workers) as pool:
             while batch := list(islice(pairs, batch_size)):
                 started = time.perf_counter()
-                films = [_read(*batch[0])] if len(batch) == 1 else list(pool.map(lambda pair: _read(*pair), batch))
+                films = list(pool.map(lambda pair: _read(*pair), batch))
                 predictions = self._judge(films, operating_point)
                 share = round((time.perf_counter() - started) * 1000 / len(batch), 3)
                 yield from (replace(prediction, elapsed_ms=share) for prediction in predictions)
 
     def _judge(self, films: Sequence[Radiograph | _Unread], operating_point: str) -> list[Prediction]:
         predictions = [self._before_models(film, operating_point) for film in films]
-        judged = [
-            index for index, prediction in enumerate(predictions) if prediction.status == "ok"
-        ]
+        judged = [index for index, prediction in enumerate(predictions) if prediction.status == "ok"]
         positives = []
         for index, logits in zip(judged, self._logits(self.stage1, films, judged), strict=True):
             result = judge(logits, self.stage1.spec, operating_point)

@@ -8,6 +8,7 @@ Layout of *Chest X-Ray Images (Pneumonia)* (Kermany, Zhang, Goldbaum 2018): ``NO
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -96,12 +97,54 @@ def _film(path: Path, finding: str) -> Film:
     return Film(path, path.stem, finding, aetiology, patient_of(path.stem))
 
 
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Names of the films on either side; no patient stands on both.
+
+    Attributes
+    ----------
+    train, validation : frozenset of str
+        Film names (without suffix); renderings of one film share its name, and so its side.
+    """
+
+    train: frozenset[str]
+    validation: frozenset[str]
+
+    def save(self, path: Path) -> None:
+        """Write the split as JSON."""
+        sides = {"train": sorted(self.train), "validation": sorted(self.validation)}
+        path.write_text(json.dumps(sides, indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> Split:
+        """Read a split written by :meth:`save`.
+
+        Raises
+        ------
+        DataSetError
+            Where the file is not such a split.
+        """
+        try:
+            sides = json.loads(path.read_text(encoding="utf-8"))
+            return cls(frozenset(sides["train"]), frozenset(sides["validation"]))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DataSetError(f"{path} is not a saved split: {error!r}") from error
+
+
 def fingerprint(films: Iterable[Film]) -> str:
-    """Return a SHA-256 over the names, classes and contents of films, whatever their order."""
+    """Return a SHA-256 over the names, classes and contents of films, whatever their order.
+
+    Raises
+    ------
+    DataSetError
+        Where a film cannot be read.
+    """
     digest = hashlib.sha256()
-    for line in sorted(
-        f"{film.name} {film.category} {hashlib.sha256(film.path.read_bytes()).hexdigest()}" for film in films
-    ):
+    try:
+        contents = {film: hashlib.sha256(film.path.read_bytes()).hexdigest() for film in films}
+    except OSError as error:
+        raise DataSetError(f"the film {error.filename} cannot be read: {error.strerror}") from error
+    for line in sorted(f"{film.name} {film.category} {content}" for film, content in contents.items()):
         digest.update(line.encode() + b"\n")
     return digest.hexdigest()
 

@@ -39,7 +39,8 @@ def reasons_to_refuse(radiograph: Radiograph) -> tuple[Reason, ...]:
         )
     deviation = float(np.std(to_square(radiograph.pixels, _THUMBNAIL)))
     if deviation < MIN_DEVIATION:
-        reasons.append(Reason("blank", f"The grey values hardly vary (standard deviation {deviation:.1f} of 255)."))
+        found = f"The grey values hardly vary (standard deviation {deviation:.1f} of 255)."
+        reasons.append(Reason("blank", found))
     if radiograph.colourfulness > MAX_COLOURFULNESS:
         reasons.append(Reason("not_a_radiograph", "The picture is in colour; a radiograph is grey."))
     return tuple(reasons)

@@ -1,7 +1,7 @@
 """From a film to a model's input: one implementation, used in training and in serving.
 
-Grey film -> square of the model's size -> Gaussian low-pass -> CLAHE -> HOT colour map -> RGB ->
-normalised float32. Each parameter is a field of :class:`~pneumocascade.spec.ModelSpec`.
+Grey film -> square -> Gaussian low-pass -> CLAHE -> HOT colour map -> RGB -> normalised float32 at
+the size of the network's input. Each parameter is a field of :class:`~pneumocascade.spec.ModelSpec`.
 
 CLAHE: Zuiderveld, "Contrast Limited Adaptive Histogram Equalization", Graphics Gems IV, 1994.
 """
@@ -26,7 +26,7 @@ Rgb = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Steps:
-    """The pictures between film and input, all at the model's size S.
+    """The pictures between film and input, all at the size S of the specification.
 
     Attributes
     ----------
@@ -112,26 +112,30 @@ def steps_of(radiograph: Radiograph, spec: ModelSpec) -> Steps:
 
 
 def normalise(coloured: Rgb, spec: ModelSpec) -> NDArray[np.float32]:
-    """Turn an RGB picture at the model's size into its input.
+    """Turn the coloured picture of a film into a network's input.
 
     Parameters
     ----------
     coloured : ndarray of uint8, shape (S, S, 3)
+        RGB, at ``spec.size``.
     spec : ModelSpec
 
     Returns
     -------
-    ndarray of float32, shape (1, 3, S, S)
-        (value - mean) / std per channel; contiguous.
+    ndarray of float32, shape (1, 3, I, I)
+        (value - mean) / std per channel, at ``spec.input_size``; contiguous.
     """
     mean = np.asarray(spec.mean, np.float32)
     std = np.asarray(spec.std, np.float32)
     channels_last = (coloured.astype(np.float32) - mean) / std  # (S, S, 3)
+    if spec.input_size != spec.size:
+        shape = (spec.input_size, spec.input_size)
+        channels_last = np.asarray(cv2.resize(channels_last, shape, interpolation=cv2.INTER_AREA))
     return np.ascontiguousarray(channels_last.transpose(2, 0, 1)[None])
 
 
 def prepare(radiograph: Radiograph, spec: ModelSpec) -> NDArray[np.float32]:
-    """Return a film as a model's input.
+    """Return a film as a network's input.
 
     Parameters
     ----------
@@ -140,6 +144,7 @@ def prepare(radiograph: Radiograph, spec: ModelSpec) -> NDArray[np.float32]:
 
     Returns
     -------
-    ndarray of float32, shape (1, 3, S, S)
+    ndarray of float32, shape (1, 3, I, I)
+        At ``spec.input_size``.
     """
     return normalise(steps_of(radiograph, spec).coloured, spec)

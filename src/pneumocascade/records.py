@@ -9,6 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pneumocascade.errors import UsageError
+
 Status = Literal["ok", "refused", "error"]
 
 
@@ -33,6 +35,13 @@ class Radiograph:
     source: str
     colourfulness: float = 0.0
     warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.pixels.ndim != 2 or self.pixels.dtype not in (np.uint8, np.uint16):
+            raise UsageError(
+                f"a Radiograph's pixels are uint8 or uint16 of shape (H, W), not {self.pixels.dtype} of "
+                f"shape {self.pixels.shape}; read_radiograph makes one of other arrays"
+            )
 
     @property
     def height(self) -> int:

@@ -71,11 +71,20 @@ def _reason(reason: Reason) -> dict[str, str]:
 
 def to_json_line(prediction: Prediction) -> str:
     """Return an answer as one line of JSON."""
-    return json.dumps(to_dict(prediction), ensure_ascii=False)
+    return _encodable(json.dumps(to_dict(prediction), ensure_ascii=False))
+
+
+def _encodable(text: str) -> str:
+    """Escape what is not UTF-8 in a file's name (Python reads such bytes as lone surrogates)."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def to_csv_row(prediction: Prediction) -> dict[str, object]:
-    """Return an answer as one row by ``CSV_COLUMNS``; what does not apply is empty."""
+    """Return an answer as one row by ``CSV_COLUMNS``; what does not apply is empty.
+
+    Text that a spreadsheet would take for a formula (OWASP, "CSV injection") gets an apostrophe in
+    front, and a carriage return becomes a backslash and an r; JSON has the text as it is.
+    """
     row: dict[str, object] = dict.fromkeys(CSV_COLUMNS, "")
     for name in ("source", "status", "operating_point", "model_version", "elapsed_ms"):
         row[name] = getattr(prediction, name)
@@ -89,7 +98,12 @@ def to_csv_row(prediction: Prediction) -> dict[str, object]:
     row["code"] = "; ".join(reason.code for reason in reasons)
     row["message"] = " ".join(reason.message for reason in reasons)
     row["warnings"] = "; ".join(prediction.warnings)
-    return row
+    return {name: _csv_cell(value) if isinstance(value, str) else value for name, value in row.items()}
+
+
+def _csv_cell(text: str) -> str:
+    guarded = f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+    return _encodable(guarded.replace("\r", "\\r"))
 
 
 def to_csv(predictions: Iterable[Prediction]) -> str:

@@ -235,11 +235,13 @@ def listen(host: str, port: int) -> socket.socket:
     UsageError
         Where that cannot be.
     """
+    if not 0 <= port <= 65535:
+        raise UsageError(f"cannot listen on port {port}; expected 0 to 65535")
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family)
-    except (OSError, OverflowError) as error:
-        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
             raise UsageError(
                 f"port {port} of {host} is taken by another program: stop it, or choose another port"
             ) from error

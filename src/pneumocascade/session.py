@@ -46,8 +46,16 @@ class OnnxClassifier:
             raise ModelError(f"{name} is not a model that ONNX Runtime can load: {error}") from error
         text = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
         if text is None:
-            raise ModelSpecError(f"{name} has no entry {METADATA_KEY!r} in its metadata; export it with this package")
-        self.spec = ModelSpec.from_json(text)
+            raise ModelSpecError(
+                f"{name} has no entry {METADATA_KEY!r} in its metadata; export it with this package"
+            )
+        try:
+            self.spec = ModelSpec.from_json(text)
+        except ModelSpecError as error:
+            raise ModelSpecError(f"{name}: {error}") from error
+        outputs = [output.name for output in self._session.get_outputs()]
+        if not {"logits", "features"} <= set(outputs):
+            raise ModelSpecError(f"{name} has the outputs {outputs}; expected logits and features")
         self._input = self._session.get_inputs()[0].name
 
     def run(self, batch: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -62,7 +63,9 @@ class ModelSpec:
     recipe : str
         ``"clahe-hot"`` or ``"baseline"``.
     size : int
-        Side of the model's square input, in pixels.
+        Side of the square that a film is stretched to and that the steps are made at, in pixels.
+    input_size : int
+        Side of the network's input, in pixels: the coloured square is shrunk to it by area averaging.
     smoothing_sigma : float
         Standard deviation, in pixels at ``size``, of the Gaussian low-pass that brings films of
         every resolution and compression to one bandwidth; 0 leaves it out.
@@ -96,6 +99,7 @@ class ModelSpec:
     version: str = "0"
     recipe: str = "clahe-hot"
     size: int = 224
+    input_size: int = 224
     smoothing_sigma: float = 0.8
     clahe_clip_limit: float | None = 2.0
     clahe_tiles: tuple[int, int] = (8, 8)
@@ -114,12 +118,35 @@ class ModelSpec:
     def __post_init__(self) -> None:
         problems = [
             (self.stage not in (1, 2), f"stage is {self.stage!r}, expected 1 or 2"),
-            (len(self.labels) != 2, f"labels are {self.labels!r}, expected two"),
+            (len(set(self.labels)) != 2, f"labels are {self.labels!r}, expected two"),
             (self.size < 32, f"size is {self.size}, expected at least 32 pixels"),
+            (
+                not 32 <= self.input_size <= self.size,
+                f"input_size is {self.input_size}, expected 32 to {self.size}",
+            ),
             (self.smoothing_sigma < 0, f"smoothing_sigma is {self.smoothing_sigma}, expected >= 0"),
-            (self.colour_map not in (None, "hot"), f"colour_map is {self.colour_map!r}, expected 'hot' or None"),
+            (self.colour_map not in (None, "hot"), f"colour_map {self.colour_map!r}, expected 'hot' or None"),
             (not self.temperature > 0, f"temperature is {self.temperature}, expected > 0"),
-            (any(not s > 0 for s in self.std), f"std is {self.std}, expected three values > 0"),
+            (
+                len(self.mean) != 3 or not all(map(math.isfinite, self.mean)),
+                f"mean is {self.mean}, expected three finite values",
+            ),
+            (
+                len(self.std) != 3 or not all(0 < value < math.inf for value in self.std),
+                f"std is {self.std}, expected three values > 0",
+            ),
+            (
+                len(self.clahe_tiles) != 2 or min(self.clahe_tiles) < 1,
+                f"clahe_tiles is {self.clahe_tiles}, expected two numbers of at least 1",
+            ),
+            (
+                self.clahe_clip_limit is not None and not self.clahe_clip_limit > 0,
+                f"clahe_clip_limit is {self.clahe_clip_limit}, expected > 0 or None",
+            ),
+            (
+                not all(0 <= point.threshold <= 1 for point in self.operating_points.values()),
+                "a threshold is not in 0..1",
+            ),
         ]
         for wrong, message in problems:
             if wrong:
@@ -151,7 +178,9 @@ class ModelSpec:
             raise ModelSpecError(f"the model's specification cannot be read: {error}") from error
 
 
-def for_recipe(stage: int, recipe: str, *, size: int = 224, smoothing_sigma: float = 0.8) -> ModelSpec:
+def for_recipe(
+    stage: int, recipe: str, *, size: int = 224, input_size: int | None = None, smoothing_sigma: float = 0.8
+) -> ModelSpec:
     """Return the untrained specification of a stage for a named recipe.
 
     Parameters
@@ -161,7 +190,9 @@ def for_recipe(stage: int, recipe: str, *, size: int = 224, smoothing_sigma: flo
     recipe : str
         ``"clahe-hot"``: CLAHE and HOT colour map; ``"baseline"``: neither.
     size : int
-        Side of the model's square input, in pixels.
+        Side of the square that the steps are made at, in pixels.
+    input_size : int, optional
+        Side of the network's input, in pixels; by default ``size``.
     smoothing_sigma : float
         Of the low-pass before CLAHE, in pixels; 0 for none.
 
@@ -173,7 +204,12 @@ def for_recipe(stage: int, recipe: str, *, size: int = 224, smoothing_sigma: flo
     if stage not in (1, 2):
         raise ModelSpecError(f"stage is {stage!r}, expected 1 or 2")
     labels = STAGE1_LABELS if stage == 1 else STAGE2_LABELS
-    common: dict[str, Any] = {"size": size, "smoothing_sigma": smoothing_sigma, "recipe": recipe}
+    common: dict[str, Any] = {
+        "size": size,
+        "input_size": size if input_size is None else input_size,
+        "smoothing_sigma": smoothing_sigma,
+        "recipe": recipe,
+    }
     if recipe == "clahe-hot":
         return ModelSpec(stage, labels, **common)
     if recipe == "baseline":

@@ -81,7 +81,7 @@ def load_classifier(folder: Path, manifest: Manifest, stage: str, threads: int =
     path = folder / manifest.files[stage]
     try:
         data = path.read_bytes()
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise ModelError(f"the model {path} cannot be read: {error}") from error
     found = hashlib.sha256(data).hexdigest()
     if found != manifest.sha256[stage]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -44,7 +45,7 @@ def brightness_classifier(stage: int, boundary: float) -> CountingClassifier:
         helper.make_node("Mul", ["column", "slopes"], ["logits"]),
         helper.make_node("Identity", ["film"], ["features"]),
     ]
-    constants = {
+    constants: dict[str, NDArray[Any]] = {
         "axes": np.array([1, 2, 3], np.int64),
         "boundary": np.array(boundary, np.float32),
         "last": np.array([1], np.int64),

@@ -27,10 +27,9 @@ ROWS = [
 
 
 def texts(drawing: Drawing) -> str:
-    """Everything that is written inside the axes of a picture."""
-    return "\n".join(
-        text.get_text() for axes in drawing.axes for text in (*axes.texts, axes.title, axes._left_title)
-    )  # type: ignore[attr-defined]
+    """Everything that is written inside and above the axes of a picture."""
+    inside = [text.get_text() for axes in drawing.axes for text in axes.texts]
+    return "\n".join([*inside, *(axes.get_title(loc="left") for axes in drawing.axes)])
 
 
 def test_roc_shows_the_curve_and_the_operating_point() -> None:
@@ -41,7 +40,7 @@ def test_roc_shows_the_curve_and_the_operating_point() -> None:
     assert np.array_equal(curve.get_ydata(), true_positive)
     assert (point.get_xdata(), point.get_ydata()) == ([0.25], [0.75])
     assert "sensitivity 0.750, specificity 0.750" in str(point.get_label())
-    assert list(diagonal.get_xdata()) == [0, 1]
+    assert np.array_equal(diagonal.get_xdata(), [0, 1])
 
 
 def test_reliability_shows_the_bins_of_the_calibration_error_and_every_film() -> None:
@@ -71,7 +70,7 @@ def test_learning_curve_names_the_best_epoch_and_the_sizes() -> None:
     assert "224 px" in written
     losses, aurocs = drawing.axes
     assert [line.get_label() for line in losses.lines] == ["training", "validation"]
-    assert list(aurocs.lines[0].get_xdata()) == [1, 2, 3, 4]
+    assert np.array_equal(aurocs.lines[0].get_xdata(), [1, 2, 3, 4])
 
 
 def test_what_is_not_defined_is_said_in_the_picture() -> None:

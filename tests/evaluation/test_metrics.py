@@ -29,7 +29,7 @@ def drawn_films(seed: int, classes: int = 2) -> tuple[Ints, Floats, Floats]:
     """Labels, probabilities with many ties, and weights with zeros."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, classes, 120)
-    probability = np.round(np.clip(0.3 * labels + rng.random(120) * 0.7, 0, 1), 2)
+    probability = np.round(0.3 * labels + 0.7 * rng.random(120), 2).astype(np.float64) / classes
     return labels, probability, rng.integers(0, 4, 120).astype(np.float64)
 
 

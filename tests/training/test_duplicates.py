@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 
 from pneumocascade.dataset import find_films
+from pneumocascade.reading import read_radiograph
 from pneumocascade.training.duplicates import drop_duplicates
 from tests.conftest import draw_chest
 from tests.training.conftest import write_films
@@ -20,7 +21,7 @@ def test_copies_go_and_distinct_films_stay(tmp_path: Path) -> None:
         cv2.imwrite(str(path), film)
     originals = find_films(root)
     shutil.copy(originals[0].path, root / "NORMAL" / "IM-9000-0001.png")
-    picture = cv2.imread(str(originals[-1].path), cv2.IMREAD_GRAYSCALE)
+    picture = read_radiograph(originals[-1].path).pixels
     cv2.imwrite(
         str(root / "PNEUMONIA" / "person9000_bacteria_1.jpeg"), picture, [cv2.IMWRITE_JPEG_QUALITY, 85]
     )

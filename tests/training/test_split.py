@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pneumocascade.dataset import Film, find_films
+from pneumocascade.dataset import Film, Split, find_films
 from pneumocascade.errors import DataSetError
-from pneumocascade.training.split import Split, split_films
+from pneumocascade.training.split import split_films
 
 
 def many_films(seed: int = 0) -> list[Film]:

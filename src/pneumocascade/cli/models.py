@@ -21,16 +21,32 @@ def evaluate(
     output: Annotated[
         Path, typer.Option(help="Folder for metrics.json, predictions.csv, pictures and report.html.")
     ] = Path("evaluation"),
+    split: Annotated[
+        Path | None, typer.Option(help="A run's split.json: judge its validation films only.")
+    ] = None,
     operating_point: OperatingPointOption = "balanced",
     models: ModelsOption = None,
 ) -> None:
     """Measure the models on labelled films, with confidence intervals by bootstrap over patients."""
     from rich.console import Console
+    from rich.progress import Progress
 
     from pneumocascade.cascade import Cascade
+    from pneumocascade.dataset import Split
 
     evaluation = import_extra("pneumocascade.evaluation.evaluate", "evaluation", "evaluate")
-    metrics = evaluation.evaluate(data_dir, Cascade.load(models), output, operating_point=operating_point)
+    only = Split.load(split).validation if split else None
+    cascade = Cascade.load(models)
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("films")
+        metrics = evaluation.evaluate(
+            data_dir,
+            cascade,
+            output,
+            operating_point=operating_point,
+            only=only,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
     console = Console()
     for part in ("stage1", "stage2", "cascade"):
         console.print(f"[bold]{part}[/bold]")
@@ -43,8 +59,8 @@ def evaluate(
 def _figure(figure: dict[str, Any]) -> str:
     if figure["value"] is None:
         return f"undefined (n = {figure['n']})"
-    low, high = figure["ci95"] or (float("nan"), float("nan"))
-    return f"{figure['value']:.3f}  (95 % CI {low:.3f} - {high:.3f}, n = {figure['n']})"
+    interval = "95 % CI {:.3f} - {:.3f}, ".format(*figure["ci95"]) if figure["ci95"] else ""
+    return f"{figure['value']:.3f}  ({interval}n = {figure['n']})"
 
 
 def serve(
@@ -72,9 +88,8 @@ def info(
         typer.echo(json.dumps(facts, indent=2))
         return
     console = Console(highlight=False)
-    console.print(
-        f"pneumocascade {facts['version']}, models {facts['model_version']}, ONNX Runtime {facts['onnxruntime']}"
-    )
+    versions = {"pneumocascade": "version", "models": "model_version", "ONNX Runtime": "onnxruntime"}
+    console.print(", ".join(f"{what} {facts[key]}" for what, key in versions.items()))
     for stage in ("stage1", "stage2"):
         _show_model(console, stage, facts[stage])
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import itertools
 import sys
-from collections.abc import Iterable, Iterator
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TextIO
 
@@ -46,6 +47,8 @@ def predict(
     from pneumocascade.batch import find_sources, format_of
     from pneumocascade.cascade import Cascade
 
+    # What Pillow warns of shows in the answer; on standard error it would only break the progress bar.
+    warnings.filterwarnings("ignore", module="PIL")
     named = (name for path in paths for name in (_lines_of_stdin() if path == "-" else [path]))
     sources = list(find_sources(named))
     if not sources:
@@ -85,9 +88,10 @@ def _open_writer(output: Path | None, format: Format) -> Iterator[Writer]:  # no
     from pneumocascade.batch import Csv, JsonArray, JsonLines
     from pneumocascade.cli.table import Table
 
+    kinds: dict[Format, Callable[[TextIO], Writer]]
     kinds = {"table": Table, "json": JsonArray, "jsonl": JsonLines, "csv": Csv}
     with _open_output(output) as file:
-        writer: Writer = kinds[format](file)  # type: ignore[abstract]
+        writer = kinds[format](file)
         yield writer
         writer.close()
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pneumocascade.cascade import DEFAULT_OPERATING_POINT, Cascade
 from pneumocascade.dataset import Film, count_by_category, find_films, fingerprint
-from pneumocascade.errors import MissingExtraError, UsageError
+from pneumocascade.errors import DataSetError, MissingExtraError, UsageError
 from pneumocascade.evaluation.bootstrap import RESAMPLES
 from pneumocascade.evaluation.films import judge_films
 from pneumocascade.evaluation.measure import (
@@ -27,7 +27,7 @@ from pneumocascade.evaluation.measure import (
 from pneumocascade.report import CSV_COLUMNS, to_csv_row
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     from pneumocascade.evaluation.films import JudgedFilm, Progress
@@ -46,6 +46,7 @@ def evaluate(
     output: Path | None = None,
     *,
     operating_point: str = DEFAULT_OPERATING_POINT,
+    only: Collection[str] | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
     progress: Progress | None = None,
@@ -61,6 +62,8 @@ def evaluate(
         Folder that gets ``metrics.json``, ``predictions.csv``, ``report.html`` and pictures; made
         where there is none.
     operating_point : {"balanced", "sensitive", "specific"}
+    only : collection of str, optional
+        Names (without suffix) of the films to judge; by default all.
     resamples, seed : int
         Of the bootstrap over patients; no resamples, no intervals.
     progress : callable, optional
@@ -82,7 +85,9 @@ def evaluate(
     """
     if resamples < 0:
         raise UsageError(f"resamples is {resamples}; expected 0 or more")
-    films = find_films(data)
+    films = [film for film in find_films(data) if only is None or film.name in only]
+    if not films:
+        raise DataSetError(f"none of the {len(only or ())} films asked for is in {data}")
     if output is not None:
         _check_output(output)
     judged = list(judge_films(films, cascade, operating_point, progress))

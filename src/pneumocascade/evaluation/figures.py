@@ -144,8 +144,8 @@ def confusion(
     shades = LinearSegmentedColormap.from_list("shades", [theme.paper, LIGHT.first])
     axes.imshow(share, cmap=shades, vmin=0, vmax=1)
     for row, column in np.ndindex(*matrix.shape):
-        # White is easier to read than the ink only on the darkest blue.
-        colour = "#ffffff" if share[row, column] > 0.85 else theme.ink
+        # White is easier to read than the ink only on dark blue.
+        colour = "#ffffff" if share[row, column] > 0.7 else theme.ink
         percent = f"{share[row, column]:.1%}" if rows[row, 0] > 0 else "no film"
         axes.annotate(f"{matrix[row, column]:.0f}", (column, row), ha="center", color=colour, fontsize=18)
         below: dict[str, Any] = {"xytext": (0, -16), "textcoords": "offset points", "ha": "center"}

@@ -153,7 +153,7 @@ def macro_f1(matrix: Floats) -> float:
 def stage_figures(
     labels: Ints,
     probability: Floats,
-    threshold: float,
+    threshold: float | Floats,
     patients: Sequence[str],
     *,
     resamples: int = RESAMPLES,
@@ -165,8 +165,8 @@ def stage_figures(
     ----------
     labels, probability : ndarray, shape (N,)
         As for :func:`auroc`.
-    threshold : float
-        A film is called positive where its probability is at or above it.
+    threshold : float or ndarray of float, shape (N,)
+        A film is called positive where its probability is at or above it, or above its own.
     patients : sequence of str, length N
     resamples, seed : int
         See :func:`~pneumocascade.evaluation.bootstrap.bootstrap`.

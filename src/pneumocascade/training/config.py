@@ -9,6 +9,9 @@ from typing import Any, Literal
 
 from pneumocascade.errors import UsageError
 
+MIN_SIZE = 224
+"""Least side of the square for CLAHE, in pixels: the side of the films as most people have them."""
+
 Loss = Literal["cross-entropy", "focal"]
 
 
@@ -25,7 +28,7 @@ class TrainingConfig:
     schedule : tuple of (size, epochs)
         Side of the training input, in pixels, and for how many epochs: growing sizes spend the
         early epochs on small, cheap films (progressive learning, Tan & Le 2021). The last size is
-        the model's.
+        that of the model's input.
     batch_size : int
         Films a step.
     learning_rate : float
@@ -62,7 +65,7 @@ class TrainingConfig:
 
     stage: int
     recipe: str = "clahe-hot"
-    schedule: tuple[tuple[int, int], ...] = ((128, 4), (160, 1), (224, 1))
+    schedule: tuple[tuple[int, int], ...] = ((128, 4), (160, 2))
     batch_size: int = 32
     learning_rate: float = 1e-4
     fresh_learning_rate: float = 4e-4
@@ -87,9 +90,14 @@ class TrainingConfig:
         return sum(count for _, count in self.schedule)
 
     @property
-    def size(self) -> int:
+    def input_size(self) -> int:
         """Side of the model's input, in pixels."""
         return self.schedule[-1][0]
+
+    @property
+    def size(self) -> int:
+        """Side of the square that films are preprocessed at, in pixels."""
+        return max(MIN_SIZE, self.input_size)
 
     def size_of_epoch(self, epoch: int) -> int:
         """Return the side of the training input in an epoch, counted from 0."""
@@ -102,8 +110,8 @@ class TrainingConfig:
 
 
 STAGE_DEFAULTS: dict[int, dict[str, Any]] = {
-    1: {"loss": "cross-entropy", "schedule": ((128, 4), (160, 1), (224, 1))},
-    2: {"loss": "focal", "schedule": ((128, 4), (160, 1), (224, 1))},
+    1: {"loss": "cross-entropy", "schedule": ((128, 4), (160, 2))},
+    2: {"loss": "focal", "schedule": ((128, 4), (160, 3))},
 }
 """What was measured to be the better choice for each stage (docs/experiments.md)."""
 

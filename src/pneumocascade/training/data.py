@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -81,7 +81,7 @@ class FilmDataset(Dataset[tuple[Tensor, int]]):
     samples : sequence of Sample
     spec : ModelSpec
     size : int
-        Side S of the tensors, in pixels; inputs are made at the model's size and then shrunk.
+        Side I of the tensors, in pixels, in place of the specification's.
     seed : int or None
         Augments films, reproducibly and differently in each epoch; ``None``: films as they are, in
         their first rendering.
@@ -93,8 +93,7 @@ class FilmDataset(Dataset[tuple[Tensor, int]]):
         self, samples: Sequence[Sample], spec: ModelSpec, *, size: int, seed: int | None, epoch: int = 0
     ) -> None:
         self.samples = samples
-        self.spec = spec
-        self.size = size
+        self.spec = replace(spec, input_size=size)
         self.seed = seed
         self.epoch = epoch
 
@@ -102,7 +101,7 @@ class FilmDataset(Dataset[tuple[Tensor, int]]):
         return len(self.samples)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        """Return the input, float32 of shape (3, S, S), and the label of a film."""
+        """Return the input, float32 of shape (3, I, I), and the label of a film."""
         sample = self.samples[index]
         if self.seed is None:
             film = read_radiograph(sample.film.path)
@@ -110,7 +109,7 @@ class FilmDataset(Dataset[tuple[Tensor, int]]):
             rng = np.random.default_rng((self.seed, self.epoch, index))
             path = sample.renderings[int(rng.integers(len(sample.renderings)))]
             film = Radiograph(augment(_eight_bit(read_radiograph(path)), rng), str(path))
-        return torch.from_numpy(_shrink(prepare(film, self.spec)[0], self.size)), sample.label
+        return torch.from_numpy(prepare(film, self.spec)[0]), sample.label
 
 
 def _eight_bit(film: Radiograph) -> NDArray[np.uint8]:
@@ -119,18 +118,10 @@ def _eight_bit(film: Radiograph) -> NDArray[np.uint8]:
     return film.pixels.astype(np.uint8, copy=False)
 
 
-def _shrink(chw: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-    """Shrink an input (3, S, S) to (3, size, size) by area averaging."""
-    if chw.shape[1] == size:
-        return chw
-    hwc = cv2.resize(chw.transpose(1, 2, 0), (size, size), interpolation=cv2.INTER_AREA)
-    return np.ascontiguousarray(hwc.transpose(2, 0, 1), dtype=np.float32)
-
-
 def loader_of(
     dataset: FilmDataset, batch_size: int, workers: int, *, shuffle: bool
 ) -> DataLoader[tuple[Tensor, int]]:
-    """Return an iterable of batches: inputs (N, 3, S, S) and labels (N,).
+    """Return an iterable of batches: inputs (N, 3, I, I) and labels (N,).
 
     Workers come from a fork server, not from this process: a fork would copy OpenCV's and OpenMP's
     thread pools without their threads, and wait for them for ever.

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from pneumocascade.calibration import positive_probability
-from pneumocascade.dataset import Film, find_films
+from pneumocascade.dataset import Film, Split, find_films
 from pneumocascade.errors import TrainingError
 from pneumocascade.evaluation.bootstrap import Figure
 from pneumocascade.evaluation.metrics import stage_figures
@@ -32,7 +32,6 @@ from pneumocascade.training.loop import BEST
 from pneumocascade.training.network import build_network
 from pneumocascade.training.onnx_export import quantise, to_onnx, write_spec
 from pneumocascade.training.run import RUN_FILE, SPLIT_FILE
-from pneumocascade.training.split import Split
 
 RANGE_FILMS = 256
 """Training films on which the ranges of the INT8 activations are found."""
@@ -106,9 +105,8 @@ def export_stage(folder: Path, path: Path, version: str, say: Say) -> dict[str, 
         _check_parity(network, full, held_out[:PARITY_FILMS])
         quantise(full, path, _range_inputs(learnt, spec))
         write_spec(path, spec)
-        say(
-            f"{path.name}: {full.stat().st_size / 1e6:.1f} MB in float32, {path.stat().st_size / 1e6:.1f} MB in INT8"
-        )
+        megabytes = [f"{file.stat().st_size / 1e6:.1f} MB" for file in (full, path)]
+        say(f"{path.name}: {megabytes[0]} in float32, {megabytes[1]} in INT8")
         outputs = {name: _run(file, held_out) for name, file in (("float32", full), ("int8", path))}
     spec, report = _finish(spec, outputs, run["config"]["seed"], held_out, len(learnt))
     write_spec(path, spec)

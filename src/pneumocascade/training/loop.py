@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from monai.losses import FocalLoss
+from monai.losses.focal_loss import FocalLoss
 from numpy.typing import NDArray
 from rich.progress import (
     BarColumn,
@@ -74,9 +74,8 @@ class Trainer:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.network = network.to(self.device)
         freeze(self.network, config.frozen_stages)
-        self.average = AveragedModel(
-            self.network, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay), use_buffers=True
-        )
+        averaging = get_ema_multi_avg_fn(config.ema_decay)  # type: ignore[no-untyped-call]
+        self.average = AveragedModel(self.network, multi_avg_fn=averaging, use_buffers=True)
         self.optimizer = torch.optim.AdamW(self._parameter_groups(set(report.fresh)))
         self.loss = self._make_loss()
         self.bfloat16 = has_bfloat16(self.device)
@@ -182,11 +181,11 @@ class Trainer:
 
     def _end_epoch(self, size: int, auroc: float) -> None:
         progress = replace(self.progress, epoch=self.progress.epoch + 1)
-        is_best = size == self.config.size and auroc >= progress.best_auroc
+        is_best = size == self.config.input_size and auroc >= progress.best_auroc
         if is_best:
             self._save_best()
             progress = replace(progress, best_auroc=auroc, best_epoch=progress.epoch)
-        stale = 0 if is_best or size != self.config.size else progress.stale_epochs + 1
+        stale = 0 if is_best or size != self.config.input_size else progress.stale_epochs + 1
         self.progress = replace(progress, stale_epochs=stale)
         save_checkpoint(self.folder, self.progress, self.network, self.average, self.optimizer)
 
@@ -217,7 +216,7 @@ class Trainer:
 def has_bfloat16(device: torch.device) -> bool:
     """Return whether bfloat16 arithmetic is native to the device (elsewhere it is slower)."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     return torch.backends.cpu.get_cpu_capability() not in ("DEFAULT", "AVX2") and bool(
         torch.ops.mkldnn._is_mkldnn_bf16_supported()
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from monai.networks.nets import resnet50
+from monai.networks.nets.resnet import resnet50
 from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -117,7 +118,7 @@ def build_network(*, stride_in_1x1: bool) -> nn.Module:
     )
     if stride_in_1x1:
         for stage in (network.layer2, network.layer3, network.layer4):
-            block = stage[0]  # type: ignore[index]
+            block: Any = stage[0]  # type: ignore[index]
             block.conv1.stride, block.conv2.stride = (2, 2), (1, 1)
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 

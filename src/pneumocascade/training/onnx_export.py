@@ -31,7 +31,7 @@ def to_onnx(network: nn.Module, spec: ModelSpec, path: Path) -> None:
     Batch norm is folded into the convolutions by the exporter.
     """
     model = WithFeatures(network).eval().to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    example = torch.zeros(2, 3, spec.size, spec.size)
+    example = torch.zeros(2, 3, spec.input_size, spec.input_size)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # PyTorch's exporter warns of its own deprecated parts
         program = torch.onnx.export(
@@ -48,13 +48,13 @@ def to_onnx(network: nn.Module, spec: ModelSpec, path: Path) -> None:
     write_spec(path, spec)
 
 
-class _Films(CalibrationDataReader):
+class _Films(CalibrationDataReader):  # type: ignore[misc]
     """Model inputs (1, 3, S, S), one at a time, for the range calibration."""
 
     def __init__(self, inputs: Iterable[NDArray[np.float32]]) -> None:
         self._inputs = iter(inputs)
 
-    def get_next(self) -> dict[str, NDArray[np.float32]] | None:  # type: ignore[override]
+    def get_next(self) -> dict[str, NDArray[np.float32]] | None:
         """Return the next input, or ``None`` at the end."""
         batch = next(self._inputs, None)
         return None if batch is None else {"input": batch}

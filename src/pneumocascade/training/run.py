@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from pneumocascade.dataset import Film, count_by_category, find_films, fingerprint
+from pneumocascade.dataset import Film, Split, count_by_category, find_films, fingerprint
 from pneumocascade.errors import TrainingError
 from pneumocascade.spec import ModelSpec, for_recipe
 from pneumocascade.training.config import TrainingConfig
@@ -20,7 +20,7 @@ from pneumocascade.training.data import renderings_by_name, samples_of
 from pneumocascade.training.duplicates import Duplicate, drop_duplicates
 from pneumocascade.training.loop import BEST, Films, Trainer
 from pneumocascade.training.network import Backbone, build_network, find_backbone, load_backbone
-from pneumocascade.training.split import Split, split_films
+from pneumocascade.training.split import split_films
 from pneumocascade.training.summary import summarise
 
 RUN_FILE = "run.json"
@@ -106,7 +106,13 @@ def train(sources: Sources, config: TrainingConfig, folder: Path, say: Say = pri
     films, split = _films_and_split(sources, config, folder, say)
     backbone = find_backbone(sources.backbone_weights)
     spec = replace(
-        for_recipe(config.stage, config.recipe, size=config.size, smoothing_sigma=config.smoothing_sigma),
+        for_recipe(
+            config.stage,
+            config.recipe,
+            size=config.size,
+            input_size=config.input_size,
+            smoothing_sigma=config.smoothing_sigma,
+        ),
         mean=backbone.mean,
         std=backbone.std,
         data_fingerprint=fingerprint(films),
@@ -114,17 +120,15 @@ def train(sources: Sources, config: TrainingConfig, folder: Path, say: Say = pri
     _save_run(folder, sources, config, spec, backbone, films)
     network = build_network(stride_in_1x1=backbone.stride_in_1x1)
     report = load_backbone(network, backbone.path)
-    say(
-        f"{len(report.loaded)} tensors from {backbone.path.name}; afresh: {', '.join(report.modules_afresh())}"
-    )
+    afresh = ", ".join(report.modules_afresh())
+    say(f"{len(report.loaded)} tensors from {backbone.path.name}; initialised afresh: {afresh}")
     renderings = renderings_by_name(sources.renderings)
     sides = Films(
         samples_of(films, split.train, spec, renderings),
         samples_of(films, split.validation, spec, renderings),
     )
-    say(
-        f"stage {config.stage}: {len(sides.train)} films to learn from, {len(sides.validation)} to validate on"
-    )
+    counts = f"{len(sides.train)} films to learn from, {len(sides.validation)} to validate on"
+    say(f"stage {config.stage}: {counts}")
     progress = Trainer(network, report, spec, config, sides, folder).run()
     say(f"best validation AUROC {progress.best_auroc:.4f} in epoch {progress.best_epoch}")
     summarise(folder, network, spec, sides.validation, config)

@@ -2,50 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
-from pneumocascade.dataset import Film
+from pneumocascade.dataset import Film, Split
 from pneumocascade.errors import DataSetError
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """Names of the films on either side; no patient stands on both.
-
-    Attributes
-    ----------
-    train, validation : frozenset of str
-        Film names (without suffix); renderings of one film share its name, and so its side.
-    """
-
-    train: frozenset[str]
-    validation: frozenset[str]
-
-    def save(self, path: Path) -> None:
-        """Write the split as JSON."""
-        sides = {"train": sorted(self.train), "validation": sorted(self.validation)}
-        path.write_text(json.dumps(sides, indent=1) + "\n", encoding="utf-8")
-
-    @classmethod
-    def load(cls, path: Path) -> Split:
-        """Read a split written by :meth:`save`.
-
-        Raises
-        ------
-        DataSetError
-            Where the file is not such a split.
-        """
-        try:
-            sides = json.loads(path.read_text(encoding="utf-8"))
-            return cls(frozenset(sides["train"]), frozenset(sides["validation"]))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DataSetError(f"{path} is not a saved split: {error!r}") from error
 
 
 def split_films(

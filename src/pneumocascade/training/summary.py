@@ -79,7 +79,7 @@ def _logits(
 ) -> NDArray[np.float32]:
     network.eval()
     device = next(network.parameters()).device
-    dataset = FilmDataset(samples, spec, size=spec.size, seed=None)
+    dataset = FilmDataset(samples, spec, size=spec.input_size, seed=None)
     with torch.inference_mode():
         outputs = [
             network(batch.to(device, memory_format=torch.channels_last)).float().cpu()

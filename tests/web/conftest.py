@@ -1,0 +1,78 @@
+"""A server of the web app in a process of its own, and a browser to look at it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+]
+
+# A process of its own: the warnings of other packages' threads are not those of the tests.
+_SERVER = """
+from pneumocascade import Cascade
+from pneumocascade.server import serve
+serve(Cascade.load(threads=1), port=0)
+"""
+
+
+@pytest.fixture(scope="session")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a running server with a fresh count of films."""
+    state = tmp_path_factory.mktemp("state")
+    uploads = tmp_path_factory.mktemp("uploads")
+    environment = {**os.environ, "PNEUMOCASCADE_STATE": str(state), "GRADIO_TEMP_DIR": str(uploads)}
+    with subprocess.Popen(
+        [sys.executable, "-c", _SERVER], env=environment, stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdout is not None
+        line = server.stdout.readline()
+        try:
+            assert "http://127.0.0.1:" in line, f"the server said {line!r}"
+            yield line.split()[3]
+        finally:
+            server.terminate()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium, or the browser that CHROMIUM names; tests are skipped where there is none."""
+    program = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None or not Path(program).exists():
+        pytest.skip("no browser: chromium is not installed (apt-get install chromium)")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    """The app's page, loaded."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    open_app(page, address)
+    yield page
+    context.close()
+
+
+def open_app(page: Page, address: str) -> None:
+    """Load the app and wait for the film that is analysed already."""
+    expect.set_options(timeout=60_000)
+    page.goto(address)
+    expect(page.locator("#single-verdict .pc-verdict")).to_be_visible()
+    # The count is fetched last: from then on the page's events are wired.
+    page.wait_for_load_state("networkidle")

@@ -1,0 +1,211 @@
+"""The web app as a person uses it, in a real browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+
+from pneumocascade import Cascade
+from pneumocascade.pictures import verdict_of
+from pneumocascade.report import DISCLAIMER
+from pneumocascade.web.examples import example_films
+from tests.conftest import draw_chest
+from tests.web.conftest import open_app
+
+pytestmark = pytest.mark.browser
+
+BATCH = "Multiple Images (Batch)"
+TABS = ("Single Image", BATCH, "About")
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Twelve phantoms, the third of them too small."""
+    folder = tmp_path_factory.mktemp("phantoms")
+    paths = [folder / f"phantom {number}.png" for number in range(12)]
+    for number, path in enumerate(paths):
+        side = 64 if number == 2 else 256
+        Image.fromarray(draw_chest(number, side, side, opacity=number / 12)).save(path)
+    return paths
+
+
+def upload(page: Page, tab: str, paths: list[Path]) -> None:
+    """Give films to the upload of a tab and wait until it shows the first of them."""
+    page.locator(f"#{tab}-upload input[type=file]").set_input_files([str(path) for path in paths])
+    where = "#single-preview" if tab == "single" else "#batch-upload"
+    expect(page.locator(where)).to_contain_text(paths[0].stem[:7])
+    expect(page.locator(f"#{tab}-upload")).not_to_contain_text("Uploading")
+
+
+def analyse_single(page: Page, path: Path) -> None:
+    upload(page, "single", [path])
+    expect(page.locator("#single-preview")).to_contain_text(path.name)
+    page.get_by_role("button", name="Analyze Image", exact=True).click()
+    expect(page.locator("#single-verdict .pc-source")).to_have_text(path.name)
+
+
+def analyse_batch(page: Page, paths: list[Path]) -> None:
+    page.get_by_role("tab", name=BATCH).click()
+    upload(page, "batch", paths)
+    page.get_by_role("button", name="Analyze Images", exact=True).click()
+    expect(page.locator("#batch-gallery .pc-tile")).to_have_count(min(10, len(paths)))
+
+
+def test_first_page_shows_an_example_analysed(page: Page, cascade: Cascade) -> None:
+    film = example_films()[0]
+    expect(page.locator("#single-verdict .pc-source")).to_have_text(film.name)
+    expect(page.locator("#single-verdict .pc-verdict")).to_have_text(verdict_of(cascade.predict(film)).title)
+    expect(page.locator("#single-steps img")).to_have_count(3)
+    expect(page.locator("#single-pictures img")).to_have_count(2)
+    expect(page.locator("#single-plots svg")).to_have_count(3)
+    expect(page.locator("#single-quality")).to_contain_text("Michelson contrast")
+
+
+def test_upload_analyse_and_read_the_verdict(page: Page, films: list[Path], cascade: Cascade) -> None:
+    before = int(page.locator("#films-analysed").inner_text())
+    analyse_single(page, films[0])
+    expected = cascade.predict(films[0])
+    expect(page.locator("#single-verdict .pc-verdict")).to_have_text(verdict_of(expected).title)
+    stages = page.locator("#single-verdict .pc-stage")
+    assert expected.stage1 is not None
+    expect(stages.nth(0)).to_contain_text(f"{100 * expected.stage1.probabilities['pneumonia']:.1f} %")
+    told = "Did not run: the probability of pneumonia" if expected.stage2 is None else "90 % prediction set"
+    expect(stages.nth(1)).to_contain_text(told)
+    expect(page.locator("#single-pictures")).to_contain_text("256 x 256 pixels")
+    expect(page.locator("#films-analysed")).to_have_text(str(before + 1))
+
+
+def test_example_is_analysed_by_a_click(page: Page, cascade: Cascade) -> None:
+    film = example_films()[-1]
+    page.locator("#single-examples .pc-example").last.click()
+    expect(page.locator("#single-verdict .pc-source")).to_have_text(film.name)
+    expect(page.locator("#single-preview")).to_contain_text(film.name)
+    expect(page.locator("#single-verdict .pc-verdict")).to_have_text(verdict_of(cascade.predict(film)).title)
+
+
+def test_operating_point_is_followed(page: Page, cascade: Cascade) -> None:
+    page.locator("#single-point").get_by_text("sensitive", exact=True).click()
+    page.get_by_role("button", name="Analyze Image", exact=True).click()
+    card = page.locator("#single-verdict")
+    expect(card).to_contain_text("Operating point sensitive")
+    expected = verdict_of(cascade.predict(example_films()[0], operating_point="sensitive"))
+    expect(card.locator(".pc-verdict")).to_have_text(expected.title)
+
+
+def test_refusal_is_shown_with_its_code(page: Page, films: list[Path]) -> None:
+    analyse_single(page, films[2])
+    card = page.locator("#single-verdict")
+    expect(card.locator(".pc-verdict")).to_have_text("Refused")
+    expect(card.locator("code")).to_have_text("too_small")
+    expect(card).to_contain_text("The shorter side has 64 pixels; at least 100 are needed.")
+    expect(card.locator(".pc-not-run")).to_have_count(2)
+
+
+def test_a_file_that_is_no_film_is_told_in_words(page: Page, tmp_path: Path) -> None:
+    path = tmp_path / "notes.png"
+    path.write_text("these are notes")
+    analyse_single(page, path)
+    card = page.locator("#single-verdict")
+    expect(card.locator(".pc-verdict")).to_have_text("Not read")
+    expect(card.locator("code")).to_have_text("unreadable_image")
+
+
+def test_measure_of_the_plots_is_switched(page: Page) -> None:
+    plots = page.locator("#single-plots .pc-plots")
+    expect(plots).to_have_attribute("data-measure", "intensity")
+    for title, name in (("Local entropy", "entropy"), ("Cumulative", "cumulative")):
+        page.locator("#single-measure").get_by_text(title, exact=True).click()
+        expect(page.locator(f"#single-plots [data-measure={name}] svg")).to_have_count(3)
+    expect(page.locator("#single-plots svg").first).to_have_attribute("aria-label", "Cumulative of step Grey")
+
+
+def test_batch_of_three(page: Page, films: list[Path], cascade: Cascade) -> None:
+    analyse_batch(page, films[:3])
+    expect(page.locator("#batch-message")).to_contain_text("3 films: 2 answered, 1 refused.")
+    rows = page.locator("#batch-table tbody tr")
+    expect(rows).to_have_count(3)
+    for row, path in zip(rows.all(), films, strict=False):
+        expect(row).to_contain_text(path.name)
+        expect(row).to_contain_text(verdict_of(cascade.predict(path)).title)
+    page.locator("#batch-gallery .pc-tile").nth(2).click()
+    expect(page.locator("#batch-verdict .pc-source")).to_have_text(films[2].name)
+    page.locator("#batch-gallery .pc-tile").nth(1).click()
+    expect(page.locator("#batch-verdict .pc-source")).to_have_text(films[1].name)
+    expect(page.locator("#batch-steps img")).to_have_count(3)
+    page.locator("#batch-measure").get_by_text("Local contrast", exact=True).click()
+    expect(page.locator("#batch-plots [data-measure=contrast] svg")).to_have_count(3)
+
+
+def test_batch_is_saved_as_csv(page: Page, films: list[Path], tmp_path: Path) -> None:
+    analyse_batch(page, films[:3])
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download CSV").click()
+    download.value.save_as(tmp_path / "predictions.csv")
+    lines = (tmp_path / "predictions.csv").read_text().splitlines()
+    assert lines[0].startswith("source,status,finding,aetiology")
+    assert [line.split(",")[0] for line in lines[1:]] == [path.name for path in films[:3]]
+
+
+def test_eleventh_film_is_sent_to_the_command_line(page: Page, films: list[Path]) -> None:
+    analyse_batch(page, films[:11])
+    message = page.locator("#batch-message")
+    expect(message).to_contain_text("pneumocascade predict FOLDER")
+    expect(message).to_contain_text(f"left out: {films[10].name}")
+    expect(page.locator("#batch-table tbody tr")).to_have_count(10)
+
+
+def test_batch_without_films_asks_for_them(page: Page) -> None:
+    page.get_by_role("tab", name=BATCH).click()
+    page.get_by_role("button", name="Analyze Images", exact=True).click()
+    expect(page.locator("#batch-message")).to_contain_text("Please upload films first.")
+
+
+def test_about_tells_figures_and_limits(page: Page, cascade: Cascade) -> None:
+    page.get_by_role("tab", name="About").click()
+    expect(page.locator("svg.pc-pipeline")).to_be_visible()
+    expect(page.locator("#about-figures")).to_contain_text(f"version {cascade.version}")
+    for title in ("Data", "Intended use and limits", "References", "Licence and citation"):
+        expect(page.get_by_role("heading", name=title, exact=True)).to_be_visible()
+
+
+def test_disclaimer_stands_on_every_tab(page: Page) -> None:
+    for tab in TABS:
+        page.get_by_role("tab", name=tab).click()
+        expect(page.get_by_role("note").filter(has_text=DISCLAIMER)).to_be_visible()
+
+
+def test_nothing_is_loaded_from_elsewhere(browser: Browser, address: str, films: list[Path]) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    open_app(page, address)
+    analyse_single(page, films[0])
+    for tab in TABS:
+        page.get_by_role("tab", name=tab).click()
+    page.wait_for_load_state("networkidle")
+    context.close()
+    assert len(asked) > 10
+    assert [url for url in asked if not url.startswith((address, "data:", "blob:"))] == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_phone_needs_no_sideways_scroll(
+    browser: Browser, address: str, films: list[Path], scheme: str
+) -> None:
+    dark = scheme == "dark"
+    context = browser.new_context(
+        viewport={"width": 390, "height": 844}, color_scheme="dark" if dark else "light"
+    )
+    page = context.new_page()
+    open_app(page, address)
+    assert page.evaluate("document.body.classList.contains('dark')") == dark
+    for tab in TABS:
+        page.get_by_role("tab", name=tab).click()
+        if tab == BATCH:
+            analyse_batch(page, films[:3])
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    context.close()

@@ -1,0 +1,160 @@
+"""HTML made from answers: escaped, and plain about what did not run."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import re
+from dataclasses import replace
+from html import unescape
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pneumocascade import Cascade, ModelSpec, Prediction, Reason, StageResult
+from pneumocascade.report import DISCLAIMER
+from pneumocascade.web import fragments
+from pneumocascade.web.analysis import Analysis, analyse
+from pneumocascade.web.configuration import configuration, figures, operating_points
+from pneumocascade.web.header import header
+from tests.conftest import draw_chest
+
+EVIL = '<img src=x onerror="alert(1)">.png'
+STAGE1 = StageResult({"normal": 0.9, "pneumonia": 0.1}, "normal", 0.62, ("normal",))
+NORMAL = Prediction(EVIL, "ok", "balanced", "1.0.0", "normal", stage1=STAGE1, warnings=("<b>odd</b>",))
+REFUSED = Prediction(
+    "b.png", "refused", "balanced", "1.0.0", reasons=(Reason("blank", "Hardly <any> tone."),)
+)
+
+
+@pytest.fixture(scope="module")
+def film(cascade: Cascade, tmp_path_factory: pytest.TempPathFactory) -> Analysis:
+    path = tmp_path_factory.mktemp("films") / "phantom & co.png"
+    Image.fromarray(draw_chest()).save(path)
+    return analyse(cascade, path, "balanced")
+
+
+def text_of(html: str) -> str:
+    return unescape(re.sub(r"<[^>]+>", " ", html))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda analysis: fragments.verdict_card(analysis),
+        lambda analysis: fragments.gallery([analysis]),
+        lambda analysis: fragments.results([analysis]),
+    ],
+)
+def test_names_cannot_carry_html(make: object, film: Analysis) -> None:
+    assert callable(make)
+    html = make(replace(film, prediction=NORMAL))
+    assert "<img src=x" not in html
+    assert "<b>odd</b>" not in html
+    assert "onerror" not in re.sub(r"&lt;.*?&gt;", "", html)
+
+
+def test_card_says_why_stage_2_did_not_run() -> None:
+    text = text_of(fragments.verdict_card(Analysis(NORMAL)))
+    assert "Normal" in text
+    assert "90.0 %" in text
+    assert DISCLAIMER in text
+    assert "Did not run: the probability of pneumonia (10.0 %) is below the threshold" in text
+
+
+def test_card_of_pneumonia_shows_both_stages() -> None:
+    stage1 = StageResult({"normal": 0.1, "pneumonia": 0.9}, "pneumonia", 0.62, ("pneumonia",))
+    stage2 = StageResult({"bacterial": 0.75, "viral": 0.25}, "bacterial", 0.5, ("bacterial", "viral"))
+    both = replace(NORMAL, finding="pneumonia", aetiology="bacterial", stage1=stage1, stage2=stage2)
+    text = text_of(fragments.verdict_card(Analysis(both)))
+    assert "Pneumonia, bacterial" in text
+    assert "75.0 %" in text
+    assert "bacterial and viral" in text
+    assert "Did not run" not in text
+
+
+def test_card_of_a_refusal_has_sentence_and_code() -> None:
+    html = fragments.verdict_card(Analysis(REFUSED))
+    assert "<code>blank</code>" in html
+    assert "Hardly <any> tone." in text_of(html)
+    assert text_of(html).count("Did not run: the film was refused.") == 2
+
+
+def test_a_file_that_is_no_film_has_no_pictures(cascade: Cascade, tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("no film")
+    analysis = analyse(cascade, path, "balanced")
+    assert analysis.prediction.status == "error"
+    assert analysis.prediction.error == cascade.predict(path, name="notes.txt").error
+    for make in (fragments.film_and_processed, fragments.steps, fragments.quality):
+        assert "could not be read" in make(analysis)
+    assert analysis.tile.shape[1] == 448
+
+
+def test_answers_are_those_of_the_cascade(cascade: Cascade, film: Analysis, tmp_path: Path) -> None:
+    Image.fromarray(draw_chest()).save(tmp_path / "phantom & co.png")
+    direct = cascade.predict(tmp_path / "phantom & co.png", name="phantom & co.png")
+    assert replace(film.prediction, elapsed_ms=0.0) == replace(direct, elapsed_ms=0.0)
+
+
+def test_pictures_of_the_steps_are_exact(film: Analysis) -> None:
+    html = fragments.steps(film)
+    addresses = re.findall(r'src="data:image/png;base64,([^"]+)"', html)
+    assert len(addresses) == len(film.steps)
+    for address, step in zip(addresses, film.steps, strict=True):
+        with Image.open(io.BytesIO(base64.b64decode(address))) as image:
+            assert np.array_equal(np.asarray(image), step.picture)
+
+
+def test_quality_table_compares_original_and_processed(film: Analysis) -> None:
+    text = text_of(fragments.quality(film))
+    before, after = film.quality
+    for value in (f"{before.mean:.1f}", f"{after.mean:.1f}", f"{after.mean - before.mean:+.1f}"):
+        assert value in text
+
+
+def test_csv_behind_the_link_has_every_film(film: Analysis) -> None:
+    html = fragments.results([film, Analysis(REFUSED)])
+    (encoded,) = re.findall(r'href="data:text/csv;base64,([^"]+)"', html)
+    rows = list(csv.DictReader(io.StringIO(base64.b64decode(encoded).decode())))
+    assert [row["source"] for row in rows] == ["phantom & co.png", "b.png"]
+    assert [row["code"] for row in rows] == ["", "blank"]
+
+
+def test_header_counts_films() -> None:
+    assert "1,234</b> films" in header(1234)
+    assert "1</b> film analysed" in header(1)
+    assert ">—<" in header(None)
+    assert DISCLAIMER in header(0)
+
+
+def test_figures_come_from_the_model() -> None:
+    metrics = {
+        "auroc": 0.991,
+        "auroc_low": 0.985,
+        "auroc_high": 0.996,
+        "ece": 0.0123,
+        "n": 1015.0,
+        "odd_one": 0.5,
+    }
+    spec = ModelSpec(1, ("normal", "pneumonia"), metrics=metrics, validation_data="some <films>")
+    text = text_of(figures(spec))
+    assert "AUROC" in text
+    assert "0.991 (0.985 to 0.996)" in text
+    assert "1,015" in text
+    assert "Odd one" in text
+    assert "Measured on: some <films>" in text
+    assert "low" not in text
+    assert "no measured figures" in figures(ModelSpec(1, ("normal", "pneumonia")))
+
+
+def test_configuration_and_operating_points_are_the_models(cascade: Cascade) -> None:
+    text = text_of(configuration(cascade))
+    spec = cascade.stage1.spec
+    assert f"{spec.size} x {spec.size} pixels" in text
+    assert spec.recipe in text
+    table = text_of(operating_points(spec))
+    assert all(name in table for name in spec.operating_points)
