@@ -111,7 +111,7 @@ class TrainingConfig:
 
 STAGE_DEFAULTS: dict[int, dict[str, Any]] = {
     1: {"loss": "cross-entropy", "schedule": ((128, 4), (160, 2))},
-    2: {"loss": "focal", "schedule": ((128, 4), (160, 3))},
+    2: {"loss": "focal", "schedule": ((128, 4), (160, 2))},
 }
 """What was measured to be the better choice for each stage (docs/experiments.md)."""
 
