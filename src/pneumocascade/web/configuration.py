@@ -45,6 +45,7 @@ def _settings(spec: ModelSpec) -> dict[str, str]:
         "Low-pass": smoothing,
         "CLAHE": clahe,
         "Colour map": colour,
+        "Network input": f"{spec.input_size} x {spec.input_size} pixels, averaged over areas",
         "Subtracted mean (R, G, B)": ", ".join(f"{value:g}" for value in spec.mean),
         "Divided by (R, G, B)": ", ".join(f"{value:g}" for value in spec.std),
         "Temperature": f"{spec.temperature:.3f}",
