@@ -75,4 +75,4 @@ def open_app(page: Page, address: str) -> None:
     page.goto(address)
     expect(page.locator("#single-verdict .pc-verdict")).to_be_visible()
     # The count is fetched last: from then on the page's events are wired.
-    page.wait_for_load_state("networkidle")
+    expect(page.locator("#films-analysed")).to_have_attribute("data-fetched", "true")

@@ -64,7 +64,7 @@ def build_app(cascade: Cascade, counter: Counter | None = None) -> gr.Blocks:
             f"models {escape(cascade.version)}. MIT licence.</footer>"
         )
         blocks.load(
-            lambda: header(counter.value()),
+            lambda: header(counter.value(), fetched=True),
             outputs=page_header,
             api_visibility="private",
             show_progress="hidden",
