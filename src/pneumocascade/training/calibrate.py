@@ -139,6 +139,7 @@ def prediction_set_minimum(own_probability: Floats) -> float:
 
 
 def _operating_point(threshold: float, probability: Floats, labels: Labels, data: str) -> OperatingPoint:
+    threshold = round(threshold, DECIMALS)
     positive = probability >= threshold
     return OperatingPoint(
         threshold,
