@@ -23,6 +23,7 @@ def header(films: int | None, *, fetched: bool = False) -> str:
     return (
         '<header class="pc-header"><div><h1>pneumocascade</h1>'
         "<p>Two-stage reading of chest radiographs: normal or pneumonia, then bacterial or viral.</p></div>"
-        f'<p class="pc-count"><b id="films-analysed" data-fetched="{str(fetched).lower()}">{count}</b> {noun} analysed <br>since installation</p>'
+        f'<p class="pc-count"><b id="films-analysed" data-fetched="{str(fetched).lower()}">{count}</b> '
+        f"{noun} analysed <br>since installation</p>"
         f'</header><p class="pc-disclaimer" role="note">{escape(DISCLAIMER)}</p>'
     )
