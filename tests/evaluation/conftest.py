@@ -77,6 +77,7 @@ def brightness_spec(stage: int) -> ModelSpec:
         stage,
         labels,
         size=SIZE,
+        input_size=SIZE,
         smoothing_sigma=0,
         clahe_clip_limit=None,
         colour_map=None,

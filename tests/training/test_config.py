@@ -21,7 +21,8 @@ def test_bad_schedules_are_refused(text: str) -> None:
 def test_sizes_follow_the_schedule() -> None:
     config = TrainingConfig(1, schedule=((64, 2), (96, 1)))
     assert [config.size_of_epoch(epoch) for epoch in range(config.epochs)] == [64, 64, 96]
-    assert config.size == 96
+    assert config.input_size == 96
+    assert config.size == 224, "CLAHE works on no less than the films of the data set"
 
 
 def test_settings_come_before_a_stages_defaults() -> None:
