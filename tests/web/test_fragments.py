@@ -158,3 +158,5 @@ def test_configuration_and_operating_points_are_the_models(cascade: Cascade) -> 
     assert spec.recipe in text
     table = text_of(operating_points(spec))
     assert all(name in table for name in spec.operating_points)
+    for data in {point.data for point in spec.operating_points.values()}:
+        assert table.count(f"chosen on {data}.") == 1

@@ -57,17 +57,23 @@ def _settings(spec: ModelSpec) -> dict[str, str]:
 def operating_points(spec: ModelSpec) -> str:
     """Return the table of a stage's operating points."""
     rows = [
-        (name, percent(point.threshold), percent(point.sensitivity), percent(point.specificity), point.data)
+        (name, percent(point.threshold), percent(point.sensitivity), percent(point.specificity))
         for name, point in spec.operating_points.items()
     ]
-    header = (
-        "Operating point",
-        f"{spec.labels[1].capitalize()} from",
-        "Sensitivity",
-        "Specificity",
-        "Chosen on",
+    header = ("Operating point", f"{spec.labels[1].capitalize()} from", "Sensitivity", "Specificity")
+    return table(header, rows) + _chosen_on(spec)
+
+
+def _chosen_on(spec: ModelSpec) -> str:
+    """Return what the operating points were chosen on: one line where it is the same for all."""
+    names: dict[str, list[str]] = {}
+    for name, point in spec.operating_points.items():
+        names.setdefault(point.data, []).append(name)
+    return "".join(
+        f'<p class="pc-small">{escape(", ".join(those))}: chosen on {escape(data)}.</p>'
+        for data, those in names.items()
+        if data
     )
-    return table(header, rows)
 
 
 def figures(spec: ModelSpec) -> str:
