@@ -325,3 +325,16 @@ def test_one_film_is_not_taken_for_many(tiny: Cascade, one: Any) -> None:
 def test_as_many_names_as_films(tiny: Cascade) -> None:
     with pytest.raises(UsageError, match="1 names were given for 2 films"):
         tiny.predict_many(["a.png", "b.png"], names=["a"])
+
+
+def test_one_stage_on_its_own(tiny: Cascade) -> None:
+    films = [read_radiograph(film_of(mean)) for mean in (BACTERIAL, VIRAL)]
+    assert [result.label for result in tiny.stage_results(2, films)] == ["bacterial", "viral"]
+    assert tiny.stage_results(1, films[:1], "specific") == [
+        tiny.predict(films[0], operating_point="specific").stage1
+    ]
+    assert tiny.stage_results(2, []) == []
+    with pytest.raises(UsageError, match="stage is 3"):
+        tiny.stage_results(3, films)
+    with pytest.raises(UsageError, match="'lucky'"):
+        tiny.stage_results(1, films, "lucky")

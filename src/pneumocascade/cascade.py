@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pneumocascade.calibration import judge
 from pneumocascade.errors import FilmError, UsageError
 from pneumocascade.gate import reasons_to_refuse
 from pneumocascade.preprocess import prepare
 from pneumocascade.reading import name_of, read_radiograph
-from pneumocascade.records import Prediction, Radiograph, Reason
+from pneumocascade.records import Prediction, Radiograph, Reason, StageResult
 from pneumocascade.session import OnnxClassifier
 from pneumocascade.spec import OPERATING_POINTS
 from pneumocascade.store import bundled_models, load_classifier, read_manifest
@@ -172,17 +171,51 @@ class Cascade:
                 share = round((time.perf_counter() - started) * 1000 / len(batch), 3)
                 yield from (replace(prediction, elapsed_ms=share) for prediction in predictions)
 
+    def stage_results(
+        self, stage: int, radiographs: Sequence[Radiograph], operating_point: str = DEFAULT_OPERATING_POINT
+    ) -> list[StageResult]:
+        """Return what one stage, on its own, says of films; every answer goes through here.
+
+        Neither the gate nor the other stage is asked: :meth:`predict` does that.
+
+        Parameters
+        ----------
+        stage : int
+            1 or 2.
+        radiographs : sequence of Radiograph
+            As many as may go through the model at once.
+        operating_point : {"balanced", "sensitive", "specific"}
+
+        Raises
+        ------
+        UsageError
+            For another stage or an unknown operating point.
+        """
+        if stage not in (1, 2):
+            raise UsageError(f"stage is {stage!r}; expected 1 or 2")
+        if not radiographs:
+            return []
+        model = self.stage1 if stage == 1 else self.stage2
+        batch = np.concatenate(
+            [prepare(radiograph, model.spec) for radiograph in radiographs]
+        )  # (N, 3, I, I)
+        logits, _ = model.run(batch)
+        return [judge(row, model.spec, operating_point) for row in logits]
+
     def _judge(self, films: Sequence[Radiograph | _Unread], operating_point: str) -> list[Prediction]:
         predictions = [self._before_models(film, operating_point) for film in films]
-        judged = [index for index, prediction in enumerate(predictions) if prediction.status == "ok"]
-        positives = []
-        for index, logits in zip(judged, self._logits(self.stage1, films, judged), strict=True):
-            result = judge(logits, self.stage1.spec, operating_point)
+        judged = {
+            index: film
+            for index, film in enumerate(films)
+            if isinstance(film, Radiograph) and predictions[index].status == "ok"
+        }
+        first = self.stage_results(1, list(judged.values()), operating_point)
+        for index, result in zip(judged, first, strict=True):
             predictions[index] = replace(predictions[index], finding=result.label, stage1=result)
-            if result.label == self.stage1.spec.labels[1]:
-                positives.append(index)
-        for index, logits in zip(positives, self._logits(self.stage2, films, positives), strict=True):
-            result = judge(logits, self.stage2.spec, operating_point)
+        pneumonia = self.stage1.spec.labels[1]
+        positives = {i: film for i, film in judged.items() if predictions[i].finding == pneumonia}
+        second = self.stage_results(2, list(positives.values()), operating_point)
+        for index, result in zip(positives, second, strict=True):
             predictions[index] = replace(predictions[index], aetiology=result.label, stage2=result)
         return predictions
 
@@ -199,17 +232,6 @@ class Cascade:
             warnings=film.warnings,
             reasons=reasons,
         )
-
-    @staticmethod
-    def _logits(
-        model: OnnxClassifier, films: Sequence[Radiograph | _Unread], chosen: Sequence[int]
-    ) -> NDArray[np.float32]:
-        """Return the logits (N, 2) of the chosen films."""
-        picked = [film for index in chosen if isinstance(film := films[index], Radiograph)]
-        if not picked:
-            return np.empty((0, 2), np.float32)
-        batch = np.concatenate([prepare(film, model.spec) for film in picked])  # (N, 3, S, S)
-        return model.run(batch)[0]
 
 
 class _Unread:

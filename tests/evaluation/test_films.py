@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from pneumocascade import Cascade, UsageError, read_radiograph
+from pneumocascade import Cascade, UsageError
 from pneumocascade.dataset import find_films
-from pneumocascade.evaluation.films import BATCH, judge_films, stage_results
+from pneumocascade.evaluation.films import BATCH, judge_films
 from tests.evaluation.conftest import CountingClassifier, draw_film
 
 
@@ -58,17 +58,6 @@ def test_progress_is_told_after_each_batch(tmp_path: Path, bright_cascade: Casca
     assert told == []
     assert len(list(judged)) == BATCH + 1
     assert told == [(BATCH, BATCH + 2), (BATCH + 2, BATCH + 2)]
-
-
-def test_one_stage_on_its_own(bright_films: Path, bright_cascade: Cascade) -> None:
-    films = [
-        read_radiograph(bright_films / f"PNEUMONIA/{name}.png")
-        for name in ("person2_virus_1", "person3_virus_2")
-    ]
-    balanced = stage_results(bright_cascade.stage2, films, "balanced")
-    assert [result.label for result in balanced] == ["viral", "bacterial"]
-    assert stage_results(bright_cascade.stage2, films, "specific")[0].threshold == 0.9
-    assert stage_results(bright_cascade.stage2, [], "balanced") == []
 
 
 def test_an_unknown_operating_point_is_refused(bright_films: Path, bright_cascade: Cascade) -> None:

@@ -5,11 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from pneumocascade.calibration import judge
 from pneumocascade.errors import FilmError
-from pneumocascade.preprocess import prepare
 from pneumocascade.reading import read_radiograph
 from pneumocascade.records import Prediction, Radiograph, StageResult
 
@@ -20,7 +16,6 @@ if TYPE_CHECKING:
 
     from pneumocascade.cascade import Cascade
     from pneumocascade.dataset import Film
-    from pneumocascade.session import OnnxClassifier
 
     Progress: TypeAlias = Callable[[int, int], None]
 
@@ -92,9 +87,8 @@ def _judge_batch(films: Sequence[Film], cascade: Cascade, operating_point: str) 
         and predictions[index].status == "ok"
         and results[index] is None
     }
-    for index, result in zip(
-        missed, stage_results(cascade.stage2, list(missed.values()), operating_point), strict=True
-    ):
+    found = cascade.stage_results(2, list(missed.values()), operating_point)
+    for index, result in zip(missed, found, strict=True):
         results[index] = result
     return [JudgedFilm(*row) for row in zip(films, predictions, results, strict=True)]
 
@@ -105,27 +99,3 @@ def _read(path: Path) -> Radiograph | Path:
         return read_radiograph(path)
     except FilmError:
         return path
-
-
-def stage_results(
-    model: OnnxClassifier, radiographs: Sequence[Radiograph], operating_point: str
-) -> list[StageResult]:
-    """Return what one stage says of films, on its own.
-
-    Parameters
-    ----------
-    model : OnnxClassifier
-    radiographs : sequence of Radiograph
-        That the gate would let through; as many as may go through the model at once.
-    operating_point : str
-
-    Raises
-    ------
-    UsageError
-        Where the model stores no such operating point.
-    """
-    if not radiographs:
-        return []
-    batch = np.concatenate([prepare(radiograph, model.spec) for radiograph in radiographs])  # (N, 3, S, S)
-    logits, _ = model.run(batch)
-    return [judge(row, model.spec, operating_point) for row in logits]
