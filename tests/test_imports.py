@@ -20,7 +20,7 @@ PACKAGE = Path(pneumocascade.__file__).parent
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors"}),
     frozenset({"records", "spec"}),
-    frozenset({"reading", "preprocess", "dataset"}),
+    frozenset({"reading", "preprocess", "dataset", "perturbations"}),
     frozenset({"calibration", "gate", "session", "store"}),
     frozenset({"cascade"}),
     frozenset({"batch", "report", "measures", "pictures", "plots", "evaluation"}),
@@ -29,7 +29,7 @@ LAYERS: tuple[frozenset[str], ...] = (
 """The rooms from bottom to top: one may import from its own layer and from those below."""
 
 TRAINING_MAY_IMPORT = frozenset(
-    {"reading", "preprocess", "dataset", "calibration", "spec", "records", "errors"}
+    {"reading", "preprocess", "dataset", "perturbations", "calibration", "spec", "records", "errors"}
     # An exported model is checked through the loader that serves it and measured as ``evaluate`` does.
     | {"session", "store", "evaluation"}
 )

@@ -3,7 +3,7 @@
 The training films carry shortcuts: class goes along with sharpness, compression, resolution,
 collimation and burned-in text. Each change below takes one of them away, so that the answer has to
 depend on the film and not on its file. All act on 8-bit grey films of any shape (H, W), before the
-preprocessing that serving uses as well.
+preprocessing that serving uses as well; what they do is in :mod:`pneumocascade.perturbations`.
 """
 
 from __future__ import annotations
@@ -13,26 +13,34 @@ from typing import TypeAlias
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-Grey: TypeAlias = NDArray[np.uint8]
+from pneumocascade import perturbations
+from pneumocascade.perturbations import Grey
+
 Change: TypeAlias = Callable[[Grey, np.random.Generator], Grey]
+Graft: TypeAlias = Callable[[Grey, Grey, np.random.Generator], Grey]
 
 _FILTERS = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4)
 
 
+def take_frame(film: Grey, donor: Grey, rng: np.random.Generator) -> Grey:
+    """Take the outer 4 to 14 % along each side from another film (collimation, markers, text)."""
+    return perturbations.transplant_frame(film, donor, rng.uniform(0.04, 0.14))
+
+
+def take_tone(film: Grey, donor: Grey, rng: np.random.Generator) -> Grey:
+    """Move the grey values by 30 to 100 % towards another film's (exposure, display curve)."""
+    return perturbations.swap_tone(film, donor, rng.uniform(0.3, 1.0))
+
+
 def crop_sides(film: Grey, rng: np.random.Generator) -> Grey:
     """Cut up to 8 % off each side on its own (collimation)."""
-    height, width = film.shape
-    top, bottom = (rng.uniform(0, 0.08, 2) * height).astype(int)
-    left, right = (rng.uniform(0, 0.08, 2) * width).astype(int)
-    return film[top : height - bottom, left : width - right]
+    return perturbations.crop(film, *rng.uniform(0, 0.08, 4))
 
 
 def resample(film: Grey, rng: np.random.Generator) -> Grey:
     """Stretch to a square of 176 to 336 pixels with a random filter (resolution, aliasing)."""
-    side = int(rng.integers(176, 337))
-    return _grey(cv2.resize(film, (side, side), interpolation=int(rng.choice(_FILTERS))))
+    return perturbations.resize(film, int(rng.integers(176, 337)), int(rng.choice(_FILTERS)))
 
 
 def move(film: Grey, rng: np.random.Generator) -> Grey:
@@ -48,7 +56,8 @@ def move(film: Grey, rng: np.random.Generator) -> Grey:
     shift = rng.uniform(-0.06, 0.06, 2) * (width, height)
     matrix = np.column_stack([linear, centre + shift - linear @ centre])
     border = cv2.BORDER_CONSTANT if rng.random() < 0.7 else cv2.BORDER_REPLICATE
-    return _grey(cv2.warpAffine(film, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=border))
+    moved = cv2.warpAffine(film, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=border)
+    return np.asarray(moved, np.uint8)
 
 
 def flip(film: Grey, _rng: np.random.Generator) -> Grey:
@@ -58,65 +67,45 @@ def flip(film: Grey, _rng: np.random.Generator) -> Grey:
 
 def expose(film: Grey, rng: np.random.Generator) -> Grey:
     """Change gamma, contrast and brightness (exposure and display curve)."""
-    values = np.linspace(0, 1, 256) ** np.exp(rng.uniform(-0.45, 0.45))
-    values = (values - 0.5) * rng.uniform(0.7, 1.3) + 0.5 + rng.uniform(-0.12, 0.12)
-    table = np.round(np.clip(values, 0, 1) * 255).astype(np.uint8)
-    return _grey(cv2.LUT(film, table))
+    return perturbations.expose(
+        film,
+        gamma=np.exp(rng.uniform(-0.45, 0.45)),
+        contrast=rng.uniform(0.7, 1.3),
+        brightness=rng.uniform(-0.12, 0.12),
+    )
 
 
 def blur(film: Grey, rng: np.random.Generator) -> Grey:
     """Low-pass with a Gaussian of 0.4 to 1.4 pixels."""
-    return _grey(cv2.GaussianBlur(film, (0, 0), rng.uniform(0.4, 1.4)))
+    return perturbations.blur(film, rng.uniform(0.4, 1.4))
 
 
 def sharpen(film: Grey, rng: np.random.Generator) -> Grey:
-    """Unsharp mask of up to 120 %."""
-    amount = rng.uniform(0.2, 1.2)
-    low = cv2.GaussianBlur(film, (0, 0), rng.uniform(0.7, 2.0))
-    return _grey(cv2.addWeighted(film, 1 + amount, low, -amount, 0))
+    """Unsharp mask of 20 to 120 %."""
+    return perturbations.sharpen(film, rng.uniform(0.2, 1.2), rng.uniform(0.7, 2.0))
 
 
 def add_noise(film: Grey, rng: np.random.Generator) -> Grey:
     """Add Gaussian noise of 1 to 8 grey values."""
-    noise = rng.standard_normal(film.shape, np.float32) * rng.uniform(1, 8)
-    return np.clip(film + noise, 0, 255).astype(np.uint8)
+    return perturbations.add_noise(film, rng.uniform(1, 8), rng)
 
 
 def compress(film: Grey, rng: np.random.Generator) -> Grey:
     """Pass through JPEG of quality 40 to 95, once or twice."""
     for _ in range(int(rng.integers(1, 3))):
-        _, data = cv2.imencode(".jpg", film, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(40, 96))])
-        film = _grey(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE))
-    return film
-
-
-def write_marker(film: Grey, rng: np.random.Generator) -> Grey:
-    """Burn in a side marker or a line of text near a border."""
-    film = film.copy()
-    side = film.shape[0]
-    text = "".join(rng.choice(list("LRAPSUP0123456789"), int(rng.integers(1, 7))))
-    scale = rng.uniform(0.3, 0.9) * side / 224
-    near, along = rng.uniform(0.02, 0.14), rng.uniform(0.02, 0.85)
-    down, across = (near, along) if rng.random() < 0.5 else (along, rng.choice([near, 0.85 - near]))
-    origin = (int(across * side), int((down + 0.08) * side))
-    value = int(rng.integers(150, 256))
-    cv2.putText(
-        film, text, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, value, int(rng.integers(1, 3)), cv2.LINE_AA
-    )
+        film = perturbations.compress(film, int(rng.integers(40, 96)))
     return film
 
 
 def mask_patches(film: Grey, rng: np.random.Generator) -> Grey:
-    """Cover one to three patches near the borders with one grey value (masked text, shutters)."""
-    film = film.copy()
-    height, width = film.shape
+    """Cover one to three patches near the borders."""
     for _ in range(int(rng.integers(1, 4))):
-        tall, wide = int(rng.uniform(0.04, 0.16) * height), int(rng.uniform(0.06, 0.3) * width)
-        top = int(rng.choice([rng.uniform(0, 0.1), rng.uniform(0.78, 0.95)]) * height)
-        left = int(rng.uniform(0, 0.95) * width)
-        film[top : top + tall, left : left + wide] = 0 if rng.random() < 0.6 else rng.integers(0, 256)
+        film = perturbations.mask_patch(film, rng)
     return film
 
+
+GRAFTS: tuple[tuple[float, Graft], ...] = ((0.3, take_frame), (0.25, take_tone))
+"""Probability and change that needs another film, applied before those of ``PLAN``."""
 
 PLAN: tuple[tuple[float, Change], ...] = (
     (0.6, crop_sides),
@@ -124,7 +113,7 @@ PLAN: tuple[tuple[float, Change], ...] = (
     (0.9, move),
     (0.5, flip),
     (0.25, mask_patches),
-    (0.3, write_marker),
+    (0.3, perturbations.write_marker),
     (0.8, expose),
     (0.3, blur),
     (0.25, sharpen),
@@ -134,14 +123,21 @@ PLAN: tuple[tuple[float, Change], ...] = (
 """Probability and change, in the order in which they are applied."""
 
 
-def augment(film: Grey, rng: np.random.Generator, plan: tuple[tuple[float, Change], ...] = PLAN) -> Grey:
-    """Apply each change of a plan with its probability.
+def augment(
+    film: Grey,
+    rng: np.random.Generator,
+    donor: Grey | None = None,
+    plan: tuple[tuple[float, Change], ...] = PLAN,
+) -> Grey:
+    """Apply each change with its probability.
 
     Parameters
     ----------
     film : ndarray of uint8, shape (H, W)
     rng : numpy.random.Generator
         The only source of chance.
+    donor : ndarray of uint8, shape (H', W'), optional
+        Another film; without it, ``GRAFTS`` are left out.
     plan : tuple of (probability, change)
 
     Returns
@@ -149,11 +145,11 @@ def augment(film: Grey, rng: np.random.Generator, plan: tuple[tuple[float, Chang
     ndarray of uint8, shape (S, S)
         A new film; the given one is left as it was.
     """
+    if donor is not None:
+        for probability, graft in GRAFTS:
+            if rng.random() < probability:
+                film = graft(film, donor, rng)
     for probability, change in plan:
         if rng.random() < probability:
             film = change(film, rng)
     return np.ascontiguousarray(film)
-
-
-def _grey(picture: object) -> Grey:
-    return np.asarray(picture, np.uint8)

@@ -46,6 +46,8 @@ class TrainingConfig:
         Weight classes by the inverse of their frequency.
     label_smoothing : float
         Of the cross-entropy, 0..1.
+    grafts : bool
+        Let films take frame (collimation, markers) and tone (exposure) of others of either class.
     frozen_stages : int
         Leading modules that keep their starting weights: 0 none, 1 stem, 2 also layer1, ...
     ema_decay : float
@@ -75,6 +77,7 @@ class TrainingConfig:
     focal_gamma: float = 1.5
     class_weights: bool = True
     label_smoothing: float = 0.05
+    grafts: bool = True
     frozen_stages: int = 2
     ema_decay: float = 0.99
     clip_norm: float = 1.0

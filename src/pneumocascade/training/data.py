@@ -9,11 +9,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from pneumocascade.dataset import Film, find_films
+from pneumocascade.perturbations import Grey, eight_bit
 from pneumocascade.preprocess import prepare
 from pneumocascade.reading import read_radiograph
 from pneumocascade.records import Radiograph
@@ -87,12 +87,26 @@ class FilmDataset(Dataset[tuple[Tensor, int]]):
         their first rendering.
     epoch : int
         Counted from 0.
+    grafts : bool
+        Let a film take frame and tone of others when it is augmented.
     """
 
     def __init__(
-        self, samples: Sequence[Sample], spec: ModelSpec, *, size: int, seed: int | None, epoch: int = 0
+        self,
+        samples: Sequence[Sample],
+        spec: ModelSpec,
+        *,
+        size: int,
+        seed: int | None,
+        epoch: int = 0,
+        grafts: bool = False,
     ) -> None:
         self.samples = samples
+        self.grafts = grafts
+        by_label: dict[int, list[int]] = {}
+        for index, sample in enumerate(samples):
+            by_label.setdefault(sample.label, []).append(index)
+        self._by_label = list(by_label.values())
         self.spec = replace(spec, input_size=size)
         self.seed = seed
         self.epoch = epoch
@@ -108,14 +122,19 @@ class FilmDataset(Dataset[tuple[Tensor, int]]):
         else:
             rng = np.random.default_rng((self.seed, self.epoch, index))
             path = sample.renderings[int(rng.integers(len(sample.renderings)))]
-            film = Radiograph(augment(_eight_bit(read_radiograph(path)), rng), str(path))
+            film = Radiograph(augment(_pixels(path), rng, self._donor(rng)), str(path))
         return torch.from_numpy(prepare(film, self.spec)[0]), sample.label
 
+    def _donor(self, rng: np.random.Generator) -> Grey | None:
+        """Return another film, of either class alike: what it lends must not tell of the class."""
+        if not self.grafts:
+            return None
+        films = self._by_label[int(rng.integers(len(self._by_label)))]
+        return _pixels(self.samples[films[int(rng.integers(len(films)))]].film.path)
 
-def _eight_bit(film: Radiograph) -> NDArray[np.uint8]:
-    if film.pixels.dtype == np.uint16:
-        return (film.pixels >> 8).astype(np.uint8)
-    return film.pixels.astype(np.uint8, copy=False)
+
+def _pixels(path: Path) -> Grey:
+    return eight_bit(read_radiograph(path))
 
 
 def loader_of(

@@ -119,7 +119,9 @@ class Trainer:
     def _train_epoch(self, size: int) -> float:
         config, epoch = self.config, self.progress.epoch
         torch.manual_seed(config.seed + epoch)
-        dataset = FilmDataset(self.films.train, self.spec, size=size, seed=config.seed, epoch=epoch)
+        dataset = FilmDataset(
+            self.films.train, self.spec, size=size, seed=config.seed, epoch=epoch, grafts=config.grafts
+        )
         train_mode(self.network, config.frozen_stages)
         losses = []
         for batch, labels in self._batches(

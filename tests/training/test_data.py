@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from pneumocascade import Radiograph, read_radiograph
+from pneumocascade.dataset import find_films
+from pneumocascade.spec import ModelSpec, for_recipe
+from pneumocascade.training.data import FilmDataset, Sample, samples_of
+from tests.conftest import draw_chest
+
+SPEC = for_recipe(1, "clahe-hot", input_size=64)
+
+
+@pytest.fixture
+def samples(tmp_path: Path) -> list[Sample]:
+    """Two normal and six pneumonia films."""
+    names = ["NORMAL/IM-0001-0001", "NORMAL/IM-0002-0001"]
+    names += [f"PNEUMONIA/person{n}_{kind}_{n}" for n in (1, 2, 3) for kind in ("bacteria", "virus")]
+    for seed, name in enumerate(names):
+        path = tmp_path / "train" / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(draw_chest(seed, 120, 130)).save(path)
+    films = find_films(tmp_path)
+    return samples_of(films, frozenset(film.name for film in films), SPEC, {})
+
+
+def test_stage_two_sees_pneumonia_only(samples: list[Sample]) -> None:
+    films = [sample.film for sample in samples]
+    second = samples_of(
+        films, frozenset(film.name for film in films), ModelSpec(2, ("bacterial", "viral")), {}
+    )
+    assert sorted(sample.label for sample in second) == [0, 0, 0, 1, 1, 1]
+
+
+@pytest.mark.parametrize("grafts", [False, True])
+def test_an_epoch_can_be_repeated_and_the_next_one_differs(samples: list[Sample], grafts: bool) -> None:
+    first, again, other = (
+        FilmDataset(samples, SPEC, size=64, seed=1, epoch=epoch, grafts=grafts)[0][0] for epoch in (0, 0, 1)
+    )
+    assert first.shape == (3, 64, 64)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_films_are_validated_as_they_are(samples: list[Sample]) -> None:
+    plain = FilmDataset(samples, SPEC, size=64, seed=None, grafts=True)
+    assert torch.equal(plain[3][0], FilmDataset(samples, SPEC, size=64, seed=None, epoch=5)[3][0])
+
+
+def test_donors_are_of_either_class_alike(samples: list[Sample], monkeypatch: pytest.MonkeyPatch) -> None:
+    lent: list[str] = []
+
+    def watch(path: Path) -> Radiograph:
+        lent.append(path.parent.name)
+        return read_radiograph(path)
+
+    monkeypatch.setattr("pneumocascade.training.data.read_radiograph", watch)
+    dataset = FilmDataset(samples, SPEC, size=64, seed=1, grafts=True)
+    for _ in range(25):
+        for index in range(len(samples)):
+            dataset.epoch += 1
+            dataset[index]  # reads the film itself and its donor
+    normal = lent.count("NORMAL") - 25 * 2
+    assert 0.35 < normal / (len(lent) / 2) < 0.65, "though three in four films are of pneumonia"
