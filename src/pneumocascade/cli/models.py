@@ -11,6 +11,8 @@ import typer
 from pneumocascade.cli.common import ModelsOption, OperatingPointOption, import_extra
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.console import Console
 
     from pneumocascade.spec import ModelSpec
@@ -24,6 +26,10 @@ def evaluate(
     split: Annotated[
         Path | None, typer.Option(help="A run's split.json: judge its validation films only.")
     ] = None,
+    shift: Annotated[
+        bool, typer.Option("--shift", help="Also judge changed films: exposure, sharpness, layout, noise...")
+    ] = False,
+    shift_films: Annotated[int, typer.Option(min=1, help="Films of the shift suite at most.")] = 200,
     operating_point: OperatingPointOption = "balanced",
     models: ModelsOption = None,
 ) -> None:
@@ -32,28 +38,52 @@ def evaluate(
     from rich.progress import Progress
 
     from pneumocascade.cascade import Cascade
-    from pneumocascade.dataset import Split
+    from pneumocascade.dataset import Split, find_films
 
     evaluation = import_extra("pneumocascade.evaluation.evaluate", "evaluation", "evaluate")
     only = Split.load(split).validation if split else None
     cascade = Cascade.load(models)
+    shifted: dict[str, Any] | None = None
     with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("films")
+
+        def show(title: str) -> Callable[[int, int], None]:
+            task = bar.add_task(title)
+            return lambda done, total: bar.update(task, completed=done, total=total)
+
         metrics = evaluation.evaluate(
-            data_dir,
-            cascade,
-            output,
-            operating_point=operating_point,
-            only=only,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            data_dir, cascade, output, operating_point=operating_point, only=only, progress=show("films")
         )
+        if shift:
+            films = [film for film in find_films(data_dir) if only is None or film.name in only]
+            shifted = import_extra("pneumocascade.evaluation.shift", "evaluation", "evaluate").evaluate_shift(
+                films,
+                cascade,
+                output,
+                operating_point=operating_point,
+                limit=shift_films,
+                progress=show("shifted films"),
+            )
     console = Console()
     for part in ("stage1", "stage2", "cascade"):
         console.print(f"[bold]{part}[/bold]")
         for name, figure in metrics[part].items():
             if isinstance(figure, dict) and "ci95" in figure:
                 console.print(f"  {name:18} {_figure(figure)}", highlight=False)
+    if shifted is not None:
+        _show_shift(console, shifted)
     console.print(f"written to {output}", highlight=False)
+
+
+def _show_shift(console: Console, shifted: dict[str, Any]) -> None:
+    for part in ("stage1", "stage2"):
+        console.print(f"[bold]{part} under shift[/bold] (n = {shifted[part]['n']})")
+        for name in ("auroc", "accuracy", "balanced_accuracy", "ece"):
+            figure = shifted[part]["summary"][name]
+            values = [
+                f"{figure[key]:.3f}" if figure[key] is not None else "-" for key in ("clean", "mean", "worst")
+            ]
+            text = "clean {}, mean {}, worst {}".format(*values)
+            console.print(f"  {name:18} {text} ({figure['under']})", highlight=False)
 
 
 def _figure(figure: dict[str, Any]) -> str:
