@@ -84,7 +84,7 @@ class StageResult:
     threshold : float
         Of the operating point in use, 0..1.
     prediction_set : tuple of str
-        Labels that cannot be ruled out at 90 % coverage; never empty.
+        Labels that cannot be ruled out at 90 % coverage; ``label`` is always one of them.
     """
 
     probabilities: Mapping[str, float]

@@ -78,7 +78,10 @@ class ModelSpec:
     mean, std : tuple of float
         Per red, green and blue, in grey values 0..255: input = (value - mean) / std.
     temperature : float
-        Logits are divided by it before the softmax (Guo et al. 2017).
+        The difference of the logits is divided by it (Guo et al. 2017).
+    bias : float
+        Added to the tempered difference of the logits, the log-odds of the positive class (Platt
+        1999): it undoes what class weights in training did to the prior.
     operating_points : mapping of str to OperatingPoint
         By the names in ``OPERATING_POINTS``.
     prediction_set_minimum : mapping of str to float
@@ -107,6 +110,7 @@ class ModelSpec:
     mean: tuple[float, float, float] = IMAGENET_RGB_MEAN
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     temperature: float = 1.0
+    bias: float = 0.0
     operating_points: Mapping[str, OperatingPoint] = field(default_factory=dict)
     prediction_set_minimum: Mapping[str, float] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)

@@ -9,9 +9,10 @@ from pneumocascade.calibration import positive_probability
 from pneumocascade.spec import OPERATING_POINTS, for_recipe
 from pneumocascade.training.calibrate import (
     GOAL,
+    Outputs,
     balanced_threshold,
     calibrate,
-    fit_temperature,
+    fit_calibration,
     prediction_set_minimum,
     threshold_for_sensitivity,
 )
@@ -21,32 +22,85 @@ def logits_of(margin: np.ndarray) -> np.ndarray:
     return np.column_stack([np.zeros_like(margin), margin]).astype(np.float32)
 
 
-def drawn_from(margin: np.ndarray, temperature: float, seed: int = 0) -> np.ndarray:
-    """Labels drawn with the probabilities that these margins mean at a temperature."""
-    chance = positive_probability(logits_of(margin), temperature)
+def drawn_from(margin: np.ndarray, temperature: float, bias: float, seed: int = 0) -> np.ndarray:
+    """Labels drawn with the probabilities that these margins mean at a temperature and a bias."""
+    chance = positive_probability(logits_of(margin), temperature, bias)
     return (np.random.default_rng(seed).random(len(margin)) < chance).astype(np.int64)
 
 
+def outputs_of(probability: np.ndarray, labels: np.ndarray, conditions: list[str] | None = None) -> Outputs:
+    """One film a patient, with logits that mean these probabilities."""
+    margin = np.log(probability / (1 - probability))
+    return Outputs(logits_of(margin), labels, [str(n) for n in range(len(labels))], conditions or [])
+
+
+@pytest.mark.parametrize("bias", [-1.5, 0.0, 2.0])
 @pytest.mark.parametrize("temperature", [0.3, 1.0, 3.0])
-def test_temperature_is_found_again(temperature: float) -> None:
+def test_temperature_and_bias_are_found_again(temperature: float, bias: float) -> None:
     margin = np.random.default_rng(1).normal(0, 4 * temperature, 20_000)
-    labels = drawn_from(margin, temperature)
-    assert fit_temperature(logits_of(margin), labels) == pytest.approx(temperature, rel=0.06)
+    labels = drawn_from(margin, temperature, bias)
+    found = fit_calibration(Outputs(logits_of(margin), labels, [str(n) for n in range(20_000)]))
+    assert found[0] == pytest.approx(temperature, rel=0.06)
+    assert found[1] == pytest.approx(bias, abs=0.12)
+
+
+def test_probabilities_have_the_prior_of_the_films_whatever_the_class_weights() -> None:
+    rng = np.random.default_rng(2)
+    labels = (rng.random(4000) < 0.8).astype(np.int64)
+    margin = rng.normal(0, 1, 4000) + 2.0 * (2 * labels - 1) - np.log(4)  # as if trained on equal classes
+    outputs = Outputs(logits_of(margin), labels, [str(n) for n in range(4000)])
+    probability = positive_probability(outputs.logits, *fit_calibration(outputs))
+    assert probability.mean() == pytest.approx(labels.mean(), abs=0.005)
+
+
+def test_clean_and_changed_films_weigh_alike() -> None:
+    """Ten times as many changed films, which all lean to the positive side."""
+    rng = np.random.default_rng(4)
+    labels = rng.integers(0, 2, 400)
+    clean = outputs_of(np.clip(0.5 + (labels - 0.5) * 0.6 + rng.normal(0, 0.15, 400), 0.01, 0.99), labels)
+    changed = Outputs(
+        clean.logits + np.array([0, 2.0], np.float32), labels, clean.patients, ["lighter 1"] * 400
+    )
+    once, often = clean.and_also(changed), clean
+    for _ in range(10):
+        often = often.and_also(changed)
+    assert fit_calibration(often) == pytest.approx(fit_calibration(once), abs=0.01)
 
 
 def test_balanced_threshold_lies_in_the_gap_between_separate_classes() -> None:
     probability = np.array([0.01, 0.02, 0.1, 0.7, 0.9, 0.99])
-    labels = np.array([0, 0, 0, 1, 1, 1])
-    threshold = balanced_threshold(probability, labels, list("abcdef"), seed=0)
-    assert 0.1 < threshold < 0.7
+    outputs = outputs_of(probability, np.array([0, 0, 0, 1, 1, 1]))
+    assert 0.1 < balanced_threshold(probability, outputs, seed=0) < 0.7
 
 
 def test_balanced_threshold_does_not_hang_on_one_film() -> None:
     rng = np.random.default_rng(3)
-    probability = np.concatenate([rng.uniform(0, 0.2, 200), [0.97], rng.uniform(0.8, 1, 200)])
-    labels = np.array([0] * 201 + [1] * 200)
-    patients = [str(index) for index in range(401)]
-    assert 0.2 < balanced_threshold(probability, labels, patients, seed=0) < 0.8
+    probability = np.concatenate([rng.uniform(0.01, 0.2, 200), [0.97], rng.uniform(0.8, 0.99, 200)])
+    outputs = outputs_of(probability, np.array([0] * 201 + [1] * 200))
+    assert 0.2 < balanced_threshold(probability, outputs, seed=0) < 0.8
+
+
+def test_balanced_threshold_survives_a_shift() -> None:
+    """Clean films put it anywhere in a wide gap; normal films that move up narrow the gap."""
+    rng = np.random.default_rng(5)
+    labels = np.array([0] * 200 + [1] * 200)
+    clean = np.concatenate([rng.uniform(0.01, 0.1, 200), rng.uniform(0.9, 0.99, 200)])
+    moved = np.concatenate([rng.uniform(0.3, 0.7, 200), rng.uniform(0.9, 0.99, 200)])
+    alone, shifted = outputs_of(clean, labels), outputs_of(moved, labels, ["markers 3"] * 400)
+    assert balanced_threshold(clean, alone, seed=0) == pytest.approx(0.5, abs=0.1)
+    both = balanced_threshold(np.concatenate([clean, moved]), alone.and_also(shifted), seed=0)
+    assert 0.7 < both < 0.9
+
+
+def test_a_worse_shift_counts_more_than_an_easy_one() -> None:
+    labels = np.array([0] * 100 + [1] * 100)
+    clean = np.concatenate([np.linspace(0.05, 0.2, 100), np.linspace(0.8, 0.95, 100)])
+    hard = np.concatenate([np.linspace(0.3, 0.6, 100), np.linspace(0.5, 0.95, 100)])
+    outputs = outputs_of(clean, labels)
+    for name, probability in (("easy", clean), ("also easy", clean), ("hard", hard)):
+        outputs = outputs.and_also(outputs_of(probability, labels, [name] * 200))
+    threshold = balanced_threshold(positive_probability(outputs.logits, 1.0), outputs, seed=0)
+    assert 0.5 < threshold < 0.61
 
 
 @given(
@@ -84,7 +138,7 @@ def test_operating_points_keep_their_promises(seed: int) -> None:
     labels = rng.integers(0, 2, 400)
     margin = rng.normal(0, 1.5, 400) + 2.0 * (2 * labels - 1)
     patients = [str(index // 2) for index in range(400)]
-    spec = calibrate(for_recipe(1, "clahe-hot"), logits_of(margin), labels, patients, "drawn", seed)
+    spec = calibrate(for_recipe(1, "clahe-hot"), Outputs(logits_of(margin), labels, patients), "drawn", seed)
     points = spec.operating_points
     assert tuple(points) == OPERATING_POINTS
     assert points["sensitive"].sensitivity >= GOAL

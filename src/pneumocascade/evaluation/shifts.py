@@ -94,9 +94,7 @@ SHIFTS: tuple[Shift, ...] = (
     Shift("noise", "grey values", (4, 8, 16), lambda f, s, _, rng: change.add_noise(f, s, rng)),
     Shift("JPEG", "quality", (60, 30, 15), _alone(lambda f, s: change.compress(f, int(s)))),
     Shift("resolution", "pixels", (160, 112, 80), _alone(lambda f, s: change.resize(f, int(s)))),
-    Shift(
-        "aliasing", "pixels", (170, 120, 80), _alone(lambda f, s: change.resize(f, int(s), INTER_NEAREST))
-    ),
+    Shift("aliasing", "pixels", (170, 120, 80), _alone(lambda f, s: change.resize(f, int(s), INTER_NEAREST))),
 )
 """Lengths in pixels are those of a film of 224 pixels."""
 

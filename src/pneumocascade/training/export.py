@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -16,18 +16,16 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import nn
 
-from pneumocascade.calibration import positive_probability
 from pneumocascade.dataset import Film, Split, find_films
 from pneumocascade.errors import TrainingError
-from pneumocascade.evaluation.bootstrap import Figure
-from pneumocascade.evaluation.metrics import stage_figures
 from pneumocascade.preprocess import prepare
 from pneumocascade.reading import read_radiograph
 from pneumocascade.session import OnnxClassifier
 from pneumocascade.spec import ModelSpec
 from pneumocascade.store import STAGES, write_manifest
-from pneumocascade.training.calibrate import calibrate
+from pneumocascade.training.calibrate import Outputs, calibrate
 from pneumocascade.training.data import Sample, renderings_by_name, samples_of
+from pneumocascade.training.held_out import auroc_figure, cross_fitted, run_clean, run_shifted
 from pneumocascade.training.loop import BEST
 from pneumocascade.training.network import build_network
 from pneumocascade.training.onnx_export import quantise, to_onnx, write_spec
@@ -40,23 +38,10 @@ PARITY_FILMS = 8
 PARITY = 1e-3
 """Largest difference between the logits of PyTorch and of the float32 ONNX file."""
 
+MAX_INT8_COST = 0.003
+"""Largest loss of validation AUROC, against float32, at which an INT8 model is let go out."""
+
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Outputs:
-    """What a model said of held-out films, in every rendering there is.
-
-    Attributes
-    ----------
-    logits : ndarray of float32, shape (N, 2)
-    labels : ndarray of int, shape (N,)
-    patients : list of str, length N
-    """
-
-    logits: NDArray[np.float32]
-    labels: NDArray[np.int64]
-    patients: list[str]
 
 
 def export_run(run: Path, output: Path, version: str, say: Say = print) -> None:
@@ -79,6 +64,9 @@ def export_run(run: Path, output: Path, version: str, say: Say = print) -> None:
     TrainingError
         Where a stage has not been trained.
     """
+    for stage in STAGES:
+        if not (run / stage / BEST).exists():
+            raise TrainingError(f"there is no trained stage in {run / stage}: {BEST} is missing")
     output.mkdir(parents=True, exist_ok=True)
     report = {stage: export_stage(run / stage, output / f"{stage}.onnx", version, say) for stage in STAGES}
     (output / "export.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
@@ -92,8 +80,6 @@ def export_stage(folder: Path, path: Path, version: str, say: Say) -> dict[str, 
     The INT8 model is what is calibrated and measured, through the very session that serves it; the
     float32 model is measured beside it, to tell what INT8 costs.
     """
-    if not (folder / BEST).exists():
-        raise TrainingError(f"there is no trained stage in {folder}: {BEST} is missing")
     run = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
     spec = replace(ModelSpec.from_json(json.dumps(run["spec"])), version=version)
     learnt, held_out = _sides(folder, run["sources"], spec)
@@ -107,12 +93,21 @@ def export_stage(folder: Path, path: Path, version: str, say: Say) -> dict[str, 
         write_spec(path, spec)
         megabytes = [f"{file.stat().st_size / 1e6:.1f} MB" for file in (full, path)]
         say(f"{path.name}: {megabytes[0]} in float32, {megabytes[1]} in INT8")
-        outputs = {name: _run(file, held_out) for name, file in (("float32", full), ("int8", path))}
-    spec, report = _finish(spec, outputs, run["config"]["seed"], held_out, len(learnt))
+        outputs = {name: run_clean(file, held_out) for name, file in (("float32", full), ("int8", path))}
+    trained = datetime.fromtimestamp((folder / BEST).stat().st_mtime, timezone.utc).date().isoformat()
+    shipped = outputs["int8"].and_also(run_shifted(path, held_out))
+    spec, report = _finish(spec, shipped, run["config"]["seed"], held_out, len(learnt), trained)
+    report["auroc_float32"] = auroc_figure(outputs["float32"]).to_dict()
+    report["auroc_int8"] = auroc_figure(outputs["int8"]).to_dict()
     write_spec(path, spec)
     for name, figure in report["cross_fitted"].items():
         say(f"  {name:18} {figure['value']:.4f} {figure['ci95']}")
-    say(f"  AUROC float32 {report['auroc_float32']['value']:.4f}, INT8 {report['auroc_int8']['value']:.4f}")
+    full_precision, shipped_auroc = (report[f"auroc_{name}"]["value"] for name in ("float32", "int8"))
+    say(f"  AUROC float32 {full_precision:.4f}, INT8 {shipped_auroc:.4f}")
+    if full_precision - shipped_auroc > MAX_INT8_COST:
+        raise TrainingError(
+            f"INT8 costs {path.name} {full_precision - shipped_auroc:.4f} of AUROC, more than {MAX_INT8_COST}"
+        )
     return report
 
 
@@ -145,29 +140,19 @@ def _check_parity(network: nn.Module, path: Path, samples: Sequence[Sample]) -> 
         )
 
 
-def _run(path: Path, samples: Sequence[Sample]) -> Outputs:
-    model = OnnxClassifier(path.read_bytes(), path.name)
-    pairs = [(sample, rendering) for sample in samples for rendering in sample.renderings]
-    logits = [model.run(prepare(read_radiograph(rendering), model.spec))[0] for _, rendering in pairs]
-    labels = np.array([sample.label for sample, _ in pairs])
-    return Outputs(np.concatenate(logits), labels, [sample.film.patient for sample, _ in pairs])
-
-
 def _finish(
-    spec: ModelSpec, outputs: dict[str, Outputs], seed: int, held_out: Sequence[Sample], learnt: int
+    spec: ModelSpec, outputs: Outputs, seed: int, held_out: Sequence[Sample], learnt: int, trained: str
 ) -> tuple[ModelSpec, dict[str, Any]]:
-    """Calibrate on all held-out films; measure with thresholds from the other half of the patients."""
-    shipped = outputs["int8"]
-    patients = len(set(shipped.patients))
+    """Calibrate on all held-out films; measure with what the other half of the patients gave."""
+    clean = outputs.where(outputs.clean)
     data = (
-        f"validation split: {len(held_out)} films of {patients} patients, grouped by patient, "
-        f"in {len(shipped.labels)} renderings"
+        f"validation split: {len(held_out)} films of {len(set(clean.patients))} patients, grouped by "
+        f"patient, in {len(clean.labels)} renderings"
     )
-    figures = cross_fitted(spec, shipped, seed)
-    full = cross_fitted(spec, outputs["float32"], seed)
-    calibrated = calibrate(spec, shipped.logits, shipped.labels, shipped.patients, data, seed)
+    calibrated = calibrate(spec, outputs, data, seed)
+    figures = cross_fitted(spec, outputs, seed)
     metrics: dict[str, float] = {}
-    for name, figure in figures.items():
+    for name, figure in figures["clean"].items():
         if figure.value is not None and figure.ci95 is not None:
             metrics.update(
                 {name: figure.value, f"{name}_low": figure.ci95[0], f"{name}_high": figure.ci95[1]}
@@ -176,51 +161,14 @@ def _finish(
         calibrated,
         metrics={name: round(value, 4) for name, value in metrics.items()},
         training_data=f"{learnt} films of the training side of the same split",
-        trained=datetime.now(timezone.utc).date().isoformat(),
+        trained=trained,
     )
     report = {
         "data": data,
-        "cross_fitted": {name: figure.to_dict() for name, figure in figures.items()},
-        "auroc_float32": full["auroc"].to_dict(),
-        "auroc_int8": figures["auroc"].to_dict(),
-        "cross_fitted_float32": {name: figure.to_dict() for name, figure in full.items()},
+        "temperature": calibrated.temperature,
+        "bias": calibrated.bias,
+        "thresholds": {name: point.threshold for name, point in calibrated.operating_points.items()},
+        "cross_fitted": {name: figure.to_dict() for name, figure in figures["clean"].items()},
+        "cross_fitted_shifted": {name: figure.to_dict() for name, figure in figures["shifted"].items()},
     }
     return calibrated, report
-
-
-def cross_fitted(spec: ModelSpec, outputs: Outputs, seed: int) -> dict[str, Figure]:
-    """Measure a model without judging a film by a threshold that was chosen on it.
-
-    The patients of each class are put in two halves at random; temperature and balanced threshold of
-    each half come from the other.
-
-    Parameters
-    ----------
-    spec : ModelSpec
-    outputs : Outputs
-    seed : int
-
-    Returns
-    -------
-    dict of str to Figure
-        See :func:`pneumocascade.evaluation.metrics.stage_figures`.
-    """
-    first = _half(outputs, seed)
-    probability = np.empty(len(first))
-    threshold = np.empty(len(first))
-    for judged in (first, ~first):
-        others = [patient for patient, own in zip(outputs.patients, judged, strict=True) if not own]
-        fitted = calibrate(spec, outputs.logits[~judged], outputs.labels[~judged], others, "", seed)
-        probability[judged] = positive_probability(outputs.logits[judged], fitted.temperature)
-        threshold[judged] = fitted.operating_points["balanced"].threshold
-    return stage_figures(outputs.labels, probability, threshold, outputs.patients, seed=seed)
-
-
-def _half(outputs: Outputs, seed: int) -> NDArray[np.bool_]:
-    """Return which films belong to a random half of the patients, alike for each class."""
-    label_of = dict(zip(outputs.patients, outputs.labels.tolist(), strict=True))
-    rng = np.random.default_rng(seed)
-    shuffled = rng.permutation(sorted(label_of))
-    by_class = sorted(shuffled.tolist(), key=label_of.__getitem__)
-    chosen = set(by_class[::2])
-    return np.array([patient in chosen for patient in outputs.patients])

@@ -18,7 +18,7 @@ from pneumocascade.evaluation import figures
 from pneumocascade.evaluation.drawing import png
 from pneumocascade.evaluation.metrics import confusion_matrix
 from pneumocascade.spec import ModelSpec
-from pneumocascade.training.calibrate import balanced_threshold, fit_temperature
+from pneumocascade.training.calibrate import Outputs, balanced_threshold, fit_calibration
 from pneumocascade.training.config import TrainingConfig
 from pneumocascade.training.data import FilmDataset, Sample, loader_of
 from pneumocascade.training.loop import BEST, METRICS
@@ -64,9 +64,9 @@ def _draw(
     labels: NDArray[np.int64],
     seed: int,
 ) -> None:
-    probability = positive_probability(logits, fit_temperature(logits, labels))
-    patients = [sample.film.patient for sample in samples]
-    threshold = balanced_threshold(probability, labels, patients, seed)
+    outputs = Outputs(logits, labels, [sample.film.patient for sample in samples])
+    probability = positive_probability(logits, *fit_calibration(outputs))
+    threshold = balanced_threshold(probability, outputs, seed)
     answer = (probability >= threshold).astype(np.int64)
     matrix = confusion_matrix(labels, answer, np.ones(len(labels)), 2)
     title = f"Stage {spec.stage}, validation"

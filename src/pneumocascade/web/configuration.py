@@ -49,6 +49,7 @@ def _settings(spec: ModelSpec) -> dict[str, str]:
         "Subtracted mean (R, G, B)": ", ".join(f"{value:g}" for value in spec.mean),
         "Divided by (R, G, B)": ", ".join(f"{value:g}" for value in spec.std),
         "Temperature": f"{spec.temperature:.3f}",
+        "Bias of the log-odds": f"{spec.bias:+.3f}",
         "Model version": spec.version,
         "Trained": spec.trained or "—",
     }
