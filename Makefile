@@ -7,8 +7,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Exact versions that the tests run with; users get the ranges in pyproject.toml.
 CONSTRAINTS := constraints.txt
+# A package index with CPU builds of PyTorch, where the usual one has only builds for GPUs.
+TORCH_INDEX ?=
 
-.PHONY: run install test install-dev lint types tests clean lock help
+.PHONY: run install test install-dev lint types tests clean help
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -22,6 +24,7 @@ $(VENV)/.run: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
+	$(if $(TORCH_INDEX),$(PIP) install --quiet --no-deps --index-url $(TORCH_INDEX) torch --constraint $(CONSTRAINTS))
 	$(PIP) install --quiet --editable '.[web,evaluate,train,dev]' --constraint $(CONSTRAINTS)
 	@touch $@ $(VENV)/.run
 
@@ -33,16 +36,16 @@ run: install ## Classify the example films, then serve the web app on http://127
 
 install-dev: $(VENV)/.dev ## Also install what training and the tests need (a CPU build of PyTorch)
 
-test: install-dev lint types tests ## Linters, types and the whole test suite
+test: lint types tests ## Linters, types and the whole test suite
 
-lint:
+lint: install-dev ## Linters
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types:
+types: install-dev ## Types
 	$(BIN)/mypy
 
-tests:
+tests: install-dev ## The whole test suite
 	$(BIN)/python -m pytest
 
 clean: ## Remove the environment and caches

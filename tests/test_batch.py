@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -55,9 +56,18 @@ def test_what_is_not_there_is_not_passed_over(tree: Path) -> None:
     assert names(tree, "none.png", "*.webp") == ["none.png", "*.webp"]
 
 
-def test_a_folder_without_films_is_wrong_usage(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no films"):
-        list(find_sources([str(tmp_path)]))
+def test_a_folder_without_films_is_not_passed_over(tree: Path) -> None:
+    (tree / "empty" / "like.png").mkdir(parents=True)
+    assert names(tree, "b.png", "empty", "deep") == ["b.png", "empty", "deep/[1].png", "deep/er/c.tif"]
+
+
+def test_a_name_too_long_for_any_file_is_not_passed_over() -> None:
+    assert list(find_sources(["x" * 5000])) == ["x" * 5000]
+
+
+def test_an_empty_path_is_wrong_usage() -> None:
+    with pytest.raises(UsageError, match="path is empty"):
+        list(find_sources(["a.png", ""]))
 
 
 def written(kind: type[JsonLines | JsonArray | Csv], answers: list[Prediction]) -> str:
@@ -77,6 +87,28 @@ def test_lines_and_array_hold_the_same_objects() -> None:
 
 def test_no_answers_are_an_empty_array() -> None:
     assert json.loads(written(JsonArray, [])) == []
+
+
+def test_an_array_can_be_closed_wherever_it_was_interrupted() -> None:
+    class Interrupted(io.StringIO):
+        left = 0
+
+        def write(self, text: str) -> int:
+            self.left -= 1
+            if self.left == 0:
+                raise KeyboardInterrupt
+            return super().write(text)
+
+    for left in range(1, 6):
+        file = Interrupted()
+        writer = JsonArray(file)
+        file.left = left
+        with contextlib.suppress(KeyboardInterrupt):
+            for answer in ANSWERS:
+                writer.write(answer)
+        file.left = 0
+        writer.close()
+        assert len(json.loads(file.getvalue())) == min(left - 1, len(ANSWERS))
 
 
 def test_csv_keeps_commas_quotes_and_line_breaks() -> None:

@@ -315,7 +315,16 @@ def test_a_batch_of_nothing_is_an_error_at_the_call(tiny: Cascade, batch_size: i
 
 
 @pytest.mark.parametrize(
-    "one", ["film.png", b"bytes", np.zeros((64, 64), np.uint8)], ids=["path", "bytes", "array"]
+    "one",
+    [
+        "film.png",
+        b"bytes",
+        np.zeros((64, 64), np.uint8),
+        Image.new("L", (64, 64)),
+        Radiograph(np.zeros((64, 64), np.uint8), "film"),
+        None,
+    ],
+    ids=["path", "bytes", "array", "image", "Radiograph", "None"],
 )
 def test_one_film_is_not_taken_for_many(tiny: Cascade, one: Any) -> None:
     with pytest.raises(UsageError, match="several films"):
@@ -325,6 +334,16 @@ def test_one_film_is_not_taken_for_many(tiny: Cascade, one: Any) -> None:
 def test_as_many_names_as_films(tiny: Cascade) -> None:
     with pytest.raises(UsageError, match="1 names were given for 2 films"):
         tiny.predict_many(["a.png", "b.png"], names=["a"])
+    with pytest.raises(UsageError, match="one name for each film"):
+        tiny.predict_many(["a.png", "b.png"], names="ab")
+
+
+@pytest.mark.parametrize("names", [["a"], ["a", "b", "c"]])
+def test_as_many_lazy_names_as_films(tiny: Cascade, names: list[str]) -> None:
+    answers = tiny.predict_many(iter(["a.png", "b.png"]), batch_size=1, names=iter(names))
+    assert next(answers).source == "a"
+    with pytest.raises(UsageError, match="names were given"):
+        list(answers)
 
 
 def test_one_stage_on_its_own(tiny: Cascade) -> None:

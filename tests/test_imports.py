@@ -23,7 +23,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"reading", "preprocess", "dataset", "perturbations"}),
     frozenset({"calibration", "gate", "session", "store"}),
     frozenset({"cascade"}),
-    frozenset({"batch", "report", "measures", "pictures", "plots", "evaluation"}),
+    frozenset({"batch", "report", "measures", "pictures", "plots", "saliency", "evaluation"}),
     frozenset({"cli", "server", "web", "__main__"}),
 )
 """The rooms from bottom to top: one may import from its own layer and from those below."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -25,8 +26,10 @@ PUBLIC = [
     "TrainingError",
     "UsageError",
     "__version__",
+    "overlay",
     "prepare",
     "read_radiograph",
+    "saliency_of",
     "steps_of",
 ]
 """Adding a name is free; renaming or removing one breaks callers."""
@@ -54,6 +57,12 @@ def test_the_public_methods_are_documented(name: str) -> None:
     for member, value in vars(kind).items():
         if not member.startswith("_") and callable(getattr(kind, member, None)):
             assert getattr(value, "__doc__", None), f"{name}.{member} has no docstring"
+
+
+def test_the_changelog_knows_this_version() -> None:
+    changelog = Path(__file__).parents[1] / "CHANGELOG.md"
+    versions = re.findall(r"^## (\S+)", changelog.read_text(encoding="utf-8"), re.MULTILINE)
+    assert versions[0] == pneumocascade.__version__
 
 
 def test_another_name_is_an_attribute_error() -> None:

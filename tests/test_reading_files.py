@@ -105,6 +105,8 @@ def test_paths_that_lead_to_no_file(tmp_path: Path) -> None:
         assert caught.value.code == code, path
         assert len(caught.value.message) < 200
     assert code_of("") == "not_a_file"
+    with pytest.raises(FileAccessError, match=r"a folder that holds files with \.bmp, \.gif"):
+        read_radiograph(tmp_path)
     assert code_of(b"") == "empty_file"
 
 
@@ -160,6 +162,15 @@ def test_a_header_that_promises_too_much_is_refused_at_once(kind: str) -> None:
     assert code == "too_many_pixels"
     assert time.perf_counter() - started < 1
     assert peak < 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("header", "size"),
+    [((20_000, 20_000), "400000000"), ((9_000, 10_000), "90000000"), ((8_940, 9_999), "8940 x 9999")],
+)
+def test_what_is_too_large_tells_its_size(header: tuple[int, int], size: str) -> None:
+    with pytest.raises(UnsuitableImageError, match=f"has {size} pixels; at most 89 million"):
+        read_radiograph(png_header(*header))
 
 
 def test_a_bomb_is_refused_whether_or_not_warnings_are_errors() -> None:

@@ -43,6 +43,11 @@ def test_radiographs_compare_by_identity_and_can_be_hashed() -> None:
     assert len({twin, RADIOGRAPH}) == 2
 
 
+def test_the_threshold_is_for_the_second_label() -> None:
+    assert STAGE.positive == "pneumonia"
+    assert dataclasses.replace(STAGE, label="normal", threshold=0.8).positive == "pneumonia"
+
+
 def test_what_did_not_happen_is_none_or_empty() -> None:
     bare = Prediction("film.png", "error", "balanced", "1.0.0")
     assert (bare.finding, bare.aetiology, bare.stage1, bare.stage2, bare.error) == (None,) * 5

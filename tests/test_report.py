@@ -12,7 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pneumocascade.records import Prediction, Reason, StageResult
-from pneumocascade.report import CSV_COLUMNS, DISCLAIMER, to_csv, to_csv_row, to_dict, to_json_line
+from pneumocascade.report import (
+    CSV_COLUMNS,
+    DISCLAIMER,
+    encodable,
+    reasons_of,
+    to_csv,
+    to_csv_row,
+    to_dict,
+    to_json_line,
+)
 
 COMMON = {"source", "status", "operating_point", "warnings", "model_version", "elapsed_ms"}
 STAGE1 = StageResult({"normal": 0.031, "pneumonia": 0.969}, "pneumonia", 0.62, ("pneumonia",))
@@ -181,6 +190,17 @@ def test_json_and_csv_agree_on_the_figures() -> None:
         assert float(row[f"{stage}_threshold"]) == content[stage]["threshold"]
         for label, value in content[stage]["probabilities"].items():
             assert float(row[f"probability_{label}"]) == value
+
+
+def test_why_there_is_no_finding() -> None:
+    assert reasons_of(REFUSED) == REFUSED.reasons
+    assert reasons_of(ERROR) == (ERROR.error,)
+    assert reasons_of(PNEUMONIA) == ()
+
+
+def test_what_is_encodable_stays_as_it_is() -> None:
+    assert encodable("été 肺.png") == "été 肺.png"
+    assert encodable("fi\udce9lm.png") == r"fi\udce9lm.png"
 
 
 def test_the_disclaimer_is_the_agreed_sentence() -> None:

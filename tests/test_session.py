@@ -38,17 +38,21 @@ def test_run_returns_logits_and_the_last_feature_map(films: int) -> None:
     greys = np.linspace(20, 220, films, dtype=np.float32)
     batch = np.empty((films, 3, 224, 224), np.float32)
     batch[:] = greys[:, None, None, None] - np.float32(spec.mean[0])
-    logits, features = classifier.run(batch)
+    logits, features, maps = classifier.run(batch)
     assert logits == pytest.approx(
         np.stack([np.zeros(films), (greys - PNEUMONIA_FROM) / SCALE], axis=1), abs=1e-3
     )
     assert features.shape == (films, 3, 7, 7)
+    assert maps is not None
+    assert maps.shape == (films, 7, 7)
+    offset = (spec.mean[0] - PNEUMONIA_FROM) / SCALE  # the classifier's own bias
+    assert maps.mean(axis=(1, 2)) + offset == pytest.approx(logits[:, 1] - logits[:, 0], abs=1e-3)
 
 
 def test_the_bundled_models_have_the_promised_outputs(cascade: Cascade) -> None:
     for classifier, stage in ((cascade.stage1, 1), (cascade.stage2, 2)):
         side = classifier.spec.input_size
-        logits, features = classifier.run(np.zeros((2, 3, side, side), np.float32))
+        logits, features, _ = classifier.run(np.zeros((2, 3, side, side), np.float32))
         assert classifier.spec.stage == stage
         assert logits.shape == (2, 2)
         assert features.shape == (2, 2048, side // 32, side // 32)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
+from pneumocascade.session import MAP_OUTPUT
 from pneumocascade.spec import METADATA_KEY, OPERATING_POINTS, ModelSpec, OperatingPoint, for_recipe
 from pneumocascade.store import write_manifest
 
@@ -45,6 +46,7 @@ def tiny_model(
         helper.make_node("GlobalAveragePool", [outputs[1]], ["pooled"]),
         helper.make_node("Flatten", ["pooled"], ["flat"]),
         helper.make_node("Gemm", ["flat", "weight", "bias"], [outputs[0]], transB=1),
+        helper.make_node("Conv", [outputs[1], "map_weight"], [MAP_OUTPUT]),
     ]
     side = spec_used.input_size
     graph = helper.make_graph(
@@ -56,8 +58,15 @@ def tiny_model(
             helper.make_tensor_value_info(
                 outputs[1], TensorProto.FLOAT, ["batch", 3, side // 32, side // 32]
             ),
+            helper.make_tensor_value_info(
+                MAP_OUTPUT, TensorProto.FLOAT, ["batch", 1, side // 32, side // 32]
+            ),
         ],
-        [numpy_helper.from_array(weight, "weight"), numpy_helper.from_array(bias, "bias")],
+        [
+            numpy_helper.from_array(weight, "weight"),
+            numpy_helper.from_array(bias, "bias"),
+            numpy_helper.from_array((weight[1] - weight[0])[None, :, None, None], "map_weight"),
+        ],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     if spec is not None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pneumocascade.preprocess import Steps, prepare, steps_of
     from pneumocascade.reading import read_radiograph
     from pneumocascade.records import Prediction, Radiograph, Reason, StageResult
+    from pneumocascade.saliency import overlay, saliency_of
     from pneumocascade.spec import ModelSpec, OperatingPoint
 
 __version__ = "0.1.0"
@@ -42,8 +43,10 @@ __all__ = [
     "TrainingError",
     "UsageError",
     "__version__",
+    "overlay",
     "prepare",
     "read_radiograph",
+    "saliency_of",
     "steps_of",
 ]
 
@@ -61,6 +64,7 @@ _HOMES = {
     "preprocess": ("Steps", "prepare", "steps_of"),
     "reading": ("read_radiograph",),
     "records": ("Prediction", "Radiograph", "Reason", "StageResult"),
+    "saliency": ("overlay", "saliency_of"),
     "spec": ("ModelSpec", "OperatingPoint"),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import glob
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal, Protocol, TextIO
@@ -20,8 +21,8 @@ def find_sources(named: Iterable[str]) -> Iterator[str]:
     """Yield the files that are meant, in a fixed order.
 
     A folder stands for the films in it and below, by suffix, sorted; a pattern for what it
-    matches, sorted. Whatever is neither is yielded as it is: a file that is not there is to be
-    reported, not passed over.
+    matches, sorted. A folder without films, and whatever is neither, is yielded as it is: what
+    cannot be read is to be reported, not passed over.
 
     Parameters
     ----------
@@ -31,23 +32,26 @@ def find_sources(named: Iterable[str]) -> Iterator[str]:
     Raises
     ------
     UsageError
-        Where a folder holds no film.
+        Where a name is empty.
     """
     for name in named:
+        if not name:
+            raise UsageError("a path is empty; give a file, a folder (. for this one) or a pattern")
         # A file may have brackets in its name: only what is not there is taken for a pattern.
-        matches = [] if Path(name).exists() else sorted(glob.glob(name, recursive=True))  # noqa: PTH207
+        matches = [] if os.path.exists(name) else sorted(glob.glob(name, recursive=True))  # noqa: PTH110, PTH207
         for match in matches or [name]:
-            yield from _films_below(Path(match)) if Path(match).is_dir() else [match]
+            yield from _films_below(match) or [match]
 
 
-def _films_below(folder: Path) -> Iterator[str]:
-    found = False
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in SUFFIXES and not path.is_dir():
-            found = True
-            yield str(path)
-    if not found:
-        raise UsageError(f"there are no films in {folder} (looked for {', '.join(sorted(SUFFIXES))})")
+def _films_below(folder: str) -> list[str]:
+    """Return the films in a folder and below; none where it is no folder.
+
+    ``os.path`` is asked, since ``Path`` fails where it may not look.
+    """
+    if not os.path.isdir(folder):  # noqa: PTH112
+        return []
+    paths = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES)
+    return [str(path) for path in paths if not os.path.isdir(path)]  # noqa: PTH112
 
 
 class Writer(Protocol):
@@ -80,17 +84,17 @@ class JsonArray:
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
-        self._opened = False
+        self._file.write("[")
+        self._before = "\n"
 
     def write(self, prediction: Prediction) -> None:
-        """Write one element."""
-        self._file.write(",\n" if self._opened else "[\n")
-        self._file.write(to_json_line(prediction))
-        self._opened = True
+        """Write one element, in one piece: an interruption leaves no comma without one behind it."""
+        self._file.write(self._before + to_json_line(prediction))
+        self._before = ",\n"
 
     def close(self) -> None:
         """Close the array."""
-        self._file.write("\n]\n" if self._opened else "[]\n")
+        self._file.write("\n]\n")
 
 
 class Csv:

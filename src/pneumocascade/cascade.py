@@ -146,10 +146,13 @@ class Cascade:
             raise UsageError(f"operating point is {operating_point!r}; the models store {', '.join(stored)}")
         if batch_size < 1 or workers < 1:
             raise UsageError(f"batch_size is {batch_size} and workers {workers}; expected at least 1")
-        if isinstance(sources, (str, bytes, os.PathLike, np.ndarray)):
+        one = isinstance(sources, (str, bytes, os.PathLike, np.ndarray)) or not isinstance(sources, Iterable)
+        if one:  # a PIL image and a Radiograph are not iterable
             raise UsageError(
                 "predict_many takes several films; give one film to predict, or put it in a list"
             )
+        if isinstance(names, str):
+            raise UsageError(f"names is {names!r}; expected one name for each film, in a list")
         if isinstance(sources, Sized) and isinstance(names, Sized) and len(sources) != len(names):
             raise UsageError(f"{len(names)} names were given for {len(sources)} films")
         return self._stream(sources, batch_size, operating_point, workers, names)
@@ -162,7 +165,7 @@ class Cascade:
         workers: int,
         names: Iterable[str] | None,
     ) -> Iterator[Prediction]:
-        pairs = ((source, None) for source in sources) if names is None else zip(sources, names, strict=True)
+        pairs = _named(sources, names)
         with ThreadPoolExecutor(workers) as pool:
             while batch := list(islice(pairs, batch_size)):
                 started = time.perf_counter()
@@ -199,8 +202,12 @@ class Cascade:
         batch = np.concatenate(
             [prepare(radiograph, model.spec) for radiograph in radiographs]
         )  # (N, 3, I, I)
-        logits, _ = model.run(batch)
-        return [judge(row, model.spec, operating_point) for row in logits]
+        output = model.run(batch)
+        results = [judge(row, model.spec, operating_point) for row in output.logits]
+        if output.activation_maps is None:
+            return results
+        maps = output.activation_maps / np.float32(model.spec.temperature)
+        return [replace(result, activation_map=own) for result, own in zip(results, maps, strict=True)]
 
     def _judge(self, films: Sequence[Radiograph | _Unread], operating_point: str) -> list[Prediction]:
         predictions = [self._before_models(film, operating_point) for film in films]
@@ -232,6 +239,22 @@ class Cascade:
             warnings=film.warnings,
             reasons=reasons,
         )
+
+
+def _named(
+    sources: Iterable[AnySource], names: Iterable[str] | None
+) -> Iterator[tuple[AnySource, str | None]]:
+    if names is None:
+        yield from ((source, None) for source in sources)
+        return
+    left = iter(names)
+    for count, source in enumerate(sources):
+        name = next(left, None)
+        if name is None:
+            raise UsageError(f"{count} names were given for more films than that")
+        yield source, name
+    if next(left, None) is not None:
+        raise UsageError("more names were given than films")
 
 
 class _Unread:

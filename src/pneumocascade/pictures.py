@@ -20,8 +20,10 @@ from PIL import Image, ImageDraw, ImageFont
 from pneumocascade.errors import UsageError
 from pneumocascade.measures import eight_bit
 from pneumocascade.preprocess import Steps, steps_of
-from pneumocascade.records import Prediction, Radiograph, Reason, StageResult
+from pneumocascade.records import Prediction, Radiograph, StageResult
 from pneumocascade.report import DISCLAIMER
+from pneumocascade.report import reasons_of as reasons_of
+from pneumocascade.saliency import overlay
 from pneumocascade.spec import ModelSpec
 
 Rgb = NDArray[np.uint8]
@@ -85,11 +87,6 @@ def percent(probability: float) -> str:
     return f"{100 * probability:.1f} %"
 
 
-def reasons_of(prediction: Prediction) -> tuple[Reason, ...]:
-    """Return why there is no finding; empty where there is one."""
-    return prediction.reasons or ((prediction.error,) if prediction.error else ())
-
-
 def verdict_of(prediction: Prediction) -> Verdict:
     """Return an answer in words."""
     if prediction.stage1 is None or prediction.finding is None:
@@ -106,8 +103,7 @@ def verdict_of(prediction: Prediction) -> Verdict:
 
 def _probability_line(result: StageResult) -> str:
     shares = ", ".join(f"{label} {percent(value)}" for label, value in result.probabilities.items())
-    positive = list(result.probabilities)[1]
-    return f"Calibrated probability: {shares} ({positive} from {percent(result.threshold)})"
+    return f"Calibrated probability: {shares} ({result.positive} from {percent(result.threshold)})"
 
 
 def step_pictures(steps: Steps, spec: ModelSpec) -> tuple[StepPicture, ...]:
@@ -257,7 +253,7 @@ def safe_stem(prediction: Prediction, radiograph: Radiograph) -> str:
 def save_pictures(
     prediction: Prediction, radiograph: Radiograph, spec: ModelSpec, folder: Path
 ) -> list[Path]:
-    """Write the steps of a film, and the film with its verdict, as PNG files.
+    """Write the steps of a film, the film with its verdict, and where each stage looked, as PNG files.
 
     Parameters
     ----------
@@ -272,7 +268,8 @@ def save_pictures(
     Returns
     -------
     list of Path
-        ``<name>-<digest>-steps.png`` and ``<name>-<digest>-verdict.png``.
+        ``<name>-<digest>-steps.png`` and ``...-verdict.png``, and for each stage that ran and has an
+        activation map ``...-stage1.png`` and ``...-stage2.png``, of the film's own size.
 
     Raises
     ------
@@ -284,6 +281,9 @@ def save_pictures(
         "steps": steps_picture(step_pictures(steps, spec)),
         "verdict": with_banner(film_beside_steps(radiograph, steps.coloured), prediction),
     }
+    for name, result in (("stage1", prediction.stage1), ("stage2", prediction.stage2)):
+        if result is not None and result.activation_map is not None:
+            pictures[name] = overlay(radiograph, result)
     stem = safe_stem(prediction, radiograph)
     paths = [folder / f"{stem}-{what}.png" for what in pictures]
     try:

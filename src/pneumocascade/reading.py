@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,8 @@ MAX_BYTES = 1 << 30
 
 MIN_SIDE = 16
 """Shortest side, in pixels, below which there is no picture to speak of."""
+
+_FOLDER = f"this is a folder; give a film, or a folder that holds files with {', '.join(sorted(SUFFIXES))}"
 
 _RADIOGRAPH_BITS = 12
 """Integer values of 9 and more bits that fill no more than this many are stretched to 16 bits."""
@@ -115,6 +118,8 @@ def _bytes_of(path: Path) -> bytes:
     try:
         if not path.exists():
             raise FileAccessError("file_not_found", "there is no such file")
+        if path.is_dir():
+            raise FileAccessError("not_a_file", _FOLDER)
         if not path.is_file():
             raise FileAccessError("not_a_file", "this is not a regular file")
         if (size := path.stat().st_size) > MAX_BYTES:
@@ -136,7 +141,9 @@ def _grey_of_bytes(data: bytes) -> _Grey:
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise _too_many_pixels("more pixels than any film") from error
+        # Pillow says the size in words alone: it gives no picture back whose size could be asked for.
+        found = re.search(r"\d+ pixels", str(error))
+        raise _too_many_pixels(found.group() if found else "more pixels than any film") from error
     except UnidentifiedImageError as error:
         raise UnreadableImageError("unreadable_image", _unidentified(data)) from error
     except Exception as error:  # Pillow's parsers raise many kinds on damaged headers

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -77,7 +77,7 @@ class StageResult:
     Attributes
     ----------
     probabilities : mapping of str to float
-        Calibrated probability of each label; they sum to 1.
+        Calibrated probability of each label, the negative one first; they sum to 1.
     label : str
         The positive label (``pneumonia``, ``viral``) where its probability is at or above
         ``threshold``, else the other.
@@ -85,12 +85,21 @@ class StageResult:
         Of the operating point in use, 0..1.
     prediction_set : tuple of str
         Labels that cannot be ruled out at 90 % coverage; ``label`` is always one of them.
+    activation_map : ndarray of float32, shape (h, w), or None
+        Contribution of each place of the film to the calibrated log-odds of the positive label; see
+        :mod:`pneumocascade.saliency`. ``None`` where the model has none. Not part of the JSON.
     """
 
     probabilities: Mapping[str, float]
     label: str
     threshold: float
     prediction_set: tuple[str, ...]
+    activation_map: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def positive(self) -> str:
+        """The label that ``threshold`` is for: the second of ``probabilities``, as a model names them."""
+        return list(self.probabilities)[1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,11 @@ CSV_COLUMNS = (
 )
 
 
+def reasons_of(prediction: Prediction) -> tuple[Reason, ...]:
+    """Return why there is no finding; empty where there is one."""
+    return prediction.reasons or ((prediction.error,) if prediction.error else ())
+
+
 def to_dict(prediction: Prediction) -> dict[str, Any]:
     """Return an answer as the JSON object that the interfaces promise.
 
@@ -71,10 +76,10 @@ def _reason(reason: Reason) -> dict[str, str]:
 
 def to_json_line(prediction: Prediction) -> str:
     """Return an answer as one line of JSON."""
-    return _encodable(json.dumps(to_dict(prediction), ensure_ascii=False))
+    return encodable(json.dumps(to_dict(prediction), ensure_ascii=False))
 
 
-def _encodable(text: str) -> str:
+def encodable(text: str) -> str:
     """Escape what is not UTF-8 in a file's name (Python reads such bytes as lone surrogates)."""
     return text.encode("utf-8", "backslashreplace").decode()
 
@@ -94,7 +99,7 @@ def to_csv_row(prediction: Prediction) -> dict[str, object]:
         if result is not None:
             row.update({f"probability_{label}": value for label, value in result.probabilities.items()})
             row[f"{stage}_threshold"] = result.threshold
-    reasons = prediction.reasons or ((prediction.error,) if prediction.error else ())
+    reasons = reasons_of(prediction)
     row["code"] = "; ".join(reason.code for reason in reasons)
     row["message"] = " ".join(reason.message for reason in reasons)
     row["warnings"] = "; ".join(prediction.warnings)
@@ -103,7 +108,7 @@ def to_csv_row(prediction: Prediction) -> dict[str, object]:
 
 def _csv_cell(text: str) -> str:
     guarded = f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
-    return _encodable(guarded.replace("\r", "\\r"))
+    return encodable(guarded.replace("\r", "\\r"))
 
 
 def to_csv(predictions: Iterable[Prediction]) -> str:

@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
 from pneumocascade.errors import ModelError, ModelSpecError
 from pneumocascade.spec import METADATA_KEY, ModelSpec
+
+MAP_OUTPUT = "activation_map"
+
+
+class ModelOutput(NamedTuple):
+    """What a network says of N films.
+
+    Attributes
+    ----------
+    logits : ndarray of float32, shape (N, 2)
+    features : ndarray of float32, shape (N, 2048, S/32, S/32)
+        The last feature map, before pooling.
+    activation_maps : ndarray of float32, shape (N, S/32, S/32), or None
+        Class-activation map of the difference of the logits: its mean over the positions is that
+        difference, but for the classifier's own bias. ``None`` where the file has no such output.
+    """
+
+    logits: NDArray[np.float32]
+    features: NDArray[np.float32]
+    activation_maps: NDArray[np.float32] | None
 
 
 class OnnxClassifier:
@@ -57,20 +79,15 @@ class OnnxClassifier:
         if not {"logits", "features"} <= set(outputs):
             raise ModelSpecError(f"{name} has the outputs {outputs}; expected logits and features")
         self._input = self._session.get_inputs()[0].name
+        self._outputs = [name for name in ("logits", "features", MAP_OUTPUT) if name in outputs]
 
-    def run(self, batch: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def run(self, batch: NDArray[np.float32]) -> ModelOutput:
         """Run the network.
 
         Parameters
         ----------
         batch : ndarray of float32, shape (N, 3, S, S)
             From :func:`pneumocascade.preprocess.prepare`.
-
-        Returns
-        -------
-        logits : ndarray of float32, shape (N, 2)
-        features : ndarray of float32, shape (N, 2048, S/32, S/32)
-            The last feature map, before pooling.
         """
-        logits, features = self._session.run(["logits", "features"], {self._input: batch})
-        return logits, features
+        logits, features, *maps = self._session.run(self._outputs, {self._input: batch})
+        return ModelOutput(logits, features, maps[0][:, 0] if maps else None)

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from pneumocascade.cli import app
 from pneumocascade.cli.common import import_extra
 from pneumocascade.errors import MissingExtraError
 from pneumocascade.spec import OPERATING_POINTS
+from pneumocascade.store import write_manifest
+from tests.tiny_models import tiny_model, tiny_spec
 from tests.training.conftest import write_films
 
 runner = CliRunner()
@@ -47,6 +50,29 @@ def test_info_is_the_models_own_word(cascade: Cascade) -> None:
     text = runner.invoke(app, ["info"]).stdout
     assert "sensitive" in text
     assert facts["stage1"]["sha256"][:16] in text
+
+
+def test_info_shows_figures_with_their_intervals_and_both_sizes(tmp_path: Path) -> None:
+    metrics = {"auroc": 0.9979, "auroc_high": 0.9993, "auroc_low": 0.9957, "kappa": 0.5, "so_low": 0.25}
+    for stage in (1, 2):
+        spec = replace(tiny_spec(stage), size=256, input_size=192, bias=-0.25, metrics=metrics)
+        (tmp_path / f"stage{stage}.onnx").write_bytes(tiny_model(stage, spec))
+    write_manifest(tmp_path, "tiny")
+    text = runner.invoke(app, ["info", "--models", str(tmp_path)]).stdout
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    for line in (
+        "preprocessing recipe baseline, steps of 256 x 256 pixels",
+        "network input 192 x 192 pixels",
+        "bias -0.250",
+        "auroc 0.998 (0.996 - 0.999)",
+        "kappa 0.500",
+        "so_low 0.250",
+        "specific threshold 0.700, sensitivity 0.900, specificity 0.900",
+    ):
+        assert lines.count(line) == 2, line
+    assert "auroc_low" not in text
+    assert "cross-fitted" in text
+    assert "on the very films that the thresholds were chosen on" in text
 
 
 def test_evaluate_writes_its_report(tmp_path: Path) -> None:

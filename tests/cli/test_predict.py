@@ -7,14 +7,19 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner, Result
 
-from pneumocascade import Cascade
+from pneumocascade import Cascade, Prediction
 from pneumocascade.cli import app
+from pneumocascade.cli.predict import _rate, _with_pictures
 from pneumocascade.report import to_dict
+from tests.conftest import draw_chest
 
 runner = CliRunner()
 
@@ -89,6 +94,9 @@ def test_pictures_are_saved(films: Path, tmp_path: Path) -> None:
         ["x.png", "--operating-point", "bold"],
         ["x.png", "--workers", "0"],
         ["-"],
+        [""],
+        ["x.png", ""],
+        [os.fspath(Path(__file__).parent)],
     ],
 )
 def test_wrong_usage(arguments: list[str]) -> None:
@@ -132,20 +140,93 @@ def test_altered_models_are_not_used(chest_png: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_interrupted(chest_png: Path, tmp_path: Path) -> None:
-    paths = tmp_path / "list.txt"
-    paths.write_text(f"{chest_png}\n" * 5000)
-    with paths.open() as stdin:
+@pytest.mark.parametrize("shape", ["table", "json", "jsonl", "csv"])
+def test_interrupted(chest_png: Path, tmp_path: Path, shape: str) -> None:
+    names = [f"{chest_png.parent}/{'./' * index}{chest_png.name}" for index in range(500)]
+    (tmp_path / "list.txt").write_text("\n".join(names))
+    pictures = tmp_path / "pictures"
+    command = [sys.executable, "-m", "pneumocascade", "predict", "-", "--format", shape, "--batch-size", "2"]
+    with (tmp_path / "list.txt").open() as stdin:
         process = subprocess.Popen(
-            [sys.executable, "-m", "pneumocascade", "predict", "-", "--output", str(tmp_path / "out.jsonl")],
+            [*command, "--save-pictures", str(pictures)],
             stdin=stdin,
+            stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            text=True,
         )
     deadline = time.monotonic() + 60
-    output = tmp_path / "out.jsonl"
-    while time.monotonic() < deadline and not (output.exists() and output.stat().st_size):
+    while time.monotonic() < deadline and len(list(pictures.glob("*-verdict.png"))) < 3:
         time.sleep(0.1)
     os.kill(process.pid, signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
+    stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr
-    assert all(json.loads(line)["status"] == "ok" for line in output.read_text().splitlines())
+    rows: list[Any]
+    if shape == "table":
+        rows = [line for line in stdout.splitlines() if line.startswith(str(chest_png.parent))]
+    elif shape == "csv":
+        rows = list(csv.DictReader(stdout.splitlines()))
+    else:
+        rows = json.loads(stdout) if shape == "json" else [json.loads(line) for line in stdout.splitlines()]
+    assert 2 <= len(rows) < 500
+    if shape != "table":
+        assert [row["source"] for row in rows] == names[: len(rows)]
+
+
+def test_a_refused_film_is_answered(tmp_path: Path) -> None:
+    film = tmp_path / "small.png"
+    Image.fromarray(draw_chest(height=60, width=60)).save(film)
+    result = run(film, "--format", "jsonl")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["status"] == "refused"
+
+
+def test_a_folder_without_films_is_reported_among_others(chest_png: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    result = run(chest_png, empty, "--format", "jsonl")
+    good, bad = (json.loads(line) for line in result.stdout.splitlines())
+    assert result.exit_code == 1
+    assert good["status"] == "ok"
+    assert (bad["source"], bad["status"], bad["error"]["code"]) == (str(empty), "error", "not_a_file")
+
+
+@pytest.mark.parametrize("shape", ["table", "json", "jsonl", "csv"])
+def test_a_name_that_is_not_utf8_does_not_lose_the_others(
+    chest_png: Path, tmp_path: Path, shape: str
+) -> None:
+    odd = os.fsencode(tmp_path) + b"/fi\xe9lm.png"
+    try:
+        Path(os.fsdecode(odd)).write_bytes(chest_png.read_bytes())
+    except OSError:
+        pytest.skip("this file system has names in UTF-8 only")
+    process = subprocess.run(
+        [sys.executable, "-m", "pneumocascade", "predict", "-", "--format", shape],
+        input=os.fsencode(chest_png) + b"\n" + odd + b"\r\n",
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"},
+    )
+    assert process.returncode == 0, process.stderr
+    text = process.stdout.decode()
+    assert str(chest_png) in text
+    assert r"fi\udce9lm.png" in text
+
+
+def test_a_film_that_vanishes_before_its_pictures_are_drawn_ends_nothing(
+    cascade: Cascade, films: Path, chest_png: Path, tmp_path: Path
+) -> None:
+    def vanishing() -> Iterator[Prediction]:
+        for prediction in cascade.predict_many([films / "a.png", chest_png]):
+            (films / "a.png").unlink(missing_ok=True)
+            yield prediction
+
+    gone, left = _with_pictures(vanishing(), cascade, tmp_path / "pictures")
+    assert (gone.status, left.status) == ("ok", "ok")
+    assert gone.warnings == ("there are no pictures of it: there is no such file",)
+    assert left.warnings == ()
+    assert len(list((tmp_path / "pictures").iterdir())) == 2
+
+
+def test_speed_is_over_all_the_time_so_far() -> None:
+    assert _rate(16, 160, 2.0) == "8.0 films/s, 0:00:18 left"
+    assert _rate(160, 160, 20.0) == "8.0 films/s, 0:00:00 left"

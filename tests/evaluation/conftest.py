@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from pneumocascade import Cascade
-from pneumocascade.session import OnnxClassifier
+from pneumocascade.session import ModelOutput, OnnxClassifier
 from pneumocascade.spec import METADATA_KEY, ModelSpec, OperatingPoint
 
 SIZE = 32
@@ -31,7 +31,7 @@ class CountingClassifier(OnnxClassifier):
 
     films = 0
 
-    def run(self, batch: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def run(self, batch: NDArray[np.float32]) -> ModelOutput:
         self.films += len(batch)
         return super().run(batch)
 

@@ -73,6 +73,25 @@ def test_learning_curve_names_the_best_epoch_and_the_sizes() -> None:
     assert np.array_equal(aurocs.lines[0].get_xdata(), [1, 2, 3, 4])
 
 
+@pytest.mark.parametrize(
+    ("small", "large", "epoch"),
+    [
+        ([0.99, 0.98], [0.95, 0.97, 0.96], "0.9700 in epoch 4"),
+        ([0.99], [0.97, 0.97, 0.9], "0.9700 in epoch 3"),
+        ([0.99], [math.nan], ""),
+    ],
+)
+def test_the_best_epoch_is_the_one_that_ships(small: list[float], large: list[float], epoch: str) -> None:
+    sizes = [128] * len(small) + [160] * len(large)
+    rows = [
+        {**ROWS[0], "epoch": number, "size": size, "validation_auroc": auroc}
+        for number, (size, auroc) in enumerate(zip(sizes, small + large, strict=True), start=1)
+    ]
+    written = texts(figures.learning_curve(rows))
+    assert epoch in written
+    assert ("highest" in written) == bool(epoch)
+
+
 def test_what_is_not_defined_is_said_in_the_picture() -> None:
     none = np.array([], np.int64)
     empty = np.array([], np.float64)

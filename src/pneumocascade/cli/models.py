@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
     from pneumocascade.spec import ModelSpec
 
+_MEASURED = (
+    "figures (95 % confidence interval), cross-fitted: temperature, bias and balanced threshold are from "
+    "films of other patients"
+)
+_CHOSEN = "operating points, with figures on the very films that the thresholds were chosen on"
+
 
 def evaluate(
     data_dir: Annotated[Path, typer.Argument(help="Folder with NORMAL/ and PNEUMONIA/.")],
@@ -149,19 +155,35 @@ def _facts(models: Path | None) -> dict[str, Any]:
 
 
 def _show_model(console: Console, stage: str, facts: dict[str, Any]) -> None:
-    console.print(f"\n[bold]{stage}[/bold]: {facts['labels'][0]} or {facts['labels'][1]}")
-    rows = {
-        "file": f"{facts['file']}, SHA-256 {facts['sha256'][:16]}...",
-        "input": f"{facts['size']} x {facts['size']}, recipe {facts['recipe']}",
-        "temperature": f"{facts['temperature']:.3f}",
-        "measured on": facts["validation_data"],
+    text = "threshold {threshold:.3f}, sensitivity {sensitivity:.3f}, specificity {specificity:.3f}"
+    points = {name: text.format(**point) for name, point in facts["operating_points"].items()}
+    parts = {
+        f"[bold]{stage}[/bold]: {facts['labels'][0]} or {facts['labels'][1]}": {
+            "file": f"{facts['file']}, SHA-256 {facts['sha256'][:16]}...",
+            "preprocessing": f"recipe {facts['recipe']}, steps of {facts['size']} x {facts['size']} pixels",
+            "network input": f"{facts['input_size']} x {facts['input_size']} pixels",
+            "temperature": f"{facts['temperature']:.3f}",
+            "bias": f"{facts['bias']:+.3f}",
+            "measured on": facts["validation_data"],
+        },
+        _MEASURED: _with_intervals(facts["metrics"]),
+        _CHOSEN: points,
     }
-    for name, value in rows.items():
-        console.print(f"  {name:24} {value}")
-    for name, value in facts["metrics"].items():
-        console.print(f"  {name:24} {value:.4g}")
-    for name, point in facts["operating_points"].items():
-        console.print(
-            f"  {name:24} threshold {point['threshold']:.3f}, sensitivity {point['sensitivity']:.3f}, "
-            f"specificity {point['specificity']:.3f}"
-        )
+    console.print()
+    for title, rows in parts.items():
+        console.print(title, soft_wrap=True)
+        for name, value in rows.items():
+            console.print(f"  {name:18} {value}", soft_wrap=True)
+
+
+def _with_intervals(metrics: dict[str, float]) -> dict[str, str]:
+    """Join ``x``, ``x_low`` and ``x_high`` into one text each."""
+    texts = {}
+    for name, value in metrics.items():
+        figure = name.removesuffix("_low").removesuffix("_high")
+        low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
+        if low is not None and high is not None:
+            texts[name] = f"{value:.3f} ({low:.3f} - {high:.3f})"
+        elif figure == name or figure not in metrics:
+            texts[name] = f"{value:.3f}"
+    return texts

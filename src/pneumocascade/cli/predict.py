@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
+import os
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TextIO
 
 import typer
 
 from pneumocascade.cli.common import ModelsOption, OperatingPointOption
-from pneumocascade.errors import UsageError
+from pneumocascade.errors import FilmError, UsageError
 
 if TYPE_CHECKING:
     from pneumocascade.batch import Format, Writer
@@ -46,13 +49,18 @@ def predict(
     """
     from pneumocascade.batch import find_sources, format_of
     from pneumocascade.cascade import Cascade
+    from pneumocascade.reading import SUFFIXES
 
     # What Pillow warns of shows in the answer; on standard error it would only break the progress bar.
     warnings.filterwarnings("ignore", module="PIL")
     named = (name for path in paths for name in (_lines_of_stdin() if path == "-" else [path]))
     sources = list(find_sources(named))
-    if not sources:
-        raise UsageError("there are no films: the list on standard input is empty")
+    # A folder is left in the list only where it holds no film.
+    if all(os.path.isdir(source) for source in sources):  # noqa: PTH112
+        where = ", ".join(sources) or "the list on standard input"
+        raise UsageError(
+            f"there are no films in {where} (looked in folders for {', '.join(sorted(SUFFIXES))})"
+        )
     cascade = Cascade.load(models)
     predictions: Iterable[Prediction] = cascade.predict_many(
         sources, batch_size=batch_size, operating_point=operating_point, workers=workers
@@ -70,7 +78,8 @@ def predict(
 
 
 def _lines_of_stdin() -> Iterator[str]:
-    return (line for raw in sys.stdin if (line := raw.rstrip("\r\n")))
+    # As bytes: a file's name need not be text.
+    return (os.fsdecode(line) for raw in sys.stdin.buffer if (line := raw.rstrip(b"\r\n")))
 
 
 def _with_pictures(predictions: Iterable[Prediction], cascade: Cascade, folder: Path) -> Iterator[Prediction]:
@@ -78,9 +87,13 @@ def _with_pictures(predictions: Iterable[Prediction], cascade: Cascade, folder: 
     from pneumocascade.reading import read_radiograph
 
     for prediction in predictions:
+        note: tuple[str, ...] = ()
         if prediction.status != "error":
-            save_pictures(prediction, read_radiograph(prediction.source), cascade.stage1.spec, folder)
-        yield prediction
+            try:
+                save_pictures(prediction, read_radiograph(prediction.source), cascade.stage1.spec, folder)
+            except FilmError as error:  # it was read a moment ago, and has been moved or written to since
+                note = (f"there are no pictures of it: {error.message}",)
+        yield replace(prediction, warnings=prediction.warnings + note)
 
 
 @contextlib.contextmanager
@@ -92,8 +105,10 @@ def _open_writer(output: Path | None, format: Format) -> Iterator[Writer]:  # no
     kinds = {"table": Table, "json": JsonArray, "jsonl": JsonLines, "csv": Csv}
     with _open_output(output) as file:
         writer = kinds[format](file)
-        yield writer
-        writer.close()
+        try:
+            yield writer
+        finally:  # what was judged before an interruption is kept
+            writer.close()
 
 
 @contextlib.contextmanager
@@ -115,11 +130,18 @@ def _with_progress(predictions: Iterable[Prediction], total: int) -> Iterator[Pr
         yield from predictions
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
+    started = time.perf_counter()
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("films", total=total, rate="")
-        for done, prediction in zip(itertools.count(1), predictions, strict=False):
+        for done, prediction in enumerate(predictions, start=1):
             yield prediction
-            bar.update(task, completed=done, rate=f"{bar.tasks[0].speed or 0:.1f} films/s")
+            bar.update(task, completed=done, rate=_rate(done, total, time.perf_counter() - started))
+
+
+def _rate(done: int, total: int, seconds: float) -> str:
+    """Say how fast it goes, over all the time so far: answers come in batches, not evenly."""
+    left = timedelta(seconds=round((total - done) * seconds / done))
+    return f"{done / seconds:.1f} films/s, {left} left"

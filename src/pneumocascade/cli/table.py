@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from pneumocascade.report import DISCLAIMER
+from pneumocascade.report import DISCLAIMER, encodable, reasons_of
 
 if TYPE_CHECKING:
     from pneumocascade.records import Prediction, StageResult
@@ -33,12 +33,12 @@ class Table:
         finding = prediction.finding or prediction.status
         style = _STYLES[finding]
         self._table.add_row(
-            escape(prediction.source),
+            escape(encodable(prediction.source)),
             f"[{style}]{finding}[/{style}]",
             _positive(prediction.stage1),
             prediction.aetiology or "-",
             _positive(prediction.stage2),
-            escape(_note(prediction)),
+            escape(encodable(_note(prediction))),
         )
 
     def close(self) -> None:
@@ -48,11 +48,9 @@ class Table:
 
 
 def _positive(result: StageResult | None) -> str:
-    return "-" if result is None else f"{list(result.probabilities.values())[1]:.3f}"
+    return "-" if result is None else f"{result.probabilities[result.positive]:.3f}"
 
 
 def _note(prediction: Prediction) -> str:
-    if prediction.error is not None:
-        return f"{prediction.error.code}: {prediction.error.message}"
-    reasons = [f"{reason.code}: {reason.message}" for reason in prediction.reasons]
+    reasons = [f"{reason.code}: {reason.message}" for reason in reasons_of(prediction)]
     return " ".join([*reasons, *prediction.warnings])

@@ -200,11 +200,12 @@ def learning_curve(
 
 
 def _best(rows: Sequence[Mapping[str, Any]]) -> str:
-    aurocs = np.array([row["validation_auroc"] for row in rows], np.float64)
-    if np.isnan(aurocs).all():
+    """Say which epoch ships: of those at the last size, the latest of the highest AUROC."""
+    last = [row for row in rows if row["size"] == rows[-1]["size"] and not np.isnan(row["validation_auroc"])]
+    if not last:
         return ""
-    best = int(np.nanargmax(aurocs))
-    return f"highest validation AUROC {aurocs[best]:.4f} in epoch {rows[best]['epoch']}"
+    best = max(reversed(last), key=lambda row: float(row["validation_auroc"]))
+    return f"highest validation AUROC {best['validation_auroc']:.4f} in epoch {best['epoch']}"
 
 
 def _mark_sizes(axes: Axes, rows: Sequence[Mapping[str, Any]], theme: Theme) -> None:

@@ -28,7 +28,7 @@ from pneumocascade.training.data import Sample, renderings_by_name, samples_of
 from pneumocascade.training.held_out import auroc_figure, cross_fitted, run_clean, run_shifted
 from pneumocascade.training.loop import BEST
 from pneumocascade.training.network import build_network
-from pneumocascade.training.onnx_export import quantise, to_onnx, write_spec
+from pneumocascade.training.onnx_export import add_activation_map, quantise, to_onnx, write_spec
 from pneumocascade.training.run import RUN_FILE, SPLIT_FILE
 
 RANGE_FILMS = 256
@@ -90,6 +90,7 @@ def export_stage(folder: Path, path: Path, version: str, say: Say) -> dict[str, 
         to_onnx(network, spec, full)
         _check_parity(network, full, held_out[:PARITY_FILMS])
         quantise(full, path, _range_inputs(learnt, spec))
+        add_activation_map(path, network.fc.weight.detach().numpy())  # type: ignore[union-attr, operator]
         write_spec(path, spec)
         megabytes = [f"{file.stat().st_size / 1e6:.1f} MB" for file in (full, path)]
         say(f"{path.name}: {megabytes[0]} in float32, {megabytes[1]} in INT8")
@@ -133,7 +134,7 @@ def _check_parity(network: nn.Module, path: Path, samples: Sequence[Sample]) -> 
     batch = np.concatenate([prepare(read_radiograph(sample.film.path), model.spec) for sample in samples])
     with torch.inference_mode():
         expected = network.eval()(torch.from_numpy(batch)).numpy()
-    difference = float(np.abs(model.run(batch)[0] - expected).max())
+    difference = float(np.abs(model.run(batch).logits - expected).max())
     if difference > PARITY:
         raise TrainingError(
             f"the ONNX file's logits differ from PyTorch's by {difference:.2g}, more than {PARITY}"

@@ -29,7 +29,7 @@ def run_clean(path: Path, samples: Sequence[Sample]) -> Outputs:
     """Run a model on films as they are, in all their renderings."""
     model = OnnxClassifier(path.read_bytes(), path.name)
     pairs = [(sample, rendering) for sample in samples for rendering in sample.renderings]
-    logits = [model.run(prepare(read_radiograph(rendering), model.spec))[0] for _, rendering in pairs]
+    logits = [model.run(prepare(read_radiograph(rendering), model.spec)).logits for _, rendering in pairs]
     labels = np.array([sample.label for sample, _ in pairs])
     return Outputs(np.concatenate(logits), labels, [sample.film.patient for sample, _ in pairs])
 
@@ -42,7 +42,7 @@ def run_shifted(path: Path, samples: Sequence[Sample]) -> Outputs:
     conditions = [Condition(shift, sorted(shift.strengths)[len(shift.strengths) // 2]) for shift in SHIFTS]
     logits, labels, patients, names = [], [], [], []
     for film, radiographs in shifted_films(films, conditions):
-        logits.append(model.run(np.concatenate([prepare(each, model.spec) for each in radiographs]))[0])
+        logits.append(model.run(np.concatenate([prepare(each, model.spec) for each in radiographs])).logits)
         labels += [label_of[film.name]] * len(conditions)
         patients += [film.patient] * len(conditions)
         names += [str(condition) for condition in conditions]

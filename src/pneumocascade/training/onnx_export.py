@@ -21,6 +21,7 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import nn
 
+from pneumocascade.session import MAP_OUTPUT
 from pneumocascade.spec import METADATA_KEY, ModelSpec
 from pneumocascade.training.network import WithFeatures
 
@@ -87,6 +88,30 @@ def quantise(float_model: Path, path: Path, inputs: Iterable[NDArray[np.float32]
             reduce_range=True,
             calibrate_method=CalibrationMethod.MinMax,
         )
+
+
+def add_activation_map(path: Path, classifier: NDArray[np.float32]) -> None:
+    """Give a model a third output: the class-activation map of the difference of its logits.
+
+    Zhou et al., "Learning Deep Features for Discriminative Localization", CVPR 2016: exact, because
+    the classifier is linear on the mean of the features.
+
+    Parameters
+    ----------
+    path : Path
+        Of an ONNX file with the output ``features``.
+    classifier : ndarray of float32, shape (2, C)
+        Weights of the classifier.
+    """
+    model = onnx.load(path)
+    weight = (classifier[1] - classifier[0])[None, :, None, None]  # (1, C, 1, 1)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(weight, f"{MAP_OUTPUT}_weight"))
+    node = onnx.helper.make_node("Conv", ["features", f"{MAP_OUTPUT}_weight"], [MAP_OUTPUT], MAP_OUTPUT)
+    model.graph.node.append(node)
+    shape: list[str | int | None] = ["batch", 1, "rows", "columns"]
+    model.graph.output.append(onnx.helper.make_tensor_value_info(MAP_OUTPUT, onnx.TensorProto.FLOAT, shape))
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
 
 
 def write_spec(path: Path, spec: ModelSpec) -> None:

@@ -1,0 +1,88 @@
+"""Class-activation maps: exact, in the film's geometry, and drawn as they are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pneumocascade import Cascade, Radiograph, StageResult, UsageError
+from pneumocascade.saliency import FULL_HEAT, evidence_for, overlay, saliency_of
+from tests.conftest import draw_chest
+from tests.tiny_models import write_tiny_models
+
+
+def result_with(activation_map: NDArray[np.float32] | None, label: str = "pneumonia") -> StageResult:
+    return StageResult({"normal": 0.3, "pneumonia": 0.7}, label, 0.5, ("pneumonia",), activation_map)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Cascade:
+    return Cascade.load(write_tiny_models(tmp_path_factory.mktemp("tiny")), threads=1)
+
+
+def test_the_map_adds_up_to_the_answer(tiny: Cascade) -> None:
+    """Its mean is the log-odds, but for one constant of the model."""
+    offsets = []
+    for seed, brightness in enumerate((0.3, 0.5, 0.7)):
+        film = Radiograph((draw_chest(seed, 224, 224) * brightness).astype(np.uint8), "film")
+        result = tiny.stage_results(1, [film])[0]
+        assert result.activation_map is not None
+        probability = result.probabilities["pneumonia"]
+        if 1e-4 < probability < 1 - 1e-4:
+            offsets.append(np.log(probability / (1 - probability)) - result.activation_map.mean())
+    assert len(offsets) >= 2
+    assert np.ptp(offsets) < 0.01
+
+
+def test_bright_places_of_the_film_are_where_the_brightness_model_looked(tiny: Cascade) -> None:
+    pixels = np.full((300, 200), 60, np.uint8)
+    pixels[150:, 100:] = 200
+    film = Radiograph(pixels, "film")
+    saliency = saliency_of(tiny.stage_results(1, [film])[0], 300, 200)
+    assert saliency.shape == (300, 200)
+    assert saliency.dtype == np.float32
+    row, column = np.unravel_index(int(saliency.argmax()), saliency.shape)
+    assert row > 150
+    assert column > 100
+
+
+def test_stretching_keeps_the_mean() -> None:
+    rng = np.random.default_rng(0)
+    coarse = rng.normal(size=(5, 5)).astype(np.float32)
+    assert saliency_of(result_with(coarse), 500, 400).mean() == pytest.approx(coarse.mean(), abs=0.01)
+
+
+def test_evidence_turns_with_the_label() -> None:
+    coarse = np.array([[1, -2], [0, 3]], np.float32)
+    for_pneumonia = evidence_for(result_with(coarse), 2, 2)
+    np.testing.assert_array_equal(for_pneumonia, coarse)
+    np.testing.assert_array_equal(evidence_for(result_with(coarse, "normal"), 2, 2), -coarse)
+
+
+def test_an_overlay_leaves_alone_what_does_not_speak_for_the_label() -> None:
+    film = Radiograph(draw_chest(1, 100, 80), "film")
+    nothing = overlay(film, result_with(np.full((5, 5), -1, np.float32)))
+    assert nothing.shape == (100, 80, 3)
+    np.testing.assert_array_equal(nothing, np.repeat(film.pixels[..., None], 3, axis=2))
+    full = result_with(np.full((5, 5), FULL_HEAT, np.float32))
+    np.testing.assert_array_equal(overlay(film, full, opacity=0), nothing)
+    assert np.ptp(overlay(film, full, opacity=1).reshape(-1, 3), axis=0).max() == 0, "one colour all over"
+
+
+def test_what_cannot_be_drawn_is_refused() -> None:
+    film = Radiograph(draw_chest(1, 100, 80), "film")
+    with pytest.raises(UsageError, match="no activation map"):
+        overlay(film, result_with(None))
+    with pytest.raises(UsageError, match="opacity is 2"):
+        overlay(film, result_with(np.zeros((5, 5), np.float32)), opacity=2)
+
+
+def test_the_map_is_not_part_of_what_makes_results_equal(tiny: Cascade, tmp_path: Path) -> None:
+    film = Radiograph(draw_chest(1, 224, 224), str(tmp_path))
+    result = tiny.stage_results(1, [film])[0]
+    assert result == replace(result, activation_map=None)
+    assert "activation_map" not in repr(result)
