@@ -230,7 +230,7 @@ def test_training_and_serving_share_one_preprocessing() -> None:
     users = [
         module_name(path)
         for path in PACKAGE.rglob("*.py")
-        if any(name in path.read_text(encoding="utf-8") for name in ("createCLAHE(", "applyColorMap("))
+        if any(name in path.read_text(encoding="utf-8") for name in ("createCLAHE(", "cv2.COLORMAP_HOT"))
     ]
     assert users == ["pneumocascade.preprocess"]
 
