@@ -1,0 +1,126 @@
+"""Are the activation maps more than decoration? Deletion, insertion, and the share inside the lungs.
+
+    python benchmarks/saliency.py kermany224 --split docs/data/split.json --films 80
+
+Deletion blurs the film away place by place, insertion brings it back out of the blur, both in the order
+of the evidence for the given label; a random map of the same coarseness is the yardstick (Petsiuk et
+al., "RISE", BMVC 2018). The lung fields are those of an atlas: where at least half of the normal
+films, stretched to the square, are dark inside the body. Prints a table in Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pneumocascade.cascade import Cascade
+from pneumocascade.dataset import Film, Split, find_films
+from pneumocascade.evaluation.shift import choose_films
+from pneumocascade.perturbations import eight_bit, resize
+from pneumocascade.reading import read_radiograph
+from pneumocascade.records import Radiograph, StageResult
+from pneumocascade.saliency import evidence_for
+
+SIDE = 224
+STEPS = 10
+BLUR = 20.0
+"""Sigma, in pixels at 224, of the Gaussian that takes a place's structure away."""
+
+ATLAS_FILMS = 200
+
+Floats = NDArray[np.float64]
+
+
+def log_odds_of_label(results: Sequence[StageResult], label: str) -> Floats:
+    """Return the log-odds of a label."""
+    probability = np.clip([result.probabilities[label] for result in results], 1e-6, 1 - 1e-6)
+    odds: Floats = np.log(probability / (1 - probability))
+    return odds
+
+
+def curves(cascade: Cascade, stage: int, film: Radiograph, rng: np.random.Generator) -> dict[str, Floats]:
+    """Return log-odds of the label along deletion and insertion, by the map and by a random one."""
+    result = cascade.stage_results(stage, [film])[0]
+    assert result.activation_map is not None
+    random = replace(result, activation_map=rng.normal(size=result.activation_map.shape).astype(np.float32))
+    pixels = film.pixels.astype(np.float32)
+    blurred = cv2.GaussianBlur(pixels, (0, 0), BLUR)
+    measured = {}
+    for name, guide in (("map", result), ("random", random)):
+        evidence = evidence_for(guide, SIDE, SIDE)
+        rank = np.argsort(np.argsort(-evidence, axis=None)).reshape(evidence.shape) / evidence.size
+        for way, start, end in (("deletion", pixels, blurred), ("insertion", blurred, pixels)):
+            changed = [np.where(rank < step / STEPS, end, start) for step in range(STEPS + 1)]
+            films = [replace(film, pixels=np.round(each).astype(np.uint8)) for each in changed]
+            measured[f"{way} {name}"] = log_odds_of_label(cascade.stage_results(stage, films), result.label)
+    return measured
+
+
+def lung_atlas(films: Sequence[Film]) -> NDArray[np.bool_]:
+    """Return where at least half of the films are dark inside the body, shape (SIDE, SIDE)."""
+    dark = np.zeros((SIDE, SIDE))
+    for film in films:
+        grey = cv2.GaussianBlur(square(film).pixels, (0, 0), 3)
+        level, _ = cv2.threshold(grey, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
+        _, areas = cv2.connectedComponents((grey < level).astype(np.uint8))
+        border = set(np.concatenate([areas[0], areas[-1], areas[:, 0], areas[:, -1]]).tolist())
+        dark += (grey < level) & ~np.isin(areas, list(border))
+    return dark / len(films) >= 0.5
+
+
+def square(film: Film) -> Radiograph:
+    """Read a film and stretch it to the square."""
+    radiograph = read_radiograph(film.path)
+    return replace(radiograph, pixels=resize(eight_bit(radiograph), SIDE))
+
+
+def main() -> None:
+    """Measure both stages and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--split", type=Path, required=True)
+    parser.add_argument("--films", type=int, default=80)
+    parser.add_argument("--models", type=Path)
+    arguments = parser.parse_args()
+    split, films = Split.load(arguments.split), find_films(arguments.data)
+    cascade = Cascade.load(arguments.models)
+    normal = [film for film in films if film.name in split.train and film.finding == "normal"]
+    atlas = lung_atlas(choose_films(normal, ATLAS_FILMS))
+    held_out = [film for film in films if film.name in split.validation and film.finding == "pneumonia"]
+    chosen = choose_films(held_out, arguments.films)
+    print(f"{len(chosen)} held-out films of pneumonia, models {cascade.version}\n")
+    print("| mean log-odds of the label along the curve | by the map | at random | map better |")
+    print("| --- | --- | --- | --- |")
+    for stage in (1, 2):
+        rows = [
+            curves(cascade, stage, square(film), np.random.default_rng(n)) for n, film in enumerate(chosen)
+        ]
+        for way, sign in (("deletion", -1), ("insertion", 1)):
+            by_map, by_chance = (
+                np.array([row[f"{way} {name}"].mean() for row in rows]) for name in ("map", "random")
+            )
+            better = float(np.mean(sign * by_map > sign * by_chance))
+            wanted = "lower" if sign < 0 else "higher"
+            figures = f"{by_map.mean():.2f} | {by_chance.mean():.2f} | {better:.0%}"
+            print(f"| stage {stage}, {way} ({wanted} is better) | {figures} |")
+    print(f"\nThe atlas covers {atlas.mean():.0%} of the square.\n")
+    print("| share of the positive evidence inside the atlas | mean | by chance |\n| --- | --- | --- |")
+    for stage in (1, 2):
+        shares = []
+        for film in chosen:
+            evidence = np.clip(
+                evidence_for(cascade.stage_results(stage, [square(film)])[0], SIDE, SIDE), 0, None
+            )
+            if evidence.sum() > 0:
+                shares.append(float(evidence[atlas].sum() / evidence.sum()))
+        print(f"| stage {stage} | {np.mean(shares):.2f} | {atlas.mean():.2f} |")
+
+
+if __name__ == "__main__":
+    main()
