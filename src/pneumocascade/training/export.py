@@ -160,7 +160,7 @@ def _finish(
             )
     calibrated = replace(
         calibrated,
-        metrics={name: round(value, 4) for name, value in metrics.items()},
+        metrics={name: round(value, 6) for name, value in metrics.items()},
         training_data=f"{learnt} films of the training side of the same split",
         trained=trained,
     )
