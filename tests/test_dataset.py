@@ -4,7 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from pneumocascade.dataset import Film, count_by_category, find_films, fingerprint, patient_of
+from pneumocascade.dataset import (
+    Film,
+    Split,
+    count_by_category,
+    find_films,
+    find_training_films,
+    fingerprint,
+    patient_of,
+)
 from pneumocascade.errors import DataSetError
 
 
@@ -81,6 +89,47 @@ def test_splits_are_taken_together(tmp_path: Path) -> None:
     # A folder with splits is read by its splits alone.
     assert [film.name for film in films] == ["IM-0001-0001", "IM-0002-0001", "person1_virus_1"]
     assert [film.name for film in find_films(tmp_path / "val")] == ["IM-0002-0001"]
+
+
+def test_the_test_split_is_not_for_training(tmp_path: Path) -> None:
+    lay_out(
+        tmp_path,
+        "train/NORMAL/IM-0001-0001.jpeg",
+        "val/NORMAL/IM-0002-0001.jpeg",
+        "test/NORMAL/IM-0001-0001.jpeg",
+    )
+    assert [film.path.parts[-3] for film in find_training_films(tmp_path)] == ["train", "val"]
+    assert len(find_training_films(tmp_path / "test")) == 1, "unless it is given by itself"
+
+
+@pytest.mark.parametrize("other", ["PNEUMONIA/0000.png", "NORMAL/0000.jpeg"])
+def test_two_training_films_of_one_name_are_refused(tmp_path: Path, other: str) -> None:
+    lay_out(tmp_path, "NORMAL/0000.png", other, "NORMAL/0001.png")
+    with pytest.raises(DataSetError, match=r"1 names stand for more than one film, such as .*0000"):
+        find_training_films(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("train", "validation"),
+    [
+        (["person1_virus_1", "IM-0001-0001"], ["IM-0001-0001"]),
+        (["person1_virus_1", "IM-0001-0001"], ["person1_bacteria_2"]),
+    ],
+)
+def test_a_split_with_a_patient_on_both_sides_is_refused(
+    tmp_path: Path, train: list[str], validation: list[str]
+) -> None:
+    path = tmp_path / "split.json"
+    Split(frozenset(train), frozenset(validation)).save(path)
+    with pytest.raises(DataSetError, match="1 patients stand on both sides"):
+        Split.load(path)
+
+
+def test_splits_are_told_apart_by_their_digest(tmp_path: Path) -> None:
+    split = Split(frozenset({"IM-0001-0001", "IM-0003-0001"}), frozenset({"IM-0002-0001"}))
+    split.save(tmp_path / "split.json")
+    assert Split.load(tmp_path / "split.json").digest == split.digest
+    assert Split(split.validation, split.train).digest != split.digest
 
 
 @pytest.mark.parametrize("name", ["readme.txt", "NORMAL/readme.txt", "normal films/IM-0001-0001.jpeg"])

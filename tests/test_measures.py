@@ -40,7 +40,17 @@ def test_quality_of_two_tones() -> None:
 def test_quality_of_every_grey_value() -> None:
     quality = quality_of(np.arange(256, dtype=np.uint8).reshape(16, 16))
     assert quality.entropy == pytest.approx(8.0)
-    assert quality.michelson == 1.0
+    low, high = 2, 253  # the first values with 1 % and 99 % of the 256 pixels at or below them
+    assert quality.michelson == pytest.approx((high - low) / (high + low))
+
+
+def test_contrast_leaves_out_a_marker_and_a_thin_border() -> None:
+    film = np.full((100, 100), 60, np.uint8)
+    film[50:] = 180
+    plain = quality_of(film).michelson
+    film[0, :90] = 0
+    film[99, :90] = 255
+    assert quality_of(film).michelson == plain == pytest.approx(120 / 240)
 
 
 def test_quality_of_black_is_all_zero() -> None:

@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pneumocascade import Radiograph, perturbations
+from pneumocascade.preprocess import to_square
 from tests.conftest import draw_chest
 
 Grey = NDArray[np.uint8]
@@ -81,6 +82,15 @@ def test_the_tone_becomes_the_donors_and_keeps_the_order() -> None:
     assert (np.diff(toned.ravel()[order].astype(int)) >= 0).all()
 
 
-def test_sixteen_bits_become_eight() -> None:
-    film = Radiograph(np.full((4, 4), 0xABCD, np.uint16), "deep")
-    assert set(perturbations.eight_bit(film).ravel()) == {0xAB}
+def test_sixteen_bits_become_eight_as_in_serving() -> None:
+    values = np.arange(0, 65536, 16, dtype=np.uint16).reshape(64, 64)
+    eight = perturbations.eight_bit(Radiograph(values, "deep"))
+    np.testing.assert_array_equal(eight, np.round(values / 257))
+    np.testing.assert_array_equal(eight, to_square(values, 64))
+
+
+def test_noise_leaves_the_mean_where_it_was() -> None:
+    film = np.full((400, 400), 100, np.uint8)
+    noisy = perturbations.add_noise(film, 4, np.random.default_rng(0))
+    assert abs(float(noisy.mean()) - 100) < 0.1
+    assert float(noisy.std()) == pytest.approx(4, abs=0.1)

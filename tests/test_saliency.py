@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pneumocascade import Cascade, Radiograph, StageResult, UsageError
-from pneumocascade.saliency import FULL_HEAT, evidence_for, overlay, saliency_of
+from pneumocascade.saliency import FULL_HEAT, evidence_for, heat_layer, overlay, saliency_of
 from tests.conftest import draw_chest
 from tests.tiny_models import write_tiny_models
 
@@ -71,6 +71,19 @@ def test_an_overlay_leaves_alone_what_does_not_speak_for_the_label() -> None:
     full = result_with(np.full((5, 5), FULL_HEAT, np.float32))
     np.testing.assert_array_equal(overlay(film, full, opacity=0), nothing)
     assert np.ptp(overlay(film, full, opacity=1).reshape(-1, 3), axis=0).max() == 0, "one colour all over"
+
+
+def test_laying_the_heat_over_a_film_gives_the_overlay() -> None:
+    """As a browser does: the layer's alpha times the opacity of the whole layer."""
+    film = Radiograph(draw_chest(1, 100, 80), "film")
+    rng = np.random.default_rng(0)
+    result = result_with((3 * rng.normal(size=(5, 5))).astype(np.float32))
+    layer = heat_layer(result, 100, 80).astype(np.float64)
+    assert layer.shape == (100, 80, 4)
+    assert np.array_equal(layer[..., 3] == 0, np.round(evidence_for(result, 100, 80) * 255 / FULL_HEAT) <= 0)
+    weight = 0.6 * layer[..., 3:] / 255
+    expected = film.pixels[..., None] * (1 - weight) + layer[..., :3] * weight
+    assert np.abs(overlay(film, result, opacity=0.6) - expected).max() <= 0.51
 
 
 def test_what_cannot_be_drawn_is_refused() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,9 @@ from pneumocascade.errors import DataSetError
 from pneumocascade.reading import SUFFIXES
 
 SPLITS = ("train", "val", "test")
+
+TRAINING_SPLITS = ("train", "val")
+"""What may be trained on. Published figures are measured on ``test``: it stays unseen."""
 
 _PERSON = re.compile(r"^(person\d+)_")
 _NORMAL = re.compile(r"^((?:NORMAL\d*-)?IM-\d+)")
@@ -61,20 +65,22 @@ def patient_of(name: str) -> str:
     return match.group(1) if match else name
 
 
-def find_films(root: Path) -> list[Film]:
+def find_films(root: Path, splits: Sequence[str] = SPLITS) -> list[Film]:
     """List the labelled films below a folder, sorted by class and name.
 
     Parameters
     ----------
     root : Path
-        Holds ``NORMAL/`` and ``PNEUMONIA/``, or ``train``, ``val`` and ``test`` that do.
+        Holds ``NORMAL/`` and ``PNEUMONIA/``, or folders named in ``splits`` that do.
+    splits : sequence of str
+        Of ``SPLITS``; the others are passed over.
 
     Raises
     ------
     DataSetError
         Where there is no such folder or no film in it.
     """
-    tops = [root / split for split in SPLITS if (root / split).is_dir()] or [root]
+    tops = [root / split for split in splits if (root / split).is_dir()] or [root]
     films = [
         _film(path, finding)
         for top in tops
@@ -83,8 +89,28 @@ def find_films(root: Path) -> list[Film]:
         if path.suffix.lower() in SUFFIXES
     ]
     if not films:
+        named = " or ".join(f"{split}/" for split in splits)
         raise DataSetError(
-            f"no films in {root}: expected NORMAL/ and PNEUMONIA/, or train/, val/ and test/ that hold them"
+            f"no films in {root}: expected NORMAL/ and PNEUMONIA/, or {named} with these in it"
+        )
+    return films
+
+
+def find_training_films(root: Path) -> list[Film]:
+    """List the films below a folder that may be trained on: all but those of ``test/``.
+
+    Raises
+    ------
+    DataSetError
+        Where there is none, or one name stands for two films: a split is kept by name.
+    """
+    films = find_films(root, TRAINING_SPLITS)
+    twice = [name for name, count in Counter(film.name for film in films).items() if count > 1]
+    if twice:
+        paths = " and ".join(str(film.path) for film in films if film.name == twice[0])
+        raise DataSetError(
+            f"{len(twice)} names stand for more than one film, such as {paths}; "
+            "films are told apart by their names: give each one of its own"
         )
     return films
 
@@ -99,7 +125,7 @@ def _film(path: Path, finding: str) -> Film:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Names of the films on either side; no patient stands on both.
+    """Names of the films on either side; no patient stands on both (:meth:`load` checks it).
 
     Attributes
     ----------
@@ -110,10 +136,19 @@ class Split:
     train: frozenset[str]
     validation: frozenset[str]
 
+    def to_json(self) -> str:
+        """Return the split as JSON, names sorted."""
+        sides = {"train": sorted(self.train), "validation": sorted(self.validation)}
+        return json.dumps(sides, indent=1) + "\n"
+
     def save(self, path: Path) -> None:
         """Write the split as JSON."""
-        sides = {"train": sorted(self.train), "validation": sorted(self.validation)}
-        path.write_text(json.dumps(sides, indent=1) + "\n", encoding="utf-8")
+        path.write_text(self.to_json(), encoding="utf-8")
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the split."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
 
     @classmethod
     def load(cls, path: Path) -> Split:
@@ -122,13 +157,20 @@ class Split:
         Raises
         ------
         DataSetError
-            Where the file is not such a split.
+            Where the file is not such a split, or a patient stands on both sides.
         """
         try:
             sides = json.loads(path.read_text(encoding="utf-8"))
-            return cls(frozenset(sides["train"]), frozenset(sides["validation"]))
+            split = cls(frozenset(sides["train"]), frozenset(sides["validation"]))
+            both = set(map(patient_of, split.train)) & set(map(patient_of, split.validation))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataSetError(f"{path} is not a saved split: {error!r}") from error
+        if both:
+            raise DataSetError(
+                f"in {path} {len(both)} patients stand on both sides, such as {min(both)}; "
+                "a patient's films belong on one"
+            )
+        return split
 
 
 def fingerprint(films: Iterable[Film]) -> str:

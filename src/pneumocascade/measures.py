@@ -12,11 +12,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pneumocascade.preprocess import to_eight_bit
+
 BINS = 64
 """Bins of a distribution."""
 
 WINDOW = 9
 """Side, in pixels, of the square window of local entropy and local contrast."""
+
+_TAILS = np.array([0.01, 0.99])
 
 ENTROPY_LEVELS = 32
 """Grey values are put into this many levels for local entropy, which is then at most 5 bits."""
@@ -33,7 +37,8 @@ class Quality:
     entropy : float
         Shannon entropy of the 256-bin histogram, in bits, 0..8.
     michelson : float
-        Michelson contrast (max - min) / (max + min), 0..1; 0 for a black picture.
+        Michelson contrast (high - low) / (high + low), 0..1, of the 99th and the 1st percentile: a
+        marker and a collimated border would make it 1 on every film. 0 for a black picture.
     """
 
     mean: float
@@ -92,9 +97,7 @@ def eight_bit(picture: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.uin
     """
     if picture.ndim == 3:
         return cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False)
-    if picture.dtype == np.uint16:
-        return np.round(picture.astype(np.float32) / 257.0).astype(np.uint8)
-    return picture.astype(np.uint8, copy=False)
+    return to_eight_bit(picture)
 
 
 def quality_of(picture: NDArray[np.uint8] | NDArray[np.uint16]) -> Quality:
@@ -105,9 +108,9 @@ def quality_of(picture: NDArray[np.uint8] | NDArray[np.uint16]) -> Quality:
     picture : ndarray of uint8 or uint16, shape (H, W), or of uint8, shape (H, W, 3)
     """
     grey = eight_bit(picture)
-    share = np.bincount(grey.ravel(), minlength=256) / grey.size
-    used = share[share > 0]
-    low, high = int(grey.min()), int(grey.max())
+    counts = np.bincount(grey.ravel(), minlength=256)
+    used = counts[counts > 0] / grey.size
+    low, high = (int(value) for value in np.searchsorted(np.cumsum(counts), _TAILS * grey.size))
     return Quality(
         mean=float(grey.mean()),
         deviation=float(grey.std()),

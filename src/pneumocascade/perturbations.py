@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pneumocascade.preprocess import to_eight_bit
+
 if TYPE_CHECKING:
     from pneumocascade.records import Radiograph
 
@@ -25,10 +27,7 @@ REFERENCE_SIDE = 224
 
 def eight_bit(radiograph: Radiograph) -> Grey:
     """Return a film's pixels with 8 bits."""
-    pixels = radiograph.pixels
-    return (
-        (pixels >> 8).astype(np.uint8) if pixels.dtype == np.uint16 else pixels.astype(np.uint8, copy=False)
-    )
+    return to_eight_bit(radiograph.pixels)
 
 
 def _scale(film: Grey) -> float:
@@ -71,7 +70,7 @@ def sharpen(film: Grey, amount: float, sigma: float = 1.0) -> Grey:
 def add_noise(film: Grey, deviation: float, rng: np.random.Generator) -> Grey:
     """Add Gaussian noise with a standard deviation in grey values (0..255)."""
     noise = rng.standard_normal(film.shape, np.float32) * deviation
-    return np.clip(film + noise, 0, 255).astype(np.uint8)
+    return np.clip(np.round(film + noise), 0, 255).astype(np.uint8)
 
 
 def compress(film: Grey, quality: int) -> Grey:

@@ -65,6 +65,11 @@ def to_square(pixels: NDArray[np.uint8] | NDArray[np.uint16], size: int) -> Grey
         # shrinks first, so that a long and narrow film does not grow on the way.
         pixels = _resize(pixels, min(width, size), min(height, size))
     pixels = _resize(pixels, size, size)
+    return to_eight_bit(pixels)
+
+
+def to_eight_bit(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> Grey:
+    """Return grey values as 8 bits, 16-bit ones rounded (65535 / 257 = 255); the shape stays."""
     if pixels.dtype == np.uint16:
         return np.round(pixels.astype(np.float32) / 257.0).astype(np.uint8)
     return pixels.astype(np.uint8, copy=False)

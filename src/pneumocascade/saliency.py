@@ -60,6 +60,32 @@ def evidence_for(result: StageResult, height: int, width: int) -> NDArray[np.flo
     return saliency if result.label == result.positive else -saliency
 
 
+def heat_layer(result: StageResult, height: int, width: int) -> NDArray[np.uint8]:
+    """Return what speaks for the given label as a layer to lay over a film.
+
+    Parameters
+    ----------
+    result : StageResult
+    height, width : int
+        H and W.
+
+    Returns
+    -------
+    ndarray of uint8, shape (H, W, 4)
+        RGB of OpenCV's ``COLORMAP_INFERNO``, and alpha in proportion to the contribution: 0 where
+        nothing speaks for the label, 255 from ``FULL_HEAT``.
+
+    Raises
+    ------
+    UsageError
+        Where the model gives no activation map.
+    """
+    heat = np.clip(evidence_for(result, height, width) / FULL_HEAT, 0, 1)
+    level = np.round(heat * 255).astype(np.uint8)
+    colours = cv2.applyColorMap(level, cv2.COLORMAP_INFERNO)[..., ::-1]
+    return np.dstack([colours, level])
+
+
 def overlay(radiograph: Radiograph, result: StageResult, *, opacity: float = 0.6) -> NDArray[np.uint8]:
     """Return a film with what speaks for the given label laid over it in colour.
 
@@ -83,10 +109,7 @@ def overlay(radiograph: Radiograph, result: StageResult, *, opacity: float = 0.6
     """
     if not 0 <= opacity <= 1:
         raise UsageError(f"opacity is {opacity}; expected 0 to 1")
-    height, width = radiograph.height, radiograph.width
-    heat = np.clip(evidence_for(result, height, width) / FULL_HEAT, 0, 1)
-    colours = cv2.applyColorMap((heat * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
-    grey = np.repeat(eight_bit(radiograph.pixels)[..., None], 3, axis=2).astype(np.float32)
-    weight = (opacity * heat)[..., None]
-    mixed: NDArray[np.float32] = np.round(grey * (1 - weight) + colours * weight)
-    return mixed.astype(np.uint8)
+    layer = heat_layer(result, radiograph.height, radiograph.width).astype(np.float32)
+    grey = eight_bit(radiograph.pixels)[..., None].astype(np.float32)
+    weight = opacity * layer[..., 3:] / 255
+    return np.round(grey * (1 - weight) + layer[..., :3] * weight).astype(np.uint8)

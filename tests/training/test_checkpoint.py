@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
-from pneumocascade.training.checkpoint import KEEP, Progress, load_latest, save_checkpoint
+from pneumocascade.training.checkpoint import KEEP, Progress, load_latest, save_checkpoint, save_tensors
 
 
 def make(seed: int) -> tuple[nn.Module, nn.Module, torch.optim.Optimizer]:
@@ -64,3 +65,33 @@ def test_only_the_latest_are_kept_and_a_damaged_one_is_passed_over(
 
 def test_no_checkpoint_no_progress(tmp_path: Path) -> None:
     assert load_latest(tmp_path, *make(0)) is None
+
+
+def test_a_flipped_bit_is_found_and_the_checkpoint_before_it_taken(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network, average, optimizer = make(0)
+    for epoch in (1, 2):
+        step(network, optimizer, epoch)
+        save_checkpoint(tmp_path, Progress(epoch=epoch), network, average, optimizer)
+    path = tmp_path / "checkpoint-002.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(content)
+
+    progress = load_latest(tmp_path, *make(1))
+
+    assert progress is not None
+    assert progress.epoch == 1
+    assert "checkpoint-002.safetensors is damaged (its SHA-256" in capsys.readouterr().out
+
+
+def test_a_checkpoint_without_digest_is_taken_as_it_is(tmp_path: Path) -> None:
+    network, average, optimizer = make(0)
+    step(network, optimizer, 1)
+    save_checkpoint(tmp_path, Progress(epoch=1), network, average, optimizer)
+    path = tmp_path / "checkpoint-001.safetensors"
+    tensors = load_file(path)
+    save_tensors(path, tensors, {"progress": '{"epoch": 1}'})
+    progress = load_latest(tmp_path, *make(1))
+    assert progress == Progress(epoch=1)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pneumocascade.errors import UsageError
-from pneumocascade.training.config import TrainingConfig, for_stage, parse_schedule
+from pneumocascade.training.config import TrainingConfig, parse_schedule
 
 
 def test_schedule_is_read() -> None:
@@ -25,10 +25,15 @@ def test_sizes_follow_the_schedule() -> None:
     assert config.size == 224, "CLAHE works on no less than the films of the data set"
 
 
-def test_settings_come_before_a_stages_defaults() -> None:
-    assert for_stage(2, loss="cross-entropy").loss == "cross-entropy"
-    assert for_stage(1).stage == 1
+def test_the_size_ends_where_another_begins() -> None:
+    config = TrainingConfig(1, schedule=((64, 2), (64, 1), (96, 2)))
+    assert [config.end_of_size(epoch) for epoch in range(config.epochs)] == [3, 3, 3, 5, 5]
+
+
+def test_the_default_patience_can_run_out() -> None:
+    config = TrainingConfig(1)
+    assert any(count > config.patience for _, count in config.schedule)
 
 
 def test_configuration_is_json() -> None:
-    assert json.loads(json.dumps(for_stage(1).to_dict()))["stage"] == 1
+    assert json.loads(json.dumps(TrainingConfig(1).to_dict()))["stage"] == 1

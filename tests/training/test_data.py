@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from PIL import Image
 from pneumocascade import Radiograph, read_radiograph
 from pneumocascade.dataset import find_films
 from pneumocascade.spec import ModelSpec, for_recipe
-from pneumocascade.training.data import FilmDataset, Sample, samples_of
+from pneumocascade.training.data import FilmDataset, Sample, renderings_by_name, samples_of
 from tests.conftest import draw_chest
 
 SPEC = for_recipe(1, "clahe-hot", input_size=64)
@@ -36,6 +37,28 @@ def test_stage_two_sees_pneumonia_only(samples: list[Sample]) -> None:
     assert sorted(sample.label for sample in second) == [0, 0, 0, 1, 1, 1]
 
 
+def test_equal_names_in_both_classes_keep_label_and_renderings_apart(tmp_path: Path) -> None:
+    for seed, finding in enumerate(("NORMAL", "PNEUMONIA")):
+        (tmp_path / finding).mkdir()
+        Image.fromarray(draw_chest(seed, 60, 60)).save(tmp_path / finding / "0000.png")
+    films = find_films(tmp_path)
+    samples = samples_of(films, frozenset({"0000"}), SPEC, renderings_by_name([tmp_path]))
+    for sample, finding in zip(samples, ("normal", "pneumonia"), strict=True):
+        assert SPEC.labels[sample.label] == finding
+        assert {path.parent.name.lower() for path in sample.renderings} == {finding}
+
+
+def test_unreadable_renderings_are_left_out_by_name(samples: list[Sample]) -> None:
+    root = samples[0].film.path.parents[2]
+    damaged = root / "train" / "NORMAL" / "IM-0009-0001.png"
+    damaged.write_bytes(samples[0].film.path.read_bytes()[:99])
+    said: list[str] = []
+    renderings = renderings_by_name([root], said.append)
+    assert set(renderings) == {(sample.film.finding, sample.film.name) for sample in samples}
+    assert len(said) == 1
+    assert str(damaged) in said[0]
+
+
 @pytest.mark.parametrize("grafts", [False, True])
 def test_an_epoch_can_be_repeated_and_the_next_one_differs(samples: list[Sample], grafts: bool) -> None:
     first, again, other = (
@@ -49,6 +72,26 @@ def test_an_epoch_can_be_repeated_and_the_next_one_differs(samples: list[Sample]
 def test_films_are_validated_as_they_are(samples: list[Sample]) -> None:
     plain = FilmDataset(samples, SPEC, size=64, seed=None, grafts=True)
     assert torch.equal(plain[3][0], FilmDataset(samples, SPEC, size=64, seed=None, epoch=5)[3][0])
+
+
+def test_every_rendering_is_learnt_from_and_the_first_validated_on(
+    samples: list[Sample], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+
+    def watch(path: Path) -> Radiograph:
+        read.append(path)
+        return read_radiograph(path)
+
+    monkeypatch.setattr("pneumocascade.training.data.read_radiograph", watch)
+    paths = (samples[0].film.path, samples[1].film.path)
+    sample = replace(samples[0], renderings=paths)
+    for epoch in range(12):
+        FilmDataset([sample], SPEC, size=64, seed=1, epoch=epoch)[0]
+    assert set(read) == set(paths)
+    read.clear()
+    FilmDataset([sample], SPEC, size=64, seed=None)[0]
+    assert read == [paths[0]]
 
 
 def test_donors_are_of_either_class_alike(samples: list[Sample], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,8 +4,10 @@ import shutil
 from pathlib import Path
 
 import cv2
+import pytest
 
 from pneumocascade.dataset import find_films
+from pneumocascade.errors import DataSetError
 from pneumocascade.reading import read_radiograph
 from pneumocascade.training.duplicates import drop_duplicates
 from tests.conftest import draw_chest
@@ -26,11 +28,22 @@ def test_copies_go_and_distinct_films_stay(tmp_path: Path) -> None:
         str(root / "PNEUMONIA" / "person9000_bacteria_1.jpeg"), picture, [cv2.IMWRITE_JPEG_QUALITY, 85]
     )
 
-    kept, dropped = drop_duplicates(find_films(root))
+    damaged = root / "PNEUMONIA" / "person9001_virus_1.png"
+    damaged.write_bytes(originals[0].path.read_bytes()[:200])
 
+    kept, dropped, unreadable = drop_duplicates(find_films(root))
+
+    assert [(bad.dropped.path, bool(bad.reason)) for bad in unreadable] == [(damaged, True)]
     assert len(kept) == len(originals)
     found = {(pair.kind, frozenset((pair.dropped.name, pair.kept.name)), pair.same_label) for pair in dropped}
     assert found == {
         ("exact", frozenset(("IM-9000-0001", originals[0].name)), True),
         ("near", frozenset(("person9000_bacteria_1", originals[-1].name)), False),
     }
+
+
+def test_nothing_but_unreadable_films_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "NORMAL").mkdir()
+    (tmp_path / "NORMAL" / "IM-0001-0001.png").write_bytes(b"not a picture")
+    with pytest.raises(DataSetError, match=r"none of 1 films can be read; .*IM-0001-0001\.png: "):
+        drop_duplicates(find_films(tmp_path))

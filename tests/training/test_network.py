@@ -67,6 +67,23 @@ def test_foreign_weights_are_refused(tmp_path: Path) -> None:
         load_backbone(build_network(stride_in_1x1=False), path)
 
 
+def test_garbage_is_no_backbone(tmp_path: Path) -> None:
+    path = tmp_path / "garbage.safetensors"
+    path.write_bytes(b"\x80 not tensors" * 9)
+    with pytest.raises(TrainingError, match="not a whole safetensors file"):
+        find_backbone(str(path))
+
+
+@pytest.mark.parametrize(
+    "metadata", [{"mean": "1 2"}, {"mean": "a b c"}, {"std": "1 1 1 1"}, {"std": "1 0 1"}, {"std": "1 nan 1"}]
+)
+def test_nonsense_in_the_metadata_is_refused(tmp_path: Path, metadata: dict[str, str]) -> None:
+    path = tmp_path / "backbone.safetensors"
+    save_file({"conv1.weight": torch.zeros(3)}, path, metadata)
+    with pytest.raises(TrainingError, match=f"{path}.* (mean|std)"):
+        find_backbone(str(path))
+
+
 def test_missing_weights_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="no backbone weights"):
         find_backbone(str(tmp_path / "none.safetensors"))

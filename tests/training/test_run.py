@@ -1,37 +1,71 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from typer.testing import CliRunner
 
 from pneumocascade import Cascade, ModelSpec
-from pneumocascade.dataset import find_films
-from pneumocascade.errors import TrainingError
+from pneumocascade.cli import app
+from pneumocascade.dataset import Split, find_films, patient_of
+from pneumocascade.errors import DataSetError, TrainingError
 from pneumocascade.preprocess import prepare
 from pneumocascade.reading import read_radiograph
-from pneumocascade.spec import OPERATING_POINTS
-from pneumocascade.training import duplicates
+from pneumocascade.spec import OPERATING_POINTS, for_recipe
+from pneumocascade.training import duplicates, export
 from pneumocascade.training.config import TrainingConfig
+from pneumocascade.training.data import samples_of
 from pneumocascade.training.export import export_run
 from pneumocascade.training.network import build_network
-from pneumocascade.training.run import Sources, train_stage
+from pneumocascade.training.onnx_export import to_onnx
+from pneumocascade.training.run import Sources, train, train_stage
+from tests.conftest import draw_chest
+from tests.training.conftest import write_films
 
 pytestmark = pytest.mark.slow
 
-CONFIG = TrainingConfig(1, schedule=((32, 1), (64, 1)), batch_size=8, validation_share=0.25, workers=0)
+CONFIG = TrainingConfig(1, schedule=((32, 1), (64, 1)), batch_size=8, workers=0)
+HELD_OUT = (
+    "NORMAL/IM-0003-0001.png",
+    "PNEUMONIA/person1003_bacteria_1.png",
+    "PNEUMONIA/person2003_virus_1.png",
+)
+DAMAGED = "PNEUMONIA/person7000_virus_1.png"
+
+runner = CliRunner()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _all_films_stay() -> Iterator[None]:
+    """Phantoms are all alike: let none be dropped as a near duplicate."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(duplicates, "NEAR_BITS", -1)
+        yield
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Random starting weights without layer4 and fc, in the paper's layout."""
+    """Random starting weights without layer4 and fc, in the paper's layout.
+
+    Their batch norm knows the scale of films (std 1, hence +-128), as that of trained weights does.
+    """
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("weights") / "backbone.safetensors"
-    state = build_network(stride_in_1x1=True).state_dict()
+    network = build_network(stride_in_1x1=True)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 1.0
+    with torch.no_grad():
+        network(80 * torch.randn(8, 3, 64, 64))
+    state = network.state_dict()
     partial = {
         name: value.contiguous() for name, value in state.items() if not name.startswith(("layer4", "fc"))
     }
@@ -40,14 +74,56 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def run(films_folder: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Both stages, trained for two epochs on phantoms (all alike: none is dropped as a duplicate)."""
+def sources(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Sources:
+    """The phantoms, a damaged film, a test split, one more rendering of each film, held-out patients."""
+    root = tmp_path_factory.mktemp("sources")
+    films = find_films(write_films(root / "data" / "train", 10, side=112))
+    (root / "data" / "train" / DAMAGED).write_bytes(b"\x89PNG cut off")
+    (root / "data" / "test" / "NORMAL").mkdir(parents=True)
+    cv2.imwrite(str(root / "data" / "test" / "NORMAL" / "IM-0900-0001.png"), draw_chest(900, 112, 112))
+    for film in films:
+        path = root / "large" / film.path.relative_to(root / "data")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), cv2.resize(read_radiograph(film.path).pixels, (128, 128)))
+    for name in HELD_OUT:
+        (root / "held" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(root / "data" / "train" / name, root / "held" / name)
+    return Sources(root / "data", str(weights), (root / "large",), (root / "held",))
+
+
+@pytest.fixture(scope="module")
+def run(sources: Sources, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Both stages, trained for two epochs by the command; ``said.txt`` is what it said."""
     folder = tmp_path_factory.mktemp("run")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(duplicates, "NEAR_BITS", -1)
-        for stage in (1, 2):
-            train_stage(Sources(films_folder, str(weights)), replace(CONFIG, stage=stage), folder)
+    options = {
+        "--output": folder,
+        "--backbone-weights": sources.backbone_weights,
+        "--renderings": sources.renderings[0],
+        "--hold-out": sources.hold_out[0],
+        "--schedule": "32x1,64x1",
+        "--batch-size": CONFIG.batch_size,
+        "--patience": CONFIG.patience,
+        "--workers": CONFIG.workers,
+    }
+    pairs = [str(part) for option in options.items() for part in option]
+    result = runner.invoke(app, ["train", str(sources.data), *pairs])
+    assert result.exit_code == 0, result.output
+    (folder / "said.txt").write_text(result.stdout)
     return folder
+
+
+@pytest.fixture
+def record_of(run: Path, tmp_path: Path) -> Path:
+    """A copy of what describes the run of stage 1, without its weights."""
+    folder = tmp_path / "copy"
+    folder.mkdir()
+    for name in ("run.json", "split.json", "duplicates.json", "metrics.jsonl"):
+        shutil.copy(run / "stage1" / name, folder)
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def rows_of(folder: Path) -> list[dict[str, float]]:
@@ -59,11 +135,36 @@ def test_a_run_leaves_everything_behind(run: Path) -> None:
         files = {path.name for path in (run / stage).iterdir()}
         assert {"run.json", "split.json", "duplicates.json", "metrics.jsonl", "best.safetensors"} <= files
         assert {"validation.csv", "curves.png", "roc.png", "confusion.png"} <= files
+        assert not any(name.endswith(".tmp") for name in files)
         assert [row["size"] for row in rows_of(run / stage)] == [32, 64]
-    record = json.loads((run / "stage1" / "run.json").read_text())
-    assert record["config"]["seed"] == CONFIG.seed
-    assert record["packages"]["torch"] == torch.__version__
-    assert len(record["spec"]["data_fingerprint"]) == 64
+    first, second = (json.loads((run / stage / "run.json").read_text()) for stage in ("stage1", "stage2"))
+    assert first["config"]["seed"] == CONFIG.seed
+    assert (first["config"]["loss"], second["config"]["loss"]) == ("cross-entropy", "cross-entropy")
+    assert first["packages"]["torch"] == torch.__version__
+    assert len(first["spec"]["data_fingerprint"]) == 64
+    assert first["split_sha256"] == second["split_sha256"]
+
+
+def test_what_is_not_trained_on_is_told(run: Path, sources: Sources) -> None:
+    said = (run / "said.txt").read_text()
+    split = json.loads((run / "stage1" / "split.json").read_text())
+    names = set(split["train"] + split["validation"])
+    assert f"{sources.data / 'test'} is left out" in said
+    assert "IM-0900-0001" not in names
+    assert f"{sources.data / 'train' / DAMAGED} is dropped: " in said
+    assert Path(DAMAGED).stem not in names
+    (row,) = json.loads((run / "stage1" / "duplicates.json").read_text())
+    assert (row["kind"], row["path"]) == ("unreadable", str(sources.data / "train" / DAMAGED))
+    assert row["reason"]
+
+
+def test_renderings_are_learnt_from_and_held_out_patients_validated_on(run: Path) -> None:
+    split = json.loads((run / "stage1" / "split.json").read_text())
+    films = len(split["train"])
+    assert f"{films} films to learn from ({2 * films} files)" in (run / "said.txt").read_text()
+    for name in HELD_OUT:
+        patient = patient_of(Path(name).stem)
+        assert patient in set(map(patient_of, split["validation"])) - set(map(patient_of, split["train"]))
 
 
 def test_stage2_takes_split_and_backbone_of_stage1(run: Path) -> None:
@@ -72,30 +173,100 @@ def test_stage2_takes_split_and_backbone_of_stage1(run: Path) -> None:
     torch.testing.assert_close(first["conv1.weight"], second["conv1.weight"])
 
 
-def test_a_finished_run_is_not_trained_again(run: Path, films_folder: Path, weights: Path) -> None:
+def test_a_finished_run_is_not_trained_again(run: Path, sources: Sources) -> None:
     before = (run / "stage1" / "metrics.jsonl").read_text()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(duplicates, "NEAR_BITS", -1)
-        train_stage(Sources(films_folder, str(weights)), CONFIG, run)
+    train_stage(sources, CONFIG, run)
     assert (run / "stage1" / "metrics.jsonl").read_text() == before
 
 
-def test_another_configuration_does_not_overwrite_a_run(run: Path, films_folder: Path, weights: Path) -> None:
-    with pytest.raises(TrainingError, match="another config"):
-        train_stage(Sources(films_folder, str(weights)), replace(CONFIG, seed=1), run)
+def test_the_baseline_is_trained_without_clahe_and_colour(sources: Sources, tmp_path: Path) -> None:
+    config = replace(CONFIG, recipe="baseline", schedule=((32, 1),), loss="focal", grafts=False)
+    train(replace(sources, renderings=()), config, tmp_path)
+    spec = json.loads((tmp_path / "run.json").read_text())["spec"]
+    assert (spec["recipe"], spec["clahe_clip_limit"], spec["colour_map"]) == ("baseline", None, None)
+    assert [row["epoch"] for row in rows_of(tmp_path)] == [1]
+    assert (tmp_path / "best.safetensors").exists()
+
+
+def test_a_refused_run_leaves_the_one_in_the_folder_as_it_was(
+    record_of: Path, sources: Sources, tmp_path: Path
+) -> None:
+    # A split that is as good, but not the run's: one patient has changed sides.
+    split = json.loads((record_of / "split.json").read_text())
+    moved = patient_of(split["train"][0])
+    for name in [name for name in split["train"] if patient_of(name) == moved]:
+        split["train"].remove(name)
+        split["validation"].append(name)
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps(split))
+    before = contents(record_of)
+
+    with pytest.raises(TrainingError, match="another config;"):
+        train(sources, replace(CONFIG, seed=1), record_of)
+    with pytest.raises(TrainingError, match="another sources and split;"):
+        train(replace(sources, split=other), CONFIG, record_of)
+    assert contents(record_of) == before
+
+    shutil.copy(other, record_of / "split.json")
+    with pytest.raises(TrainingError, match="another split;"):
+        train(sources, CONFIG, record_of)
+
+
+def test_a_run_from_before_the_digest_is_compared_with_its_split(record_of: Path, sources: Sources) -> None:
+    record = json.loads((record_of / "run.json").read_text())
+    del record["split_sha256"]
+    (record_of / "run.json").write_text(json.dumps(record))
+    with pytest.raises(TrainingError, match="another config;"):
+        train(sources, replace(CONFIG, seed=1), record_of)
+
+
+@pytest.mark.parametrize("length", [0, 100, -3])
+def test_a_damaged_record_is_an_error(record_of: Path, sources: Sources, length: int) -> None:
+    path = record_of / "run.json"
+    path.write_text(path.read_text()[:length])
+    before = contents(record_of)
+    with pytest.raises(TrainingError, match=r"run\.json cannot be read"):
+        train(sources, CONFIG, record_of)
+    assert contents(record_of) == before
+
+
+def test_a_given_split_must_keep_the_held_out_patients_out(
+    run: Path, sources: Sources, films_folder: Path, tmp_path: Path
+) -> None:
+    given = replace(sources, split=run / "stage1" / "split.json", hold_out=(films_folder,))
+    with pytest.raises(DataSetError, match="held-out patients on the training side"):
+        train(given, CONFIG, tmp_path / "run")
+
+
+def test_films_that_nothing_can_be_learnt_from_are_refused(
+    sources: Sources, weights: Path, tmp_path: Path
+) -> None:
+    one_class = tmp_path / "data"
+    shutil.copytree(sources.data / "train" / "NORMAL", one_class / "NORMAL")
+    names = {film.name for film in find_films(sources.data / "train")}
+    held = {name for name in names if patient_of(name) in ("IM-0001", "person1001", "person2001")}
+    one_patient = tmp_path / "split.json"
+    Split(frozenset(names - held), frozenset(held)).save(one_patient)
+    whole = replace(sources, renderings=(), hold_out=())
+    for given, config, message in (
+        (whole, replace(CONFIG, batch_size=64), "do not fill one batch of 64"),
+        (whole, replace(CONFIG, validation_share=0.0), "normal films of 0 patients to validate on"),
+        (replace(whole, split=one_patient), CONFIG, "normal films of 1 patients to validate on"),
+        (replace(whole, data=one_class), CONFIG, "pneumonia films of 0 patients to learn from"),
+    ):
+        with pytest.raises(DataSetError, match=message):
+            train(given, config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(
-    run: Path, films_folder: Path, weights: Path, tmp_path: Path
+    run: Path, sources: Sources, tmp_path: Path
 ) -> None:
-    sources = Sources(films_folder, str(weights))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(duplicates, "NEAR_BITS", -1)
-        train_stage(sources, CONFIG, tmp_path)
-        stage = tmp_path / "stage1"
-        (stage / "checkpoint-002.safetensors").unlink()
-        (stage / "best.safetensors").unlink()
-        train_stage(sources, CONFIG, tmp_path)
+    stage = tmp_path / "stage1"
+    lost = shutil.ignore_patterns("checkpoint-002.safetensors", "best.safetensors")
+    shutil.copytree(run / "stage1", stage, ignore=lost)
+    train_stage(sources, CONFIG, tmp_path)
+    assert [row["epoch"] for row in rows_of(stage)] == [1, 2]
     torch.testing.assert_close(
         load_file(stage / "best.safetensors"),
         load_file(run / "stage1" / "best.safetensors"),
@@ -104,28 +275,49 @@ def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(
     )
 
 
-def test_exported_models_agree_with_pytorch(run: Path, films_folder: Path, tmp_path: Path) -> None:
-    export_run(run, tmp_path, "9.9.9", lambda _line: None)
+def test_exported_models_agree_with_pytorch(
+    run: Path, sources: Sources, films_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # After two epochs on phantoms the ranking is near chance, and so is what INT8 does to it.
+    monkeypatch.setattr(export, "MAX_INT8_COST", 1.0)
+    result = runner.invoke(app, ["export", str(run), "--output", str(tmp_path), "--version", "9.9.9"])
+    assert result.exit_code == 0, result.output
 
     cascade = Cascade.load(tmp_path)
     assert cascade.version == "9.9.9"
-    films = find_films(films_folder)
+    films = find_films(sources.renderings[0])
     for model, stage in ((cascade.stage1, "stage1"), (cascade.stage2, "stage2")):
         network = build_network(stride_in_1x1=True).eval()
         network.load_state_dict(load_file(run / stage / "best.safetensors"))
         batch = np.concatenate([prepare(read_radiograph(film.path), model.spec) for film in films])
         with torch.inference_mode():
             expected = network(torch.from_numpy(batch)).numpy()
-        logits, features = model.run(batch)
-        assert np.abs(logits - expected).mean() < 0.1 * np.abs(expected).mean(), "INT8 is close to float32"
+        logits, features, _ = model.run(batch)
+        # Of the difference of the logits, which is what decides: a common offset would hide any error.
+        found, wanted = (each[:, 1] - each[:, 0] for each in (logits, expected))
+        assert np.corrcoef(found, wanted)[0, 1] > 0.5, "even on weights that have hardly learnt"
         assert features.shape == (len(films), 2048, 2, 2)
         assert tuple(model.spec.operating_points) == OPERATING_POINTS
         assert isinstance(model.spec, ModelSpec)
         assert model.spec.metrics["auroc"] == pytest.approx(
             json.loads((tmp_path / "export.json").read_text())[stage]["auroc_int8"]["value"], abs=1e-4
         )
-    prediction = cascade.predict(films[0].path)
+    assert cascade.predict(films[0].path).status == "ok"
+    prediction = cascade.predict(find_films(films_folder)[0].path)
     assert prediction.status == "refused", "phantoms of 96 pixels are too small to judge"
+
+
+def test_a_file_of_another_network_is_not_let_out(run: Path, sources: Sources, tmp_path: Path) -> None:
+    network = build_network(stride_in_1x1=True)
+    network.load_state_dict(load_file(run / "stage1" / "best.safetensors"))
+    spec = for_recipe(1, "clahe-hot", input_size=64)
+    films = find_films(sources.renderings[0])
+    samples = samples_of(films, frozenset(film.name for film in films), spec, {})[:3]
+    to_onnx(network, spec, tmp_path / "right.onnx")
+    export.check_parity(network, tmp_path / "right.onnx", samples)
+    other = build_network(stride_in_1x1=True)
+    with pytest.raises(TrainingError, match="differ from PyTorch's"):
+        export.check_parity(other, tmp_path / "right.onnx", samples)
 
 
 def test_nothing_trained_nothing_exported(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,15 @@ def test_too_large_a_hold_out_is_an_error() -> None:
     films = many_films()
     with pytest.raises(DataSetError, match="held-out"):
         split_films(films, validation_share=0.1, seed=0, hold_out={film.patient for film in films})
+
+
+def test_too_few_films_are_an_error() -> None:
+    one_each = [film for film in many_films() if film.name.endswith("_0")]
+    with pytest.raises(DataSetError, match="2 films of the largest class are too few"):
+        split_films(one_each[:6], validation_share=0.2, seed=0)
+    of_one = [replace(film, patient="person0") for film in one_each[:6]]
+    with pytest.raises(DataSetError, match="1 patients are too few"):
+        split_films(of_one, validation_share=0.2, seed=0)
 
 
 def test_not_a_split_is_an_error(tmp_path: Path) -> None:

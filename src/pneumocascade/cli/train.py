@@ -12,7 +12,10 @@ from pneumocascade.cli.common import import_extra
 
 def train(
     data_dir: Annotated[
-        Path, typer.Argument(help="Films as published: train|val|test/NORMAL|PNEUMONIA, or one such split.")
+        Path,
+        typer.Argument(
+            help="Films as published: train|val/NORMAL|PNEUMONIA (test/ is left out), or one such split."
+        ),
     ],
     output: Annotated[Path, typer.Option(help="Folder of the run; an interrupted run in it goes on.")],
     backbone_weights: Annotated[
@@ -53,6 +56,17 @@ def train(
             min=0, max=5, help="Leading modules that keep their weights: 1 stem, 2 also layer1, ..."
         ),
     ] = 2,
+    grafts: Annotated[
+        bool, typer.Option(help="Let films take frame and tone of others of either class.")
+    ] = True,
+    patience: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Epochs at one size without a better validation AUROC after which the next size begins, "
+            "or the run ends.",
+        ),
+    ] = 2,
     seed: Annotated[int, typer.Option()] = 2018,
     workers: Annotated[int, typer.Option(min=0, help="Processes that read films.")] = 1,
 ) -> None:
@@ -62,12 +76,14 @@ def train(
     sources = run.Sources(data_dir, backbone_weights, tuple(renderings or ()), tuple(hold_out or ()), split)
     for number in (1, 2) if stage == "both" else (int(stage),):
         given = {"schedule": config.parse_schedule(schedule) if schedule else None, "loss": loss}
-        settings = config.for_stage(
+        settings = config.TrainingConfig(
             number,
             recipe=recipe,
             batch_size=batch_size,
             learning_rate=learning_rate,
             frozen_stages=frozen_stages,
+            grafts=grafts,
+            patience=patience,
             seed=seed,
             workers=workers,
             **{name: value for name, value in given.items() if value is not None},
@@ -78,7 +94,9 @@ def train(
 def export(
     run_dir: Annotated[Path, typer.Argument(help="Folder of a run of both stages.")],
     output: Annotated[Path, typer.Option(help="Folder for stage1.onnx, stage2.onnx and manifest.json.")],
-    version: Annotated[str, typer.Option(help="Version of the models.")] = "1.0.0",
+    version: Annotated[
+        str, typer.Option(help="Version of the models; name them, if you keep them.")
+    ] = "0.0.0",
 ) -> None:
     """Turn a run into models: ONNX, INT8, calibrated on the run's validation films."""
     export_room = import_extra("pneumocascade.training.export", "export", "train")

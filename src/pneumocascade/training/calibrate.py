@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from pneumocascade.calibration import DECIMALS, positive_probability
+from pneumocascade.errors import TrainingError
 from pneumocascade.spec import ModelSpec, OperatingPoint
 
 COVERAGE = 0.9
@@ -98,7 +99,8 @@ def calibrate(spec: ModelSpec, outputs: Outputs, data: str, seed: int) -> ModelS
     balanced = balanced_threshold(exact, outputs, seed)
     clean = outputs.clean
     probability, labels = np.round(exact[clean], DECIMALS), outputs.labels[clean]  # what will be compared
-    above_negatives = 1.0 - threshold_for_sensitivity(1.0 - probability, 1 - labels, GOAL) + 10.0**-DECIMALS
+    highest_negative = 1.0 - threshold_for_sensitivity(1.0 - probability, 1 - labels, GOAL)
+    above_negatives = min(1.0, highest_negative + 10.0**-DECIMALS)
     thresholds = {
         "balanced": balanced,
         "sensitive": min(balanced, threshold_for_sensitivity(probability, labels, GOAL)),
@@ -127,10 +129,12 @@ def fit_calibration(outputs: Outputs) -> tuple[float, float]:
     clean = outputs.clean
     weights = np.where(clean, 1 / max(1, clean.sum()), 1 / max(1, (~clean).sum()))
 
+    margin = outputs.logits[:, 1].astype(np.float64) - outputs.logits[:, 0]
+    sign = np.where(outputs.labels == 1, 1.0, -1.0)
+
     def loss(parameters: Floats) -> float:
-        probability = positive_probability(outputs.logits, float(np.exp(parameters[0])), parameters[1])
-        right = np.where(outputs.labels == 1, probability, 1 - probability)
-        return float(-(weights * np.log(np.clip(right, 1e-12, 1))).sum())
+        log_odds = margin / np.exp(parameters[0]) + parameters[1]
+        return float((weights * np.logaddexp(0.0, -sign * log_odds)).sum())
 
     bounds = [(np.log(0.05), np.log(20)), (-10, 10)]
     best = minimize(loss, x0=np.zeros(2), bounds=bounds, method="L-BFGS-B")
@@ -151,7 +155,14 @@ def balanced_threshold(probability: Floats, outputs: Outputs, seed: int) -> floa
         Of the positive class.
     outputs : Outputs
     seed : int
+
+    Raises
+    ------
+    TrainingError
+        Where a class has no clean film.
     """
+    if len(set(outputs.labels[outputs.clean].tolist())) < 2:
+        raise TrainingError("a threshold needs held-out films of both classes")
     scores = _log_odds(probability)
     cuts = np.linspace(scores.min() - 0.1, scores.max() + 0.1, CUTS)
     below = np.searchsorted(cuts, scores, side="right")  # cuts[:below] call the film positive

@@ -1,17 +1,19 @@
 """Checkpoints of a run as safetensors files: nothing in them can run code.
 
 The two latest are kept. Each is written beside its final name and renamed, so that a run killed at
-any moment leaves the previous one whole.
+any moment leaves the previous one whole. A SHA-256 over what a checkpoint holds is checked on loading.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -27,15 +29,16 @@ class Progress:
     Attributes
     ----------
     epoch : int
-        Epochs done.
+        Epochs done or, where the patience ended, passed over.
     step : int
         Optimiser steps done.
     best_auroc : float
-        Best validation AUROC at the model's size; -1 before the first.
+        Best validation AUROC at the size of the next epoch, after the last one at the model's size;
+        -1 before the first.
     best_epoch : int
         Epoch (from 1) of the best; 0 before the first.
     stale_epochs : int
-        Epochs since any validation AUROC improved.
+        Epochs since it improved.
     """
 
     epoch: int = 0
@@ -43,6 +46,16 @@ class Progress:
     best_auroc: float = -1.0
     best_epoch: int = 0
     stale_epochs: int = 0
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a text file under a temporary name, flush to disk, and rename."""
+    temporary = path.with_name(f"{path.name}.tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
@@ -63,7 +76,8 @@ def save_checkpoint(
     tensors.update({f"average.{name}": value for name, value in average.state_dict().items()})
     for index, state in optimizer.state_dict()["state"].items():
         tensors.update({f"optimizer.{index}.{name}": value for name, value in state.items()})
-    metadata = {"progress": json.dumps({name: getattr(progress, name) for name in Progress.__slots__})}
+    metadata = {"progress": json.dumps(asdict(progress))}
+    metadata["sha256"] = _digest(tensors, metadata["progress"])
     save_tensors(folder / f"checkpoint-{progress.epoch:03d}.safetensors", tensors, metadata)
     for old in sorted(folder.glob("checkpoint-*.safetensors"))[:-KEEP]:
         old.unlink()
@@ -75,10 +89,8 @@ def load_latest(
     """Resume from the latest readable checkpoint, or return ``None`` where there is none."""
     for path in sorted(folder.glob("checkpoint-*.safetensors"), reverse=True):
         try:
-            with safe_open(path, "pt") as file:
-                progress = Progress(**json.loads((file.metadata() or {})["progress"]))
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError, KeyError, ValueError) as error:
+            progress, tensors = _read(path)
+        except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
             print(f"{path.name} is damaged ({error}); trying the one before it")
             continue
         network.load_state_dict(_below(tensors, "network."))
@@ -86,6 +98,25 @@ def load_latest(
         _load_optimizer(optimizer, _below(tensors, "optimizer."))
         return progress
     return None
+
+
+def _read(path: Path) -> tuple[Progress, dict[str, Tensor]]:
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata() or {}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    # The first checkpoints had no digest: those are taken as they are.
+    if "sha256" in metadata and metadata["sha256"] != _digest(tensors, metadata["progress"]):
+        raise ValueError("its SHA-256 is not the one that was saved with it")
+    return Progress(**json.loads(metadata["progress"])), tensors
+
+
+def _digest(tensors: dict[str, Tensor], progress: str) -> str:
+    digest = hashlib.sha256(progress.encode())
+    for name in sorted(tensors):
+        value = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from pneumocascade.dataset import Film, find_films
+from pneumocascade.dataset import TRAINING_SPLITS, Film, find_films
+from pneumocascade.errors import FilmError
 from pneumocascade.perturbations import Grey, eight_bit
 from pneumocascade.preprocess import prepare
 from pneumocascade.reading import read_radiograph
@@ -39,8 +40,12 @@ class Sample:
     renderings: tuple[Path, ...]
 
 
+Renderings = Mapping[tuple[str, str], Sequence[Path]]
+"""Further files of films, by finding and name."""
+
+
 def samples_of(
-    films: Sequence[Film], names: frozenset[str], spec: ModelSpec, renderings: Mapping[str, Sequence[Path]]
+    films: Sequence[Film], names: frozenset[str], spec: ModelSpec, renderings: Renderings
 ) -> list[Sample]:
     """Select a side of the split and label it for a stage.
 
@@ -52,24 +57,33 @@ def samples_of(
     names : frozenset of str
         Names on the wanted side.
     spec : ModelSpec
-    renderings : mapping of str to sequence of Path
-        Further files by film name.
+    renderings : mapping of (str, str) to sequence of Path
+        Further files by finding and name.
     """
-    chosen = [film for film in films if film.name in names]
-    labels = {film.name: film.finding if spec.stage == 1 else film.aetiology for film in chosen}
     return [
-        Sample(film, spec.labels.index(label), (film.path, *renderings.get(film.name, ())))
-        for film in chosen
-        if (label := labels[film.name]) in spec.labels
+        Sample(film, spec.labels.index(label), (film.path, *renderings.get((film.finding, film.name), ())))
+        for film in films
+        if film.name in names
+        and (label := film.finding if spec.stage == 1 else film.aetiology) in spec.labels
     ]
 
 
-def renderings_by_name(roots: Iterable[Path]) -> dict[str, list[Path]]:
-    """Return the files of labelled folders by film name."""
-    renderings: dict[str, list[Path]] = {}
+def renderings_by_name(
+    roots: Iterable[Path], say: Callable[[str], None] = print
+) -> dict[tuple[str, str], list[Path]]:
+    """Return the files of labelled folders by finding and name of the film they show.
+
+    Files that cannot be read are left out and told to ``say``.
+    """
+    renderings: dict[tuple[str, str], list[Path]] = {}
     for root in roots:
-        for film in find_films(root):
-            renderings.setdefault(film.name, []).append(film.path)
+        for film in find_films(root, TRAINING_SPLITS):
+            try:
+                read_radiograph(film.path)
+            except FilmError as error:
+                say(f"{film.path} is left out: {error}")
+                continue
+            renderings.setdefault((film.finding, film.name), []).append(film.path)
     return renderings
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pneumocascade.dataset import Film
+from pneumocascade.errors import DataSetError, FilmError
 from pneumocascade.preprocess import to_square
 from pneumocascade.reading import read_radiograph
 
@@ -46,8 +47,16 @@ class Duplicate:
     same_label: bool
 
 
-def drop_duplicates(films: Sequence[Film]) -> tuple[list[Film], list[Duplicate]]:
-    """Keep the first of each group of equal or nearly equal films.
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A film that was dropped because it cannot be read, and what reading it said."""
+
+    dropped: Film
+    reason: str
+
+
+def drop_duplicates(films: Sequence[Film]) -> tuple[list[Film], list[Duplicate], list[Unreadable]]:
+    """Keep the first of each group of equal or nearly equal films; drop what cannot be read.
 
     Two films are near duplicates where their perceptual hashes (DCT of the film; ImageHash's
     ``phash``) differ in at most ``NEAR_BITS`` bits.
@@ -61,23 +70,47 @@ def drop_duplicates(films: Sequence[Film]) -> tuple[list[Film], list[Duplicate]]
     -------
     kept : list of Film
         In the given order.
-    dropped : list of Duplicate
+    duplicates : list of Duplicate
+    unreadable : list of Unreadable
+
+    Raises
+    ------
+    DataSetError
+        Where none of the films can be read.
     """
+    hashes, unreadable = _read(films)
+    films = list(hashes)
     digests = [hashlib.sha256(film.path.read_bytes()).hexdigest() for film in films]
     stays = np.ones(len(films), bool)
-    dropped = []
-    for first, second in _close_pairs(films):
+    duplicates = []
+    for first, second in _close_pairs(np.stack(list(hashes.values()))):
         if stays[first] and stays[second]:
             stays[second] = False
             kind = "exact" if digests[first] == digests[second] else "near"
             same = films[first].category == films[second].category
-            dropped.append(Duplicate(films[second], films[first], kind, same))
-    return [film for film, keep in zip(films, stays, strict=True) if keep], dropped
+            duplicates.append(Duplicate(films[second], films[first], kind, same))
+    return [film for film, keep in zip(films, stays, strict=True) if keep], duplicates, unreadable
 
 
-def _close_pairs(films: Sequence[Film]) -> Iterator[tuple[int, int]]:
-    """Yield pairs (earlier, later) of films whose perceptual hashes are close."""
-    packed = np.stack([_perceptual_hash(film) for film in films])  # (N, 32)
+def _read(films: Sequence[Film]) -> tuple[dict[Film, NDArray[np.uint8]], list[Unreadable]]:
+    """Return the perceptual hashes of the films that can be read, and the films that cannot."""
+    hashes: dict[Film, NDArray[np.uint8]] = {}
+    unreadable = []
+    for film in films:
+        try:
+            perceptual_hash = _perceptual_hash(film)
+        except FilmError as error:
+            unreadable.append(Unreadable(film, str(error)))
+            continue
+        hashes[film] = perceptual_hash
+    if not hashes:
+        first = unreadable[0]
+        raise DataSetError(f"none of {len(films)} films can be read; {first.dropped.path}: {first.reason}")
+    return hashes, unreadable
+
+
+def _close_pairs(packed: NDArray[np.uint8]) -> Iterator[tuple[int, int]]:
+    """Yield pairs (earlier, later) of perceptual hashes, shape (N, 32), that are close."""
     for index in range(len(packed) - 1):
         distances = np.bitwise_count(packed[index] ^ packed[index + 1 :]).sum(axis=1)
         for offset in np.flatnonzero(distances <= NEAR_BITS):

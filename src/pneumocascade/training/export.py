@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import nn
 
-from pneumocascade.dataset import Film, Split, find_films
+from pneumocascade.dataset import Split, find_training_films
 from pneumocascade.errors import TrainingError
 from pneumocascade.preprocess import prepare
 from pneumocascade.reading import read_radiograph
@@ -29,7 +29,7 @@ from pneumocascade.training.held_out import auroc_figure, cross_fitted, run_clea
 from pneumocascade.training.loop import BEST
 from pneumocascade.training.network import build_network
 from pneumocascade.training.onnx_export import add_activation_map, quantise, to_onnx, write_spec
-from pneumocascade.training.run import RUN_FILE, SPLIT_FILE
+from pneumocascade.training.run import SPLIT_FILE, read_run
 
 RANGE_FILMS = 256
 """Training films on which the ranges of the INT8 activations are found."""
@@ -80,15 +80,15 @@ def export_stage(folder: Path, path: Path, version: str, say: Say) -> dict[str, 
     The INT8 model is what is calibrated and measured, through the very session that serves it; the
     float32 model is measured beside it, to tell what INT8 costs.
     """
-    run = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
+    run = read_run(folder)
     spec = replace(ModelSpec.from_json(json.dumps(run["spec"])), version=version)
-    learnt, held_out = _sides(folder, run["sources"], spec)
+    learnt, held_out = _sides(folder, run["sources"], spec, say)
     network = build_network(stride_in_1x1=run["stride_in_1x1"])
     network.load_state_dict(load_file(folder / BEST))
     with tempfile.TemporaryDirectory() as scratch:
         full = Path(scratch) / "float32.onnx"
         to_onnx(network, spec, full)
-        _check_parity(network, full, held_out[:PARITY_FILMS])
+        check_parity(network, full, held_out[:PARITY_FILMS])
         quantise(full, path, _range_inputs(learnt, spec))
         add_activation_map(path, network.fc.weight.detach().numpy())  # type: ignore[union-attr, operator]
         write_spec(path, spec)
@@ -112,12 +112,14 @@ def export_stage(folder: Path, path: Path, version: str, say: Say) -> dict[str, 
     return report
 
 
-def _sides(folder: Path, sources: dict[str, Any], spec: ModelSpec) -> tuple[list[Sample], list[Sample]]:
+def _sides(
+    folder: Path, sources: dict[str, Any], spec: ModelSpec, say: Say
+) -> tuple[list[Sample], list[Sample]]:
     """Return the films learnt from and held out, each with all its renderings."""
-    films: list[Film] = find_films(Path(sources["data"]))
+    films = find_training_films(Path(sources["data"]))
     split = Split.load(folder / SPLIT_FILE)
     roots = [Path(root) for root in (*sources["renderings"], *sources["hold_out"])]
-    renderings = renderings_by_name(roots)
+    renderings = renderings_by_name(roots, say)
     learnt, held_out = (samples_of(films, side, spec, renderings) for side in (split.train, split.validation))
     return learnt, held_out
 
@@ -128,8 +130,14 @@ def _range_inputs(samples: Sequence[Sample], spec: ModelSpec) -> Iterator[NDArra
         yield prepare(read_radiograph(sample.renderings[-1]), spec)
 
 
-def _check_parity(network: nn.Module, path: Path, samples: Sequence[Sample]) -> None:
-    """Hold the float32 ONNX file against the PyTorch network it was made from."""
+def check_parity(network: nn.Module, path: Path, samples: Sequence[Sample]) -> None:
+    """Hold a float32 ONNX file against the PyTorch network it was made from.
+
+    Raises
+    ------
+    TrainingError
+        Where their logits differ by more than ``PARITY``.
+    """
     model = OnnxClassifier(path.read_bytes(), path.name)
     batch = np.concatenate([prepare(read_radiograph(sample.film.path), model.spec) for sample in samples])
     with torch.inference_mode():

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pneumocascade.calibration import judge
+from pneumocascade.errors import TrainingError
 from pneumocascade.evaluation.bootstrap import Figure, bootstrap
 from pneumocascade.evaluation.metrics import auroc, stage_figures
 from pneumocascade.evaluation.shift import choose_films, shifted_films
@@ -46,6 +47,8 @@ def run_shifted(path: Path, samples: Sequence[Sample]) -> Outputs:
         labels += [label_of[film.name]] * len(conditions)
         patients += [film.patient] * len(conditions)
         names += [str(condition) for condition in conditions]
+    if not logits:
+        raise TrainingError("the gate refuses every held-out film: there is nothing to calibrate on")
     return Outputs(np.concatenate(logits), np.array(labels), patients, names)
 
 

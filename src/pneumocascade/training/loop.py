@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import time
@@ -27,8 +28,15 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from pneumocascade.errors import TrainingError
 from pneumocascade.spec import ModelSpec
-from pneumocascade.training.checkpoint import Progress, load_latest, save_checkpoint, save_tensors
+from pneumocascade.training.checkpoint import (
+    Progress,
+    load_latest,
+    replace_text,
+    save_checkpoint,
+    save_tensors,
+)
 from pneumocascade.training.config import TrainingConfig
 from pneumocascade.training.data import FilmDataset, Sample, loader_of
 from pneumocascade.training.network import LoadReport, freeze, train_mode
@@ -81,6 +89,7 @@ class Trainer:
         self.bfloat16 = has_bfloat16(self.device)
         self.steps_per_epoch = len(films.train) // config.batch_size
         self.progress = load_latest(folder, self.network, self.average, self.optimizer) or Progress()
+        keep_rows(folder / METRICS, self.progress.epoch)
 
     def _parameter_groups(self, fresh: set[str]) -> list[dict[str, object]]:
         groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
@@ -106,14 +115,25 @@ class Trainer:
         return nn.CrossEntropyLoss(weight=weight, label_smoothing=self.config.label_smoothing)
 
     def run(self) -> Progress:
-        """Train until the schedule or the patience ends; return where the run stands."""
-        while self.progress.epoch < self.config.epochs and self.progress.stale_epochs < self.config.patience:
+        """Train until the schedule or the patience ends; return where the run stands.
+
+        Raises
+        ------
+        TrainingError
+            Where the loss is no longer a number.
+        """
+        while self.progress.epoch < self.config.epochs:
             started = time.perf_counter()
             size = self.config.size_of_epoch(self.progress.epoch)
             loss = self._train_epoch(size)
+            if not math.isfinite(loss):
+                raise TrainingError(
+                    f"the loss of epoch {self.progress.epoch + 1} is {loss}: train with a lower learning rate"
+                )
             validation_loss, auroc = self._validate(size)
-            self._end_epoch(size, auroc)
+            # Before the checkpoint: a row too many is dropped on resuming, a missing one stays missing.
             self._log(size, loss, validation_loss, auroc, time.perf_counter() - started)
+            self._end_epoch(size, auroc)
         return self.progress
 
     def _train_epoch(self, size: int) -> float:
@@ -182,14 +202,20 @@ class Trainer:
         return float(self._loss_of(logits, labels)), auroc_of(logits.cpu().numpy(), labels.cpu().numpy())
 
     def _end_epoch(self, size: int, auroc: float) -> None:
-        progress = replace(self.progress, epoch=self.progress.epoch + 1)
-        is_best = size == self.config.input_size and auroc >= progress.best_auroc
-        if is_best:
+        before = self.progress
+        epoch, end = before.epoch + 1, self.config.end_of_size(before.epoch)
+        progress = replace(before, epoch=epoch, stale_epochs=before.stale_epochs + 1)
+        if auroc > before.best_auroc:
+            progress = replace(progress, best_auroc=auroc, best_epoch=epoch, stale_epochs=0)
+        if size == self.config.input_size and progress.best_epoch == epoch:
             self._save_best()
-            progress = replace(progress, best_auroc=auroc, best_epoch=progress.epoch)
-        stale = 0 if is_best or size != self.config.input_size else progress.stale_epochs + 1
-        self.progress = replace(progress, stale_epochs=stale)
-        save_checkpoint(self.folder, self.progress, self.network, self.average, self.optimizer)
+        if epoch < end and progress.stale_epochs >= self.config.patience:
+            print(f"no better for {self.config.patience} epochs: epochs {epoch + 1} to {end} are left out")
+            progress = replace(progress, epoch=end, step=end * self.steps_per_epoch)
+        if progress.epoch == end < self.config.epochs:
+            progress = replace(progress, best_auroc=-1.0, best_epoch=0, stale_epochs=0)
+        self.progress = progress
+        save_checkpoint(self.folder, progress, self.network, self.average, self.optimizer)
 
     def _save_best(self) -> None:
         metadata = {
@@ -201,7 +227,7 @@ class Trainer:
 
     def _log(self, size: int, loss: float, validation_loss: float, auroc: float, seconds: float) -> None:
         row = {
-            "epoch": self.progress.epoch,
+            "epoch": self.progress.epoch + 1,
             "size": size,
             "step": self.progress.step,
             "train_loss": round(loss, 5),
@@ -210,9 +236,28 @@ class Trainer:
             "seconds": round(seconds, 1),
             "films_per_second": round(self.steps_per_epoch * self.config.batch_size / seconds, 2),
         }
+        finite = {name: value if math.isfinite(value) else None for name, value in row.items()}
         with (self.folder / METRICS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+            file.write(json.dumps(finite) + "\n")
         print("  ".join(f"{name} {value}" for name, value in row.items()), flush=True)
+
+
+def read_rows(path: Path) -> list[dict[str, float]]:
+    """Return the rows of a ``metrics.jsonl``; what is null there is NaN."""
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [{name: math.nan if value is None else value for name, value in row.items()} for row in rows]
+
+
+def keep_rows(path: Path, epoch: int) -> None:
+    """Drop the rows of a ``metrics.jsonl`` beyond an epoch, and a last one that was not written whole."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    kept = []
+    for line in lines:
+        with contextlib.suppress(ValueError):
+            if json.loads(line)["epoch"] <= epoch:
+                kept.append(line + "\n")
+    if len(kept) < len(lines):
+        replace_text(path, "".join(kept))
 
 
 def has_bfloat16(device: torch.device) -> bool:

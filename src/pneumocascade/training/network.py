@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from monai.networks.nets.resnet import resnet50
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -73,7 +73,7 @@ def find_backbone(weights: str) -> Backbone:
     Raises
     ------
     TrainingError
-        Where the file is missing or the network does not give the weights.
+        Where the file is missing or damaged, or the network does not give the weights.
     """
     if weights == "imagenet":
         path = _fetch_imagenet()
@@ -83,14 +83,29 @@ def find_backbone(weights: str) -> Backbone:
         raise TrainingError(
             f"there are no backbone weights at {path}; give a safetensors file, or 'imagenet'"
         )
-    with safe_open(path, "pt") as file:
-        metadata = file.metadata() or {}
-    std = tuple(float(part) for part in metadata.get("std", "1 1 1").split())
-    mean = (
-        tuple(float(part) for part in metadata["mean"].split()) if "mean" in metadata else IMAGENET_RGB_MEAN
-    )
-    assert len(mean) == 3 and len(std) == 3
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise TrainingError(f"{path} is not a whole safetensors file: {error}") from error
+    mean = _triple(metadata.get("mean"), IMAGENET_RGB_MEAN, path)
+    std = _triple(metadata.get("std"), (1.0, 1.0, 1.0), path)
+    if not all(part > 0 for part in std):
+        raise TrainingError(f"{path} says that its input was divided by std = {std}; expected values above 0")
     return Backbone(path, "first 1x1" in metadata.get("stride", ""), mean, std)
+
+
+def _triple(text: str | None, default: Mean, path: Path) -> Mean:
+    """Read three numbers of a file's metadata, such as ``"123.7 116.3 103.5"``."""
+    if text is None:
+        return default
+    try:
+        red, green, blue = map(float, text.split())
+    except ValueError as error:
+        raise TrainingError(
+            f"the metadata of {path} has {text!r} for mean or std; expected three numbers, one a channel"
+        ) from error
+    return red, green, blue
 
 
 def _fetch_imagenet() -> Path:

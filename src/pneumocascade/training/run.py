@@ -12,12 +12,22 @@ from typing import Any
 
 import torch
 
-from pneumocascade.dataset import Film, Split, count_by_category, find_films, fingerprint
-from pneumocascade.errors import TrainingError
+from pneumocascade.dataset import (
+    TRAINING_SPLITS,
+    Film,
+    Split,
+    count_by_category,
+    find_films,
+    find_training_films,
+    fingerprint,
+    patient_of,
+)
+from pneumocascade.errors import DataSetError, TrainingError
 from pneumocascade.spec import ModelSpec, for_recipe
+from pneumocascade.training.checkpoint import replace_text
 from pneumocascade.training.config import TrainingConfig
 from pneumocascade.training.data import renderings_by_name, samples_of
-from pneumocascade.training.duplicates import Duplicate, drop_duplicates
+from pneumocascade.training.duplicates import drop_duplicates
 from pneumocascade.training.loop import BEST, Films, Trainer
 from pneumocascade.training.network import Backbone, build_network, find_backbone, load_backbone
 from pneumocascade.training.split import split_films
@@ -25,6 +35,7 @@ from pneumocascade.training.summary import summarise
 
 RUN_FILE = "run.json"
 SPLIT_FILE = "split.json"
+DUPLICATES_FILE = "duplicates.json"
 PACKAGES = ("torch", "monai", "numpy", "opencv-python-headless", "scikit-learn", "safetensors", "pillow")
 
 Say = Callable[[str], None]
@@ -37,7 +48,8 @@ class Sources:
     Attributes
     ----------
     data : Path
-        Labelled films; decides which films there are.
+        Labelled films; decides which films there are. Films below ``test/`` are left out, here and in
+        the other folders: published figures are measured on them.
     renderings : tuple of Path
         Further folders that show some of the same films (same names) in other resolutions.
     hold_out : tuple of Path
@@ -99,11 +111,12 @@ def train(sources: Sources, config: TrainingConfig, folder: Path, say: Say = pri
     Raises
     ------
     DataSetError, TrainingError
-        Where data or weights are not as expected, or the folder holds a run of another configuration.
+        Where data or weights are not as expected, or the folder holds another run; that run is then
+        left as it is.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     _set_seeds(config.seed)
-    films, split = _films_and_split(sources, config, folder, say)
+    films, dropped = _films(sources, say)
+    split = _split(sources, config, folder, films)
     backbone = find_backbone(sources.backbone_weights)
     spec = replace(
         for_recipe(
@@ -117,17 +130,19 @@ def train(sources: Sources, config: TrainingConfig, folder: Path, say: Say = pri
         std=backbone.std,
         data_fingerprint=fingerprint(films),
     )
-    _save_run(folder, sources, config, spec, backbone, films)
-    network = build_network(stride_in_1x1=backbone.stride_in_1x1)
-    report = load_backbone(network, backbone.path)
-    afresh = ", ".join(report.modules_afresh())
-    say(f"{len(report.loaded)} tensors from {backbone.path.name}; initialised afresh: {afresh}")
-    renderings = renderings_by_name(sources.renderings)
+    renderings = renderings_by_name(sources.renderings, say)
     sides = Films(
         samples_of(films, split.train, spec, renderings),
         samples_of(films, split.validation, spec, renderings),
     )
-    counts = f"{len(sides.train)} films to learn from, {len(sides.validation)} to validate on"
+    _check_sides(sides, spec, config)
+    _save_run(folder, _record(sources, config, spec, backbone, films, split), split, dropped)
+    network = build_network(stride_in_1x1=backbone.stride_in_1x1)
+    report = load_backbone(network, backbone.path)
+    afresh = ", ".join(report.modules_afresh())
+    say(f"{len(report.loaded)} tensors from {backbone.path.name}; initialised afresh: {afresh}")
+    files = sum(len(sample.renderings) for sample in sides.train)
+    counts = f"{len(sides.train)} films to learn from ({files} files), {len(sides.validation)} to validate on"
     say(f"stage {config.stage}: {counts}")
     progress = Trainer(network, report, spec, config, sides, folder).run()
     say(f"best validation AUROC {progress.best_auroc:.4f} in epoch {progress.best_epoch}")
@@ -140,62 +155,127 @@ def _set_seeds(seed: int) -> None:
     torch.use_deterministic_algorithms(True, warn_only=True)
 
 
-def _films_and_split(
-    sources: Sources, config: TrainingConfig, folder: Path, say: Say
-) -> tuple[list[Film], Split]:
-    found = find_films(sources.data)
-    films, dropped = drop_duplicates(found)
-    say(f"{len(found)} films, {len(dropped)} duplicates dropped; kept {count_by_category(films)}")
-    _save_duplicates(folder / "duplicates.json", dropped)
-    saved = folder / SPLIT_FILE
-    if sources.split is not None:
-        split = Split.load(sources.split)
-    elif saved.exists():
-        split = Split.load(saved)
-    else:
-        patients = {film.patient for root in sources.hold_out for film in find_films(root)}
-        split = split_films(
-            films, validation_share=config.validation_share, seed=config.seed, hold_out=patients
-        )
-    split.save(saved)
-    return films, split
-
-
-def _save_duplicates(path: Path, dropped: Sequence[Duplicate]) -> None:
-    rows = [
+def _films(sources: Sources, say: Say) -> tuple[list[Film], list[dict[str, Any]]]:
+    """Return the films to train with, and a row for ``duplicates.json`` for each that was dropped."""
+    for root in (sources.data, *sources.renderings, *sources.hold_out):
+        if (root / "test").is_dir():
+            say(f"{root / 'test'} is left out: what models are measured on is not trained on")
+    found = find_training_films(sources.data)
+    films, duplicates, unreadable = drop_duplicates(found)
+    counts = f"{len(duplicates)} duplicates and {len(unreadable)} unreadable films dropped"
+    say(f"{len(found)} films, {counts}; kept {count_by_category(films)}")
+    rows: list[dict[str, Any]] = [
         {"dropped": d.dropped.name, "kept": d.kept.name, "kind": d.kind, "same_label": d.same_label}
-        for d in dropped
+        for d in duplicates
     ]
-    path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    for bad in unreadable:
+        say(f"{bad.dropped.path} is dropped: {bad.reason}")
+        rows.append(
+            {
+                "dropped": bad.dropped.name,
+                "kind": "unreadable",
+                "path": str(bad.dropped.path),
+                "reason": bad.reason,
+            }
+        )
+    return films, rows
 
 
-def _save_run(
-    folder: Path,
+def _split(sources: Sources, config: TrainingConfig, folder: Path, films: Sequence[Film]) -> Split:
+    """Return the split that is given, else the folder's, else a new one."""
+    held = {film.patient for root in sources.hold_out for film in find_films(root, TRAINING_SPLITS)}
+    path = sources.split or folder / SPLIT_FILE
+    if not (sources.split or path.exists()):
+        return split_films(films, validation_share=config.validation_share, seed=config.seed, hold_out=held)
+    split = Split.load(path)
+    leaked = held & set(map(patient_of, split.train))
+    if leaked:
+        raise DataSetError(
+            f"{path} has {len(leaked)} held-out patients on the training side, such as {min(leaked)}; "
+            "use a split that was made with this hold-out"
+        )
+    return split
+
+
+def _check_sides(sides: Films, spec: ModelSpec, config: TrainingConfig) -> None:
+    """Refuse films that nothing could be learnt from, or nothing measured on.
+
+    Of patients to validate on, export needs one half to calibrate on and the other to measure on.
+    """
+    for side, purpose, least in ((sides.train, "learn from", 1), (sides.validation, "validate on", 2)):
+        for index, label in enumerate(spec.labels):
+            patients = {sample.film.patient for sample in side if sample.label == index}
+            if len(patients) < least:
+                raise DataSetError(
+                    f"there are {label} films of {len(patients)} patients to {purpose}, but stage "
+                    f"{spec.stage} needs {least} or more of each class: give films of more patients"
+                )
+    if len(sides.train) < config.batch_size:
+        raise DataSetError(
+            f"{len(sides.train)} films to learn from do not fill one batch of {config.batch_size}; "
+            "give more films, or a smaller batch size"
+        )
+
+
+def _record(
     sources: Sources,
     config: TrainingConfig,
     spec: ModelSpec,
     backbone: Backbone,
     films: Sequence[Film],
-) -> None:
-    """Write ``run.json``; a folder that holds another run is left alone."""
+    split: Split,
+) -> dict[str, Any]:
+    """Return what ``run.json`` says of a run."""
     run = {
         "config": config.to_dict(),
         "spec": json.loads(spec.to_json()),
         "stride_in_1x1": backbone.stride_in_1x1,
         "sources": sources.to_dict(),
+        "split_sha256": split.digest,
         "films": count_by_category(films),
         "python": platform.python_version(),
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
     }
-    run = json.loads(json.dumps(run))
+    as_saved: dict[str, Any] = json.loads(json.dumps(run))
+    return as_saved
+
+
+def _save_run(folder: Path, run: dict[str, Any], split: Split, dropped: Sequence[dict[str, Any]]) -> None:
+    """Write the files that describe a run; a folder that holds another run is left alone."""
     path = folder / RUN_FILE
     if path.exists():
-        before = json.loads(path.read_text(encoding="utf-8"))
-        different = [key for key in ("config", "spec", "sources") if before.get(key) != run[key]]
+        before = read_run(folder)
+        if "split_sha256" not in before:  # run.json of the first version
+            before["split_sha256"] = Split.load(folder / SPLIT_FILE).digest
+        keys = {"config": "config", "spec": "spec", "sources": "sources", "split_sha256": "split"}
+        different = [name for key, name in keys.items() if before.get(key) != run[key]]
         if different:
             raise TrainingError(
                 f"{folder} holds a run with another {' and '.join(different)}; resume with the same "
                 "settings, or choose another folder"
             )
-        return
-    path.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
+    folder.mkdir(parents=True, exist_ok=True)
+    replace_text(folder / DUPLICATES_FILE, json.dumps(dropped, indent=1) + "\n")
+    replace_text(folder / SPLIT_FILE, split.to_json())
+    if not path.exists():
+        replace_text(path, json.dumps(run, indent=1) + "\n")
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """Return what ``run.json`` says of a run.
+
+    Raises
+    ------
+    TrainingError
+        Where the file is missing or damaged.
+    """
+    path = folder / RUN_FILE
+    try:
+        run = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TrainingError(
+            f"{path} cannot be read ({error}); put a copy in its place, or train in another folder"
+        ) from error
+    if not isinstance(run, dict):
+        raise TrainingError(f"{path} does not describe a run; train in another folder")
+    return run

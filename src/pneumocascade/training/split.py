@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 
 import numpy as np
@@ -31,7 +32,7 @@ def split_films(
     Raises
     ------
     DataSetError
-        Where there are too few patients, or the hold-out alone exceeds the share.
+        Where there are too few patients or films, or the hold-out alone exceeds the share.
     """
     held = {film.name for film in films if film.patient in hold_out}
     rest = [film for film in films if film.name not in held]
@@ -48,6 +49,11 @@ def split_films(
         strata = np.array([film.category for film in rest])
         if len(set(groups)) < folds:
             raise DataSetError(f"{len(set(groups))} patients are too few for a split into {folds} folds")
+        most = max(Counter(strata.tolist()).values())
+        if most < folds:
+            raise DataSetError(
+                f"{most} films of the largest class are too few for a split into {folds} folds"
+            )
         splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
         _, indices = next(iter(splitter.split(np.zeros(len(rest)), strata, groups)))
         chosen = {rest[index].name for index in indices}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from pneumocascade.spec import ModelSpec
 from pneumocascade.training.calibrate import Outputs, balanced_threshold, fit_calibration
 from pneumocascade.training.config import TrainingConfig
 from pneumocascade.training.data import FilmDataset, Sample, loader_of
-from pneumocascade.training.loop import BEST, METRICS
+from pneumocascade.training.loop import BEST, METRICS, read_rows
 
 
 def summarise(
@@ -48,7 +47,7 @@ def summarise(
         writer.writerow(("film", "patient", "label", *(f"logit_{label}" for label in spec.labels)))
         for sample, row in zip(samples, logits.tolist(), strict=True):
             writer.writerow((sample.film.name, sample.film.patient, spec.labels[sample.label], *row))
-    rows = [json.loads(line) for line in (folder / METRICS).read_text(encoding="utf-8").splitlines()]
+    rows = read_rows(folder / METRICS)
     (folder / "curves.png").write_bytes(
         png(figures.learning_curve(rows, f"Stage {spec.stage}, recipe {spec.recipe}"))
     )

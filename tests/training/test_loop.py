@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from monai.networks.nets.resnet import ResNet
+from safetensors.torch import load_file
+from torch import nn
+
+from pneumocascade.dataset import find_films
+from pneumocascade.errors import TrainingError
+from pneumocascade.evaluation import figures
+from pneumocascade.spec import for_recipe
+from pneumocascade.training.config import Loss, TrainingConfig
+from pneumocascade.training.data import samples_of
+from pneumocascade.training.loop import (
+    Films,
+    Trainer,
+    auroc_of,
+    has_bfloat16,
+    keep_rows,
+    learning_rate_factor,
+    read_rows,
+)
+from pneumocascade.training.network import LoadReport
+
+CONFIG = TrainingConfig(
+    1, schedule=((32, 1),), batch_size=8, grafts=False, frozen_stages=0, ema_decay=0.5, workers=0
+)
+LEARNS_NOTHING: dict[str, Any] = {"learning_rate": 0.0, "fresh_learning_rate": 0.0, "frozen_stages": 5}
+
+
+def small_resnet() -> nn.Module:
+    """A ResNet with the parts, but a hundredth of the weights, of the network that is trained."""
+    torch.manual_seed(0)
+    network: nn.Module = ResNet(
+        "bottleneck",
+        [1, 1, 1, 1],
+        [4, 8, 8, 16],
+        spatial_dims=2,
+        n_input_channels=3,
+        num_classes=2,
+        conv1_t_stride=2,
+        bias_downsample=False,
+    )
+    return network
+
+
+@pytest.fixture(scope="module")
+def films(films_folder: Path) -> Films:
+    """32 films to learn from, 16 to validate on."""
+    found = find_films(films_folder)
+    held = frozenset(film.name for film in found[::3])
+    spec = for_recipe(1, "clahe-hot", input_size=32)
+    train = samples_of(found, frozenset(film.name for film in found) - held, spec, {})
+    return Films(train, samples_of(found, held, spec, {}))
+
+
+def trainer_of(films: Films, config: TrainingConfig, folder: Path) -> Trainer:
+    network = small_resnet()
+    spec = for_recipe(1, "clahe-hot", input_size=config.input_size)
+    return Trainer(network, LoadReport((), ("fc.weight", "fc.bias")), spec, config, films, folder)
+
+
+def rows_of(folder: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_the_learning_rate_rises_linearly_and_falls_as_a_cosine() -> None:
+    factors = [learning_rate_factor(step, 100, 0.1) for step in range(100)]
+    np.testing.assert_allclose(factors[:10], np.arange(1, 11) / 10)
+    assert factors[10] == 1
+    assert factors[55] == pytest.approx(0.5)
+    assert factors[99] == pytest.approx(0, abs=1e-3)
+    assert (np.diff(factors[10:]) < 0).all()
+    assert learning_rate_factor(0, 1, 0.15) == 1
+
+
+@pytest.mark.parametrize("loss", ["cross-entropy", "focal"])
+def test_what_is_saved_is_the_moving_average(films: Films, tmp_path: Path, loss: Loss) -> None:
+    trainer = trainer_of(films, replace(CONFIG, loss=loss), tmp_path)
+    weights: list[torch.Tensor] = []
+    trainer.optimizer.register_step_post_hook(
+        lambda *_: weights.append(trainer.network.get_parameter("fc.weight").detach().clone())
+    )
+    trainer.run()
+
+    average = weights[0]
+    for weight in weights[1:]:
+        average = CONFIG.ema_decay * average + (1 - CONFIG.ema_decay) * weight
+    saved = load_file(tmp_path / "best.safetensors")
+    assert len(weights) == len(films.train) // CONFIG.batch_size
+    torch.testing.assert_close(saved["fc.weight"], average)
+    assert not torch.equal(saved["fc.weight"], weights[-1])
+    assert saved.keys() == trainer.network.state_dict().keys()
+
+
+def test_a_size_ends_where_the_patience_does(films: Films, tmp_path: Path) -> None:
+    config = replace(CONFIG, schedule=((32, 4), (64, 4)), patience=2, **LEARNS_NOTHING)
+    progress = trainer_of(films, config, tmp_path).run()
+    # The first epoch at a size is its best so far, and nothing gets better after it.
+    assert [(row["epoch"], row["size"]) for row in rows_of(tmp_path)] == [
+        (1, 32),
+        (2, 32),
+        (3, 32),
+        (5, 64),
+        (6, 64),
+        (7, 64),
+    ]
+    assert (progress.epoch, progress.best_epoch) == (config.epochs, 5)
+    assert progress.step == config.epochs * (len(films.train) // config.batch_size)
+    again = trainer_of(films, config, tmp_path).run()
+    assert again == progress, "a run that ended early is not taken up again"
+
+
+def test_without_an_end_of_patience_every_epoch_is_trained(films: Films, tmp_path: Path) -> None:
+    config = replace(CONFIG, schedule=((32, 2), (64, 1)), patience=2, **LEARNS_NOTHING)
+    assert trainer_of(films, config, tmp_path).run().epoch == 3
+    assert [row["epoch"] for row in rows_of(tmp_path)] == [1, 2, 3]
+
+
+def test_each_epoch_has_one_row_after_falling_back_to_an_earlier_checkpoint(
+    films: Films, tmp_path: Path
+) -> None:
+    config = replace(CONFIG, schedule=((32, 3),), patience=9)
+    trainer_of(films, config, tmp_path).run()
+    before = rows_of(tmp_path)
+    (tmp_path / "checkpoint-003.safetensors").write_bytes(b"cut off")
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"epoch": 4, "size')
+
+    trainer_of(films, config, tmp_path).run()
+
+    after = rows_of(tmp_path)
+    assert [row["epoch"] for row in after] == [1, 2, 3]
+    assert after[:2] == before[:2]
+    assert after[2]["train_loss"] == pytest.approx(before[2]["train_loss"], rel=1e-3)
+
+
+def test_rows_without_a_checkpoint_are_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    keep_rows(path, 0)
+    assert not path.exists()
+    path.write_text('{"epoch": 1}\n{"epoch": 2}\n')
+    keep_rows(path, 0)
+    assert path.read_text() == ""
+
+
+def test_an_auroc_that_is_not_defined_is_null(films: Films, tmp_path: Path) -> None:
+    normal = [sample for sample in films.validation if sample.label == 0]
+    trainer_of(replace(films, validation=normal), CONFIG, tmp_path).run()
+    text = (tmp_path / "metrics.jsonl").read_text()
+    assert "NaN" not in text
+    assert rows_of(tmp_path)[0]["validation_auroc"] is None
+    rows = read_rows(tmp_path / "metrics.jsonl")
+    assert math.isnan(rows[0]["validation_auroc"])
+    assert math.isfinite(rows[0]["validation_loss"])
+    figures.learning_curve(rows)
+
+
+def test_a_loss_that_is_no_number_ends_the_run(films: Films, tmp_path: Path) -> None:
+    config = replace(CONFIG, learning_rate=1e30, fresh_learning_rate=1e30, warm_up=0.0)
+    with pytest.raises(TrainingError, match="lower learning rate"):
+        trainer_of(films, config, tmp_path).run()
+    assert not list(tmp_path.glob("checkpoint-*"))
+
+
+def test_auroc_is_of_the_positive_class() -> None:
+    logits = np.array([[2, 0], [1, 0], [0, 1], [0, -3]], np.float32)
+    assert auroc_of(logits, np.array([0, 0, 1, 1])) == 0.5
+    assert auroc_of(logits, np.array([0, 0, 1, 0])) == 1
+    assert math.isnan(auroc_of(logits, np.zeros(4, np.int64)))
+
+
+@pytest.mark.parametrize("capability", ["DEFAULT", "AVX2"])
+def test_bfloat16_is_left_to_processors_that_have_it(
+    capability: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    assert not has_bfloat16(torch.device("cpu"))
+
+
+@pytest.mark.parametrize("supported", [True, False])
+def test_bfloat16_is_asked_of_the_library_or_the_gpu(
+    supported: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: supported)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: supported)
+    assert has_bfloat16(torch.device("cpu")) == supported
+    assert has_bfloat16(torch.device("cuda")) == supported
