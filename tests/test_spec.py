@@ -126,6 +126,8 @@ def test_the_recipes_are_those_of_the_issue() -> None:
     assert (baseline.clahe_clip_limit, baseline.colour_map, baseline.labels) == (None, None, STAGE2_LABELS)
     assert (baseline.size, baseline.smoothing_sigma, baseline.recipe) == (128, 0, "baseline")
     assert (hot.input_size, baseline.input_size) == (224, 128)
+    clahe = for_recipe(1, "clahe")
+    assert (clahe.clahe_clip_limit, clahe.colour_map, clahe.recipe) == (2.0, None, "clahe")
 
 
 @pytest.mark.parametrize(("stage", "recipe"), [(0, "baseline"), (3, "clahe-hot"), (1, "jet"), (2, "")])

@@ -61,7 +61,7 @@ class ModelSpec:
     version : str
         Version of the trained model.
     recipe : str
-        ``"clahe-hot"`` or ``"baseline"``.
+        ``"clahe-hot"``, ``"clahe"`` or ``"baseline"``.
     size : int
         Side of the square that a film is stretched to and that the steps are made at, in pixels.
     input_size : int
@@ -192,7 +192,7 @@ def for_recipe(
     stage : int
         1 or 2.
     recipe : str
-        ``"clahe-hot"``: CLAHE and HOT colour map; ``"baseline"``: neither.
+        ``"clahe-hot"``: CLAHE and HOT colour map; ``"clahe"``: CLAHE alone; ``"baseline"``: neither.
     size : int
         Side of the square that the steps are made at, in pixels.
     input_size : int, optional
@@ -216,6 +216,8 @@ def for_recipe(
     }
     if recipe == "clahe-hot":
         return ModelSpec(stage, labels, **common)
+    if recipe == "clahe":
+        return ModelSpec(stage, labels, colour_map=None, **common)
     if recipe == "baseline":
         return ModelSpec(stage, labels, clahe_clip_limit=None, colour_map=None, **common)
-    raise ModelSpecError(f"recipe is {recipe!r}, expected 'clahe-hot' or 'baseline'")
+    raise ModelSpecError(f"recipe is {recipe!r}, expected 'clahe-hot', 'clahe' or 'baseline'")

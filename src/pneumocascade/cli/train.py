@@ -28,7 +28,7 @@ def train(
         Literal["1", "2", "both"],
         typer.Option(help="Stage 2 starts from stage 1's backbone where there is one."),
     ] = "both",
-    recipe: Annotated[Literal["clahe-hot", "baseline"], typer.Option()] = "clahe-hot",
+    recipe: Annotated[Literal["clahe-hot", "clahe", "baseline"], typer.Option()] = "clahe-hot",
     renderings: Annotated[
         list[Path] | None,
         typer.Option(help="Further folder with the same films in another resolution; may be repeated."),

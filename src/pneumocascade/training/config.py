@@ -24,7 +24,7 @@ class TrainingConfig:
     stage : int
         1 or 2.
     recipe : str
-        ``"clahe-hot"`` or ``"baseline"``.
+        ``"clahe-hot"``, ``"clahe"`` or ``"baseline"``.
     schedule : tuple of (size, epochs)
         Side of the training input, in pixels, and for how many epochs: growing sizes spend the
         early epochs on small, cheap films (progressive learning, Tan & Le 2021). The last size is
