@@ -15,7 +15,9 @@ from PIL import Image
 from pneumocascade import Cascade, Prediction, Reason, StageResult, UsageError, read_radiograph, steps_of
 from pneumocascade.measures import MEASURES
 from pneumocascade.pictures import (
+    NO_BREAK,
     TONES,
+    _wrap,
     film_beside_steps,
     percent,
     safe_stem,
@@ -49,22 +51,35 @@ def tone_of(picture: NDArray[np.uint8]) -> str:
 
 @pytest.mark.parametrize(
     ("probability", "text"),
-    [(0.0, "0.0 %"), (0.0004, "< 0.1 %"), (0.0312, "3.1 %"), (0.9996, "> 99.9 %"), (1.0, "100.0 %")],
+    [
+        (0.0, "0.0~%"),
+        (0.0004, "<~0.1~%"),
+        (0.0312, "3.1~%"),
+        (0.9996, ">~99.9~%"),
+        (1.0, "100.0~%"),
+    ],
 )
 def test_percent_never_rounds_to_certainty(probability: float, text: str) -> None:
-    assert percent(probability) == text
+    assert percent(probability) == text.replace("~", NO_BREAK)
 
 
 def test_verdict_in_words() -> None:
     verdict = verdict_of(VIRAL)
     assert verdict.title == "Pneumonia, viral"
-    assert verdict.lines == (
+    assert tuple(line.replace(NO_BREAK, " ") for line in verdict.lines) == (
         "Calibrated probability: normal 3.1 %, pneumonia 96.9 % (pneumonia from 62.0 %)",
         "Calibrated probability: bacterial 22.0 %, viral 78.0 % (viral from 50.0 %)",
     )
     assert verdict_of(NORMAL).title == "Normal"
     assert verdict_of(REFUSED).lines == ("too_small: The shorter side has 64 pixels.",)
     assert (verdict_of(UNREAD).title, verdict_of(UNREAD).tone) == ("Not read", "error")
+
+
+def test_a_banner_breaks_no_line_between_number_and_sign() -> None:
+    for room in range(60, 200, 5):
+        lines = _wrap(f"of {percent(0.969)} and  {percent(0.031)}", 16, room)
+        assert " ".join(lines) == "of 96.9 % and 3.1 %"
+        assert not any(line.startswith("%") for line in lines)
 
 
 @pytest.mark.parametrize("prediction", [VIRAL, NORMAL, REFUSED, UNREAD])
@@ -176,7 +191,9 @@ def test_a_folder_that_cannot_be_made_is_a_usage_error(chest: NDArray[np.uint8],
 def test_pictures_of_a_real_answer(cascade: Cascade, chest_png: Path, tmp_path: Path) -> None:
     film = read_radiograph(chest_png)
     prediction = cascade.predict(film)
-    assert len(save_pictures(prediction, film, cascade.stage1.spec, tmp_path)) == 2
+    ran = [stage for stage in (prediction.stage1, prediction.stage2) if stage is not None]
+    maps = sum(stage.activation_map is not None for stage in ran)
+    assert len(save_pictures(prediction, film, cascade.stage1.spec, tmp_path)) == 2 + maps
 
 
 @pytest.mark.parametrize("name", sorted(MEASURES))

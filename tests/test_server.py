@@ -74,6 +74,20 @@ def test_operating_point_is_taken_and_checked(client: TestClient) -> None:
     assert_problem(response, 422, "operating point is 'odd'")
 
 
+def test_operating_point_is_taken_from_the_form_too(client: TestClient) -> None:
+    film = {"files": ("a.png", png())}
+    found = client.post(URL, files=film, data={"operating_point": "specific"}).json()["predictions"][0]
+    assert found["operating_point"] == "specific"
+    assert_problem(
+        client.post(URL, files=film, data={"operating_point": "odd"}), 422, "operating point is 'odd'"
+    )
+    form = {"operating_point": "specific"}
+    for asked, status in (("sensitive", 422), ("specific", 200)):
+        response = client.post(URL, files=film, params={"operating_point": asked}, data=form)
+        assert response.status_code == status
+    assert response.json()["predictions"][0]["operating_point"] == "specific"
+
+
 def assert_problem(response: Any, status: int, detail: str) -> None:
     """Check a problem report (RFC 9457)."""
     assert response.status_code == status
@@ -88,7 +102,32 @@ def test_requests_that_make_no_sense_are_problems(client: TestClient) -> None:
     assert_problem(client.post(URL), 422, "files")
     assert_problem(client.get("/api/v1/nothing"), 404, "/api/v1/nothing")
     assert_problem(client.get("/nothing"), 404, "Not Found")
-    assert_problem(client.post("/healthz"), 405, "Method Not Allowed")
+    for path in ("/api", "/api/", "/api/v1"):
+        assert_problem(client.get(path), 404, path)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", URL, "POST"),
+        ("DELETE", "/api/v1/models", "GET, HEAD"),
+        ("POST", "/healthz", "GET, HEAD"),
+        ("PUT", "/readyz", "GET, HEAD"),
+    ],
+)
+def test_another_method_is_told_which_there_are(
+    client: TestClient, method: str, path: str, allowed: str
+) -> None:
+    response = client.request(method, path)
+    assert_problem(response, 405, f"{path} takes {allowed}, not {method}")
+    assert response.headers["allow"] == allowed
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/api/v1/nothing", "/nothing", URL])
+def test_browsers_are_told_to_guess_no_types(client: TestClient, path: str) -> None:
+    headers = client.get(path).headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
 
 
 def test_at_most_a_hundred_films(client: TestClient) -> None:
@@ -128,6 +167,8 @@ def test_models_are_described(client: TestClient, cascade: Cascade) -> None:
 
 def test_health(client: TestClient, cascade: Cascade) -> None:
     assert client.get("/healthz").json() == {"status": "ok"}
+    for path in ("/healthz", "/readyz", "/api/v1/models"):
+        assert client.head(path).status_code == 200
     assert client.get("/readyz").json() == {"status": "ready", "model_version": cascade.version}
     described = client.get("/api/v1/openapi.json").json()
     assert described["info"]["version"] == __version__

@@ -40,6 +40,9 @@ TONES = {
 STEP_COLOURS = ("#8a94a3", "#3b8bd9", "#e8590c")
 """Colours of the plots of the steps, readable on white and on black."""
 
+NO_BREAK = "\u00a0"
+"""A space that no line is broken at."""
+
 _INK = "#fdfdfd"
 _PAPER = "#10151c"
 _MIN_BANNER_WIDTH = 448
@@ -79,12 +82,16 @@ class StepPicture:
 
 
 def percent(probability: float) -> str:
-    """Return a probability (0..1) in percent; never a rounded 0 or 100 that it is not."""
+    """Return a probability (0..1) in percent; never a rounded 0 or 100 that it is not.
+
+    Its spaces do not break: number and sign stay on one line.
+    """
+    text = f"{100 * probability:.1f} %"
     if 0.0 < probability < 0.0005:
-        return "< 0.1 %"
+        text = "< 0.1 %"
     if 0.9995 <= probability < 1.0:
-        return "> 99.9 %"
-    return f"{100 * probability:.1f} %"
+        text = "> 99.9 %"
+    return text.replace(" ", NO_BREAK)
 
 
 def verdict_of(prediction: Prediction) -> Verdict:
@@ -212,10 +219,14 @@ def _banner(width: int, verdict: Verdict) -> Rgb:
 
 
 def _wrap(text: str, points: float, room: int) -> list[str]:
-    """Break a text into lines of at most ``room`` pixels; a longer word stands alone."""
+    """Break a text into lines of at most ``room`` pixels; a longer word stands alone.
+
+    Lines are not broken at ``NO_BREAK``; the font has no such letter, so that a space is drawn.
+    """
     font = ImageFont.load_default(points)
     lines = [""]
-    for word in text.split():
+    for part in re.split(r"[^\S\u00a0]+", text.strip()):
+        word = part.replace(NO_BREAK, " ")
         longer = f"{lines[-1]} {word}".strip()
         if lines[-1] and font.getlength(longer) > room:
             lines.append(word)

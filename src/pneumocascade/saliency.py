@@ -21,7 +21,7 @@ from pneumocascade.measures import eight_bit
 if TYPE_CHECKING:
     from pneumocascade.records import Radiograph, StageResult
 
-FULL_HEAT = 4.0
+FULL_HEAT = 8.0
 """Contribution, in log-odds, that an overlay shows in full: fixed, so that films can be compared."""
 
 

@@ -9,7 +9,7 @@ import dataclasses
 import errno
 import socket
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pneumocascade import __version__, report
 from pneumocascade.cascade import DEFAULT_OPERATING_POINT, Cascade
@@ -18,9 +18,10 @@ from pneumocascade.web.counter import Counter
 
 try:
     import uvicorn
-    from fastapi import FastAPI, HTTPException, Request, UploadFile
+    from fastapi import FastAPI, Form, HTTPException, Query, Request, UploadFile
     from fastapi.exceptions import RequestValidationError
     from fastapi.responses import JSONResponse
+    from fastapi.routing import APIRoute
     from starlette.exceptions import HTTPException as StarletteHTTPException
 except ModuleNotFoundError as error:
     raise MissingExtraError("the server", "web") from error
@@ -72,6 +73,7 @@ def create_app(cascade: Cascade, *, with_web: bool = True) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _validation_problem)
     app.add_exception_handler(UsageError, _usage_problem)
     app.add_middleware(BodyLimit, limit=MAX_BODY_BYTES, prefix="/api/")
+    app.add_middleware(_SecurityHeaders)
     if with_web:
         from pneumocascade.web import mount_app
 
@@ -83,13 +85,18 @@ def _add_routes(app: FastAPI, cascade: Cascade, counter: Counter) -> None:
     # Plain functions, not coroutines: the server runs them on threads of their own.
     @app.post("/api/v1/predictions")
     def predictions(
-        files: list[UploadFile], operating_point: str = DEFAULT_OPERATING_POINT
+        files: list[UploadFile],
+        operating_point: Annotated[str | None, Query()] = None,
+        in_form: Annotated[str | None, Form(alias="operating_point")] = None,
     ) -> dict[str, Any]:
-        """Judge one or many films."""
+        """Judge one or many films; the operating point is taken from the query or the form."""
         _check_limits(files)
         names = [file.filename or f"file {number}" for number, file in enumerate(files, start=1)]
         answers = cascade.predict_many(
-            _contents(files), batch_size=_BATCH, operating_point=operating_point, names=names
+            _contents(files),
+            batch_size=_BATCH,
+            operating_point=_one_of(operating_point, in_form),
+            names=names,
         )
         found = list(answers)
         counter.add(sum(prediction.status == "ok" for prediction in found))
@@ -114,12 +121,38 @@ def _add_routes(app: FastAPI, cascade: Cascade, counter: Counter) -> None:
         """Tell that the models are loaded."""
         return {"status": "ready", "model_version": cascade.version}
 
-    @app.api_route(
-        "/api/{rest:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE"], include_in_schema=False
-    )
-    def no_such_route(rest: str) -> None:
-        """Answer for the rest of ``/api/``, rather than the web app."""
-        raise HTTPException(404, f"there is no /api/{rest} with this method")
+    for path, answer in (("/api/v1/models", models), ("/healthz", healthz), ("/readyz", readyz)):
+        app.head(path, include_in_schema=False)(answer)
+    _add_refusals(app)
+
+
+def _add_refusals(app: FastAPI) -> None:
+    """Answer for what is not there, and for other methods, rather than the web app mounted behind."""
+    methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+
+    def refuse(request: Request) -> None:
+        path = request.url.path
+        allowed = {
+            method
+            for route in app.routes
+            if isinstance(route, APIRoute) and route.path == path and route.endpoint is not refuse
+            for method in route.methods or ()
+        }
+        if not allowed:
+            raise HTTPException(404, f"there is no {path}")
+        listed = ", ".join(sorted(allowed))
+        raise HTTPException(405, f"{path} takes {listed}, not {request.method}", {"Allow": listed})
+
+    for path in ("/api", "/api/{rest:path}", "/healthz", "/readyz"):
+        app.add_api_route(path, refuse, methods=methods, include_in_schema=False)
+
+
+def _one_of(*given: str | None) -> str:
+    """Return the operating point, which may be given in two places; the default where in none."""
+    found = {name for name in given if name is not None}
+    if len(found) > 1:
+        raise UsageError(f"two operating points are given: {' and '.join(sorted(found))}; expected one")
+    return found.pop() if found else DEFAULT_OPERATING_POINT
 
 
 def _check_limits(files: list[UploadFile]) -> None:
@@ -177,6 +210,25 @@ class BodyLimit:
             return message
 
         await self.app(scope, counted, send)
+
+
+class _SecurityHeaders:
+    """Tell browsers to believe the type of each answer, and to send no address of this server on."""
+
+    HEADERS = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Add the headers to the first message of an answer."""
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message.get("headers", ()), *self.HEADERS]}
+            await send(message)
+
+        await self.app(scope, receive, with_headers)
 
 
 def problem(status: int, detail: str) -> JSONResponse:

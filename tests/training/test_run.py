@@ -323,3 +323,18 @@ def test_a_file_of_another_network_is_not_let_out(run: Path, sources: Sources, t
 def test_nothing_trained_nothing_exported(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="no trained stage"):
         export_run(tmp_path, tmp_path / "out", "1", lambda _line: None)
+
+
+def test_films_that_have_changed_are_not_exported_from(run: Path, sources: Sources, tmp_path: Path) -> None:
+    copy = tmp_path / "data"
+    shutil.copytree(sources.data, copy)
+    film = find_films(copy)[0].path
+    film.write_bytes(find_films(copy)[1].path.read_bytes())
+    shutil.copytree(run, tmp_path / "run")
+    for stage in ("stage1", "stage2"):
+        path = tmp_path / "run" / stage / "run.json"
+        record = json.loads(path.read_text())
+        record["sources"]["data"] = str(copy)
+        path.write_text(json.dumps(record))
+    with pytest.raises(TrainingError, match="are not those that"):
+        export_run(tmp_path / "run", tmp_path / "out", "1", lambda _line: None)

@@ -7,10 +7,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.tiny_models import write_tiny_models
 
 ARGUMENTS = [
     "--headless",
@@ -22,28 +25,49 @@ ARGUMENTS = [
 
 # A process of its own: the warnings of other packages' threads are not those of the tests.
 _SERVER = """
+import sys
 from pneumocascade import Cascade
 from pneumocascade.server import serve
-serve(Cascade.load(threads=1), port=0)
+serve(Cascade.load(sys.argv[1] or None, threads=1), port=0)
 """
 
 
-@pytest.fixture(scope="session")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a running server with a fresh count of films."""
-    state = tmp_path_factory.mktemp("state")
-    uploads = tmp_path_factory.mktemp("uploads")
-    environment = {**os.environ, "PNEUMOCASCADE_STATE": str(state), "GRADIO_TEMP_DIR": str(uploads)}
-    with subprocess.Popen(
-        [sys.executable, "-c", _SERVER], env=environment, stdout=subprocess.PIPE, text=True
-    ) as server:
+@contextmanager
+def running(folder: Path, models: str = "") -> Iterator[str]:
+    """Run a server with a fresh count of films and no uploads, and give its address.
+
+    ``folder`` gets its uploads; ``models`` is a folder of models, by default the bundled ones.
+    """
+    environment = {
+        **os.environ,
+        "PNEUMOCASCADE_STATE": str(folder / "state"),
+        "GRADIO_TEMP_DIR": str(folder / "uploads"),
+    }
+    command = [sys.executable, "-c", _SERVER, models]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         line = server.stdout.readline()
         try:
             assert "http://127.0.0.1:" in line, f"the server said {line!r}"
             yield line.split()[3]
         finally:
-            server.terminate()
+            # A page that a failed test left open would keep it waiting if it were asked to end.
+            server.kill()
+
+
+@pytest.fixture(scope="session")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a running server."""
+    with running(tmp_path_factory.mktemp("server")) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def tiny_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a server with the tiny models: bright films are viral, and they give maps."""
+    models = write_tiny_models(tmp_path_factory.mktemp("models"))
+    with running(tmp_path_factory.mktemp("server"), str(models)) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

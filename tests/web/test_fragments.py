@@ -7,7 +7,6 @@ import csv
 import io
 import re
 from dataclasses import replace
-from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,9 @@ from pneumocascade.web import fragments
 from pneumocascade.web.analysis import Analysis, analyse
 from pneumocascade.web.configuration import configuration, figures, operating_points
 from pneumocascade.web.header import header
+from pneumocascade.web.verdict import verdict_card
 from tests.conftest import draw_chest
+from tests.web.test_verdict import PNEUMONIA, text_of
 
 EVIL = '<img src=x onerror="alert(1)">.png'
 STAGE1 = StageResult({"normal": 0.9, "pneumonia": 0.1}, "normal", 0.62, ("normal",))
@@ -37,14 +38,10 @@ def film(cascade: Cascade, tmp_path_factory: pytest.TempPathFactory) -> Analysis
     return analyse(cascade, path, "balanced")
 
 
-def text_of(html: str) -> str:
-    return unescape(re.sub(r"<[^>]+>", " ", html))
-
-
 @pytest.mark.parametrize(
     "make",
     [
-        lambda analysis: fragments.verdict_card(analysis),
+        lambda analysis: verdict_card(analysis),
         lambda analysis: fragments.gallery([analysis]),
         lambda analysis: fragments.results([analysis]),
     ],
@@ -57,32 +54,6 @@ def test_names_cannot_carry_html(make: object, film: Analysis) -> None:
     assert "onerror" not in re.sub(r"&lt;.*?&gt;", "", html)
 
 
-def test_card_says_why_stage_2_did_not_run() -> None:
-    text = text_of(fragments.verdict_card(Analysis(NORMAL)))
-    assert "Normal" in text
-    assert "90.0 %" in text
-    assert DISCLAIMER in text
-    assert "Did not run: the probability of pneumonia (10.0 %) is below the threshold" in text
-
-
-def test_card_of_pneumonia_shows_both_stages() -> None:
-    stage1 = StageResult({"normal": 0.1, "pneumonia": 0.9}, "pneumonia", 0.62, ("pneumonia",))
-    stage2 = StageResult({"bacterial": 0.75, "viral": 0.25}, "bacterial", 0.5, ("bacterial", "viral"))
-    both = replace(NORMAL, finding="pneumonia", aetiology="bacterial", stage1=stage1, stage2=stage2)
-    text = text_of(fragments.verdict_card(Analysis(both)))
-    assert "Pneumonia, bacterial" in text
-    assert "75.0 %" in text
-    assert "bacterial and viral" in text
-    assert "Did not run" not in text
-
-
-def test_card_of_a_refusal_has_sentence_and_code() -> None:
-    html = fragments.verdict_card(Analysis(REFUSED))
-    assert "<code>blank</code>" in html
-    assert "Hardly <any> tone." in text_of(html)
-    assert text_of(html).count("Did not run: the film was refused.") == 2
-
-
 def test_a_file_that_is_no_film_has_no_pictures(cascade: Cascade, tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("no film")
@@ -92,6 +63,7 @@ def test_a_file_that_is_no_film_has_no_pictures(cascade: Cascade, tmp_path: Path
     for make in (fragments.film_and_processed, fragments.steps, fragments.quality):
         assert "could not be read" in make(analysis)
     assert analysis.tile.shape[1] == 448
+    assert analysis.film is None
 
 
 def test_answers_are_those_of_the_cascade(cascade: Cascade, film: Analysis, tmp_path: Path) -> None:
@@ -114,6 +86,35 @@ def test_quality_table_compares_original_and_processed(film: Analysis) -> None:
     before, after = film.quality
     for value in (f"{before.mean:.1f}", f"{after.mean:.1f}", f"{after.mean - before.mean:+.1f}"):
         assert value in text
+
+
+def test_no_change_has_no_sign(film: Analysis) -> None:
+    before = film.quality[0]
+    after = replace(before, entropy=before.entropy - 0.001, mean=before.mean - 2)
+    rows = re.findall(r"<tr>.*?</tr>", fragments.quality(replace(film, quality=(before, after))))
+    cells = [text_of(row).split()[-1] for row in rows[1:]]
+    assert cells == ["-2.0", "0.0", "0.00", "0.000"]
+
+
+def test_what_a_refused_film_went_through_was_given_to_no_model(film: Analysis) -> None:
+    refused = replace(film, prediction=REFUSED)
+    assert "no finding rests on these pictures" in text_of(fragments.steps(refused))
+    assert "no finding" not in fragments.steps(film)
+
+
+def test_table_and_gallery_say_where_the_type_is_undetermined(film: Analysis) -> None:
+    sure = replace(film, prediction=PNEUMONIA)
+    assert PNEUMONIA.stage2 is not None
+    stage2 = replace(PNEUMONIA.stage2, prediction_set=("bacterial", "viral"))
+    unsure = replace(film, prediction=replace(PNEUMONIA, stage2=stage2))
+    for make in (fragments.results, fragments.gallery):
+        assert "undetermined" not in make([sure])
+        assert "ype undetermined" in make([unsure])
+
+
+def test_cells_name_their_column_where_rows_are_stacked() -> None:
+    html = fragments.table(("Film", "<Verdict>"), [("a.png", "Normal")], "pc-stacked")
+    assert '<th scope="row">a.png</th><td data-label="&lt;Verdict&gt;">Normal</td>' in html
 
 
 def test_csv_behind_the_link_has_every_film(film: Analysis) -> None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import nn
 
-from pneumocascade.dataset import Split, find_training_films
+from pneumocascade.dataset import Split, find_training_films, fingerprint
 from pneumocascade.errors import TrainingError
 from pneumocascade.preprocess import prepare
 from pneumocascade.reading import read_radiograph
@@ -115,9 +115,18 @@ def export_stage(folder: Path, path: Path, version: str, say: Say) -> dict[str, 
 def _sides(
     folder: Path, sources: dict[str, Any], spec: ModelSpec, say: Say
 ) -> tuple[list[Sample], list[Sample]]:
-    """Return the films learnt from and held out, each with all its renderings."""
-    films = find_training_films(Path(sources["data"]))
+    """Return the films learnt from and held out, each with all its renderings.
+
+    Raises
+    ------
+    TrainingError
+        Where the films are no longer those that the run was made with.
+    """
     split = Split.load(folder / SPLIT_FILE)
+    known = split.train | split.validation
+    films = [film for film in find_training_films(Path(sources["data"])) if film.name in known]
+    if fingerprint(films) != spec.data_fingerprint:
+        raise TrainingError(f"the films in {sources['data']} are not those that {folder} was trained on")
     roots = [Path(root) for root in (*sources["renderings"], *sources["hold_out"])]
     renderings = renderings_by_name(roots, say)
     learnt, held_out = (samples_of(films, side, spec, renderings) for side in (split.train, split.validation))

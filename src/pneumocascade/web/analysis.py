@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,14 +32,17 @@ class Analysis:
     Attributes
     ----------
     prediction : Prediction
-    film : ndarray of uint8, shape (H, W, 3), or None
-        The film as a viewer shows it; ``None`` where it could not be read.
+    film : ndarray of uint8, shape (H, W), or None
+        The film as a viewer shows it, at most ``FILM_HEIGHT`` high; ``None`` where it could not be
+        read.
     width, height : int
         Of the film as it was given, in pixels; 0 where it could not be read.
     steps : tuple of StepPicture
         Steps of stage 1's preprocessing; empty where the film could not be read.
     quality : tuple of Quality
         Of the film and of the last step; empty where it could not be read.
+    reference : str
+        Reference standard, ``"normal"`` or the aetiology; empty where none is known.
     """
 
     prediction: Prediction
@@ -47,7 +50,8 @@ class Analysis:
     width: int = 0
     height: int = 0
     steps: tuple[StepPicture, ...] = ()
-    quality: tuple[Quality, ...] = field(default=())
+    quality: tuple[Quality, ...] = ()
+    reference: str = ""
 
     @property
     def name(self) -> str:
@@ -88,9 +92,10 @@ def analyse(cascade: Cascade, path: str | Path, operating_point: str) -> Analysi
 def _drawn(cascade: Cascade, radiograph: Radiograph, prediction: Prediction) -> Analysis:
     spec = cascade.stage1.spec
     steps = step_pictures(steps_of(radiograph, spec), spec)
+    film = film_picture(radiograph, min(FILM_HEIGHT, radiograph.height))
     return Analysis(
         prediction,
-        film_picture(radiograph, min(FILM_HEIGHT, radiograph.height)),
+        film[..., 0].copy(),  # grey in three equal channels; a session keeps it for an hour
         radiograph.width,
         radiograph.height,
         steps,

@@ -14,6 +14,7 @@ from pneumocascade.web.batch import build_batch_tab
 from pneumocascade.web.counter import Counter
 from pneumocascade.web.header import header
 from pneumocascade.web.single import build_single_tab
+from pneumocascade.web.uploads import SECONDS_KEPT, prepare_folder
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 MAX_FILE_SIZE = "64mb"
 """Largest file that may be uploaded."""
 
-_SECONDS_KEPT = 3600
-"""Uploaded films are deleted from the server when they are this old."""
+SESSIONS_KEPT = 50
+"""Pages whose results are kept; ten films and their pictures take up to 8 MB."""
 
 _FONT = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif"]
 _FONT_MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
@@ -38,6 +39,16 @@ def theme() -> gr.themes.Base:
         radius_size=gr.themes.sizes.radius_md,
         font=_FONT,
         font_mono=_FONT_MONO,
+    ).set(
+        # Gradio's own oranges and greys are too pale for text on and beside them (WCAG 2.2, 1.4.3).
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_dark="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_hover_dark="*primary_800",
+        button_primary_border_color="*primary_700",
+        button_primary_border_color_dark="*primary_700",
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_400",
     )
 
 
@@ -48,7 +59,7 @@ def build_app(cascade: Cascade, counter: Counter | None = None) -> gr.Blocks:
     with gr.Blocks(
         title="pneumocascade",
         analytics_enabled=False,
-        delete_cache=(_SECONDS_KEPT // 6, _SECONDS_KEPT),
+        delete_cache=(SECONDS_KEPT // 6, SECONDS_KEPT),
         fill_width=True,
     ) as blocks:
         page_header = gr.HTML(header(counter.value()), elem_id="page-header")
@@ -74,14 +85,21 @@ def build_app(cascade: Cascade, counter: Counter | None = None) -> gr.Blocks:
 
 def mount_app(app: FastAPI, cascade: Cascade, counter: Counter | None = None) -> FastAPI:
     """Put the web app at ``/``; see :func:`pneumocascade.web.mount_app`."""
+    prepare_folder()
+    blocks = build_app(cascade, counter)
+    # Gradio holds a path that the browser sends against the folder of uploads only where the app was
+    # launched, which a mounted one never is: without this any picture of the server could be read.
+    blocks.has_launched = True
+    blocks.state_session_capacity = SESSIONS_KEPT
     mounted: FastAPI = gr.mount_gradio_app(
         app,
-        build_app(cascade, counter),
+        blocks,
         path="/",
         theme=theme(),
         css=(CONTENT / "style.css").read_text(encoding="utf-8"),
         footer_links=[],
         run_history=False,
+        favicon_path=str(CONTENT / "favicon.png"),
         ssr_mode=False,
         show_error=True,
         max_file_size=MAX_FILE_SIZE,

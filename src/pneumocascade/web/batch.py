@@ -9,10 +9,22 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from pneumocascade.web import fragments
-from pneumocascade.web.analysis import Analysis, analyse
-from pneumocascade.web.details import Details, build_details, build_pictures, heading, values
+from pneumocascade.web.analysis import Analysis
+from pneumocascade.web.details import Details, build_details, build_verdict, heading, values
 from pneumocascade.web.header import header
-from pneumocascade.web.inputs import FORMATS, QUIET, SEND_INDEX, clicked_index, operating_point_choice
+from pneumocascade.web.inputs import (
+    ANNOUNCED,
+    EXPIRED,
+    QUIET,
+    SEND_INDEX,
+    Asked,
+    ask,
+    clicked_index,
+    formats_note,
+    place,
+    scroll_to,
+)
+from pneumocascade.web.uploads import SECONDS_KEPT, analyse_upload
 
 if TYPE_CHECKING:
     from pneumocascade.cascade import Cascade
@@ -21,22 +33,19 @@ if TYPE_CHECKING:
 MAX_FILMS = 10
 """Films of one batch; folders of any size are for the command line."""
 
-_EXPIRED = "These results are no longer kept here. Please analyse the films again."
-
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """The tab's components: what is asked, and what is shown."""
+    """The tab's components: what is asked, what is shown, and what is kept of the session."""
 
-    upload: gr.File
-    point: gr.Radio
-    button: gr.Button
+    asked: Asked
     message: gr.HTML
     area: gr.Column
     gallery: gr.HTML
     results: gr.HTML
-    card: gr.HTML
     details: Details
+    analyses: gr.State
+    chosen: gr.State
 
 
 def build_batch_tab(cascade: Cascade, counter: Counter, page_header: gr.HTML) -> None:
@@ -49,39 +58,42 @@ def build_batch_tab(cascade: Cascade, counter: Counter, page_header: gr.HTML) ->
     page_header : gr.HTML
         Shows the count of films.
     """
-    parts = _layout()
-    analyses = gr.State([], time_to_live=3600)
-    chosen = gr.State(0)
-    _wire_analysis(parts, cascade, counter, [analyses, chosen, page_header])
-    _wire_choice(parts, analyses, chosen)
+    parts = _layout(cascade)
+    _wire_analysis(parts, cascade, counter, page_header)
+    _wire_choice(parts)
 
 
-def _layout() -> _Parts:
+def _layout(cascade: Cascade) -> _Parts:
+    asked = ask("batch", f"Up to {MAX_FILMS} films", "Analyze Images", cascade)
     with gr.Row(elem_classes="pc-row"):
         with gr.Column(scale=7, min_width=300):
-            label = f"Upload up to {MAX_FILMS} films: {FORMATS}"
-            upload = gr.File(label=label, file_count="multiple", elem_id="batch-upload", height=190)
+            place(asked.upload)
+            formats_note()
         with gr.Column(scale=4, min_width=300):
-            point = operating_point_choice("batch")
-            button = gr.Button("Analyze Images", variant="primary", elem_id="batch-analyze")
-    message = gr.HTML(fragments.note("No films analysed yet."), elem_id="batch-message", min_height=64)
+            place(asked.point, asked.button)
+    message = gr.HTML(fragments.note("No films analysed yet."), elem_id="batch-message", js_on_load=ANNOUNCED)
     with gr.Column(visible=False, elem_id="batch-results") as area:
         heading("Processed films: click one for its steps and distributions")
         gallery = gr.HTML("", elem_id="batch-gallery", js_on_load=SEND_INDEX)
         heading("Results")
         results = gr.HTML("", elem_id="batch-table")
         heading("Chosen film")
+        verdict = build_verdict("batch", None)
         with gr.Row(elem_classes="pc-row"):
             with gr.Column(scale=5, min_width=320):
-                card = gr.HTML("", elem_id="batch-verdict")
+                place(verdict[0])
             with gr.Column(scale=6, min_width=320):
-                pictures = build_pictures("batch", None)
-        details = build_details("batch", None, pictures)
-    return _Parts(upload, point, button, message, area, gallery, results, card, details)
+                place(verdict[1])
+        details = build_details("batch", None, verdict)
+    kept = gr.State([], time_to_live=SECONDS_KEPT), gr.State(0)
+    return _Parts(asked, message, area, gallery, results, details, *kept)
 
 
-def _wire_analysis(parts: _Parts, cascade: Cascade, counter: Counter, behind: list[gr.Component]) -> None:
-    """Let the button analyse the films; ``behind``: analyses, index of the chosen one, page header."""
+def _wire_analysis(parts: _Parts, cascade: Cascade, counter: Counter, page_header: gr.HTML) -> None:
+    """Let the button analyse the films."""
+    asked, details = parts.asked, parts.details
+    area = [parts.area, parts.gallery, parts.results]
+    outputs = [parts.message, *area, *details.outputs, parts.analyses, parts.chosen, page_header]
 
     def run(
         paths: list[str] | None,
@@ -90,53 +102,52 @@ def _wire_analysis(parts: _Parts, cascade: Cascade, counter: Counter, behind: li
         progress: gr.Progress = gr.Progress(),  # noqa: B008  Gradio finds its bar by this default
     ) -> tuple[object, ...]:
         if not paths:
-            return fragments.note("Please upload films first.", "warning"), *[gr.skip()] * 11
+            text = fragments.note("Please upload films first.", "warning")
+            return text, *[gr.skip()] * (len(outputs) - 1)
         taken = progress.tqdm(paths[:MAX_FILMS], desc="Analysing", unit="films")
-        found = [analyse(cascade, path, operating_point) for path in taken]
+        found = [analyse_upload(cascade, path, operating_point) for path in taken]
         count = counter.add(sum(analysis.prediction.status == "ok" for analysis in found))
         return (
             summary(found, paths[MAX_FILMS:]),
             gr.Column(visible=True),
             fragments.gallery(found),
             fragments.results(found),
-            fragments.verdict_card(found[0]),
-            *values(found[0], measure),
+            *values(found[0], measure, "batch"),
             found,
             0,
             header(count),
         )
 
-    outputs = [parts.message, parts.area, parts.gallery, parts.results, parts.card]
-    parts.button.click(
+    # The progress bar is laid over the message, which therefore makes room first.
+    emptied = asked.button.click(None, None, parts.message, js="() => ''", **QUIET)
+    emptied.then(None, js=scroll_to("#batch-message"), **QUIET)
+    emptied.then(
         run,
-        [parts.upload, parts.point, parts.details.measure],
-        [*outputs, *parts.details.outputs, *behind],
+        [asked.upload, asked.point, details.measure],
+        outputs,
         api_visibility="private",
         show_progress_on=parts.message,
-    )
+    ).success(None, js=scroll_to("#batch-message", "start"), **QUIET)
 
 
-def _wire_choice(parts: _Parts, analyses: gr.State, chosen: gr.State) -> None:
+def _wire_choice(parts: _Parts) -> None:
     """Show the film that was clicked, and the measure that was chosen."""
+    details = parts.details
 
     def show(found: list[Analysis], measure: str, event: gr.EventData) -> tuple[object, ...]:
         index = clicked_index(event, len(found))
         if index is None:
-            return fragments.note(_EXPIRED, "warning"), *[gr.skip()] * 5
-        return fragments.verdict_card(found[index]), *values(found[index], measure), index
+            text = fragments.note(EXPIRED, "warning")
+            return text, *[""] * (len(details.outputs) - 1), gr.skip()
+        return *values(found[index], measure, "batch"), index
 
     def plot(found: list[Analysis], index: int, measure: str) -> str:
-        return fragments.plots(found[index], measure) if found else fragments.note(_EXPIRED, "warning")
+        return fragments.plots(found[index], measure) if found else fragments.note(EXPIRED, "warning")
 
-    details = parts.details
     parts.gallery.click(
-        show,
-        [analyses, details.measure],
-        [parts.card, *details.outputs, chosen],
-        scroll_to_output=True,
-        **QUIET,
-    )
-    details.measure.input(plot, [analyses, chosen, details.measure], details.plots, **QUIET)
+        show, [parts.analyses, details.measure], [*details.outputs, parts.chosen], **QUIET
+    ).success(None, js=scroll_to("#batch-verdict"), **QUIET)
+    details.measure.input(plot, [parts.analyses, parts.chosen, details.measure], details.plots, **QUIET)
 
 
 def summary(found: list[Analysis], left_out: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""The part that both tabs share: pictures, steps, quality and distributions of one film."""
+"""The part that both tabs share: verdict, pictures, steps, quality and distributions of one film."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import gradio as gr
 from pneumocascade.measures import MEASURES
 from pneumocascade.web import fragments
 from pneumocascade.web.analysis import Analysis
+from pneumocascade.web.inputs import ANNOUNCED
+from pneumocascade.web.looked import FOLLOW_SLIDER, where_it_looked
+from pneumocascade.web.verdict import verdict_card
 
 DEFAULT_MEASURE = next(iter(MEASURES))
 _CHOICES = [(measure.title, name) for name, measure in MEASURES.items()]
@@ -20,11 +23,13 @@ class Details:
 
     Attributes
     ----------
-    pictures, steps, quality, plots : gr.HTML
+    card, pictures, looked, steps, quality, plots : gr.HTML
     measure : gr.Radio
     """
 
+    card: gr.HTML
     pictures: gr.HTML
+    looked: gr.HTML
     steps: gr.HTML
     quality: gr.HTML
     plots: gr.HTML
@@ -33,7 +38,7 @@ class Details:
     @property
     def outputs(self) -> list[gr.HTML]:
         """Components in the order of :func:`values`."""
-        return [self.pictures, self.steps, self.quality, self.plots]
+        return [self.card, self.pictures, self.looked, self.steps, self.quality, self.plots]
 
 
 def heading(text: str) -> gr.HTML:
@@ -41,13 +46,14 @@ def heading(text: str) -> gr.HTML:
     return gr.HTML(f"<h3>{text}</h3>", elem_classes="pc-heading")
 
 
-def build_pictures(prefix: str, shown: Analysis | None) -> gr.HTML:
-    """Lay out the film beside the preprocessed picture."""
-    filled = fragments.film_and_processed(shown) if shown is not None else ""
-    return gr.HTML(filled, elem_id=f"{prefix}-pictures")
+def build_verdict(prefix: str, shown: Analysis | None) -> tuple[gr.HTML, gr.HTML]:
+    """Return the verdict's card and the film beside the preprocessed picture, not yet placed."""
+    filled = (verdict_card(shown), fragments.film_and_processed(shown)) if shown is not None else ("", "")
+    card = gr.HTML(filled[0], elem_id=f"{prefix}-verdict", js_on_load=ANNOUNCED, render=False)
+    return card, gr.HTML(filled[1], elem_id=f"{prefix}-pictures", render=False)
 
 
-def build_details(prefix: str, shown: Analysis | None, pictures: gr.HTML) -> Details:
+def build_details(prefix: str, shown: Analysis | None, verdict: tuple[gr.HTML, gr.HTML]) -> Details:
     """Lay the other components out, filled with a film where there is one.
 
     Parameters
@@ -55,29 +61,33 @@ def build_details(prefix: str, shown: Analysis | None, pictures: gr.HTML) -> Det
     prefix : str
         Begins the components' ids.
     shown : Analysis or None
-    pictures : gr.HTML
-        From :func:`build_pictures`.
+    verdict : tuple of gr.HTML
+        From :func:`build_verdict`, placed already.
     """
-    filled = values(shown, DEFAULT_MEASURE) if shown is not None else ("", "", "", "")
+    filled = values(shown, DEFAULT_MEASURE, prefix) if shown is not None else ("",) * 6
+    heading("Where the model looked")
+    looked = gr.HTML(filled[2], elem_id=f"{prefix}-looked", js_on_load=FOLLOW_SLIDER)
     with gr.Row(elem_classes="pc-row"):
         with gr.Column(scale=8, min_width=320):
-            heading("Steps: what the model is given")
-            steps = gr.HTML(filled[1], elem_id=f"{prefix}-steps")
-        with gr.Column(scale=5, min_width=320):
+            heading("Steps of preprocessing")
+            steps = gr.HTML(filled[3], elem_id=f"{prefix}-steps")
+        with gr.Column(scale=5, min_width=420):
             heading("Image quality")
-            quality = gr.HTML(filled[2], elem_id=f"{prefix}-quality")
+            quality = gr.HTML(filled[4], elem_id=f"{prefix}-quality")
     heading("Distribution in each step")
     measure = gr.Radio(
         _CHOICES, value=DEFAULT_MEASURE, label="Measure", elem_id=f"{prefix}-measure", elem_classes="pc-radio"
     )
-    plots = gr.HTML(filled[3], elem_id=f"{prefix}-plots")
-    return Details(pictures, steps, quality, plots, measure)
+    plots = gr.HTML(filled[5], elem_id=f"{prefix}-plots")
+    return Details(*verdict, looked, steps, quality, plots, measure)
 
 
-def values(analysis: Analysis, measure: str) -> tuple[str, str, str, str]:
-    """Return what the components show of a film: pictures, steps, quality, plots."""
+def values(analysis: Analysis, measure: str, prefix: str) -> tuple[str, ...]:
+    """Return what the components show of a film, in the order of ``Details.outputs``."""
     return (
+        verdict_card(analysis),
         fragments.film_and_processed(analysis),
+        where_it_looked(analysis, prefix),
         fragments.steps(analysis),
         fragments.quality(analysis),
         fragments.plots(analysis, measure),

@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import lru_cache
 from html import escape
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pneumocascade.web.analysis import thumbnail
+from pneumocascade.web.analysis import Analysis, analyse, thumbnail
 from pneumocascade.web.fragments import data_uri
+
+if TYPE_CHECKING:
+    from pneumocascade.cascade import Cascade
 
 
 def example_films() -> list[Path]:
     """Return the bundled films, pneumonia first."""
     folder = Path(str(resources.files("pneumocascade") / "examples"))
     return sorted(folder.glob("*.jpeg"), reverse=True)
+
+
+def reference_of(path: Path) -> str:
+    """Return an example's reference standard: ``"bacterial"`` or ``"normal"``."""
+    return "bacterial" if "bacteria" in path.name else "normal"
+
+
+def analyse_example(cascade: Cascade, path: Path, operating_point: str) -> Analysis:
+    """Ask the cascade about an example; its reference standard is shown beside the answer."""
+    return replace(analyse(cascade, path, operating_point), reference=reference_of(path))
 
 
 def preview(path: Path) -> str:
@@ -24,12 +40,12 @@ def preview(path: Path) -> str:
     )
 
 
-def example_tiles(films: list[Path]) -> str:
-    """Return the example films with their reference standard."""
+def example_tiles(films: list[Path], chosen: int | None) -> str:
+    """Return the example films with their reference standard, the chosen one marked."""
     tiles = "".join(
         f'<button type="button" class="pc-example" data-index="{index}" title="{escape(path.name)}" '
-        f'aria-pressed="{"true" if index == 0 else "false"}">{_image(path, 120)}'
-        f"<span>{'Bacterial' if 'bacteria' in path.name else 'Normal'}</span></button>"
+        f'aria-pressed="{str(index == chosen).lower()}">{_example_image(path)}'
+        f"<span>{reference_of(path).capitalize()}</span></button>"
         for index, path in enumerate(films)
     )
     return (
@@ -37,6 +53,11 @@ def example_tiles(films: list[Path]) -> str:
         '<p class="pc-small">Click a film to analyse it. Below it stands its reference standard. '
         "Kermany et al. 2018, CC BY 4.0.</p>"
     )
+
+
+@lru_cache(maxsize=16)
+def _example_image(path: Path) -> str:
+    return _image(path, 120)
 
 
 def _image(path: Path, height: int) -> str:

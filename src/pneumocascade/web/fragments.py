@@ -14,18 +14,19 @@ from PIL import Image
 
 from pneumocascade.pictures import percent, reasons_of, verdict_of
 from pneumocascade.plots import distribution_plots
-from pneumocascade.report import DISCLAIMER, to_csv
+from pneumocascade.report import to_csv
+from pneumocascade.web.verdict import UNDETERMINED, undetermined
 
 if TYPE_CHECKING:
     from pneumocascade.measures import Quality
-    from pneumocascade.records import Prediction, StageResult
+    from pneumocascade.records import Prediction
     from pneumocascade.web.analysis import Analysis
 
 _QUALITY_ROWS = (
     ("Mean", "mean", "{:.1f}"),
     ("Standard deviation", "deviation", "{:.1f}"),
     ("Entropy, bits", "entropy", "{:.2f}"),
-    ("Michelson contrast", "michelson", "{:.3f}"),
+    ("Michelson contrast, 1st to 99th percentile", "michelson", "{:.3f}"),
 )
 
 
@@ -34,7 +35,7 @@ def data_uri(picture: NDArray[np.uint8], *, exact: bool = False) -> str:
 
     Parameters
     ----------
-    picture : ndarray of uint8, shape (H, W) or (H, W, 3)
+    picture : ndarray of uint8, shape (H, W), (H, W, 3) or (H, W, 4)
     exact : bool
         PNG rather than WebP of quality 90.
     """
@@ -56,9 +57,13 @@ def figure(picture: NDArray[np.uint8], caption: str, *, exact: bool = False) -> 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], css_class: str = "") -> str:
     """Return a table whose first column heads its rows; cells are escaped."""
     head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in header)
+    # Where rows are stacked on narrow pages, each cell names its column by itself.
     body = "".join(
         f'<tr><th scope="row">{escape(row[0])}</th>'
-        + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:])
+        + "".join(
+            f'<td data-label="{escape(name)}">{escape(cell)}</td>'
+            for name, cell in zip(header[1:], row[1:], strict=True)
+        )
         + "</tr>"
         for row in rows
     )
@@ -70,101 +75,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], css_class: str =
 
 def note(text: str, kind: str = "plain") -> str:
     """Return a short message; ``kind`` is ``"plain"`` or ``"warning"``."""
-    return f'<p class="pc-note pc-{kind}" role="status">{escape(text)}</p>'
-
-
-def verdict_card(analysis: Analysis) -> str:
-    """Return the card with finding, aetiology and calibrated probability, and both stages' bars."""
-    prediction = analysis.prediction
-    verdict = verdict_of(prediction)
-    extra = "".join(f"<li>{escape(warning)}</li>" for warning in prediction.warnings)
-    facts = (
-        f"Operating point <b>{escape(prediction.operating_point)}</b> · "
-        f"models {escape(prediction.model_version)} · {prediction.elapsed_ms:.0f} ms"
-    )
-    return (
-        f'<section class="pc-card pc-tone-{verdict.tone}" aria-live="polite">'
-        f'<p class="pc-source">{escape(analysis.name)}</p>'
-        f'<h2 class="pc-verdict">{escape(verdict.title)}</h2>'
-        f"{_headline(prediction)}"
-        f'<p class="pc-facts">{facts}</p>'
-        f"{f'<ul>{extra}</ul>' if extra else ''}"
-        f'<p class="pc-small">{escape(DISCLAIMER)}</p></section>'
-        f'<div class="pc-stages">{_stage1_bars(prediction)}{_stage2_bars(prediction)}</div>'
-    )
-
-
-def _headline(prediction: Prediction) -> str:
-    if prediction.stage1 is None:
-        items = "".join(
-            f"<li>{escape(reason.message)} <code>{escape(reason.code)}</code></li>"
-            for reason in reasons_of(prediction)
-        )
-        return f'<ul class="pc-reasons">{items}</ul>'
-    figures = [_figure_of(prediction.stage1)]
-    if prediction.stage2 is not None:
-        figures.append(_figure_of(prediction.stage2))
-    return f'<div class="pc-figures">{"".join(figures)}</div>'
-
-
-def _figure_of(result: StageResult) -> str:
-    return (
-        f"<div><strong>{escape(percent(result.probabilities[result.label]))}</strong>"
-        f"<span>calibrated probability of {escape(result.label)}</span></div>"
-    )
-
-
-def _stage1_bars(prediction: Prediction) -> str:
-    title = "Stage 1: normal or pneumonia"
-    if prediction.stage1 is None:
-        return _not_run(title, f"Did not run: the film was {_obstacle(prediction)}.")
-    return _bars(title, prediction.stage1)
-
-
-def _stage2_bars(prediction: Prediction) -> str:
-    title = "Stage 2: bacterial or viral"
-    if prediction.stage2 is not None:
-        return _bars(title, prediction.stage2)
-    if prediction.stage1 is None:
-        return _not_run(title, f"Did not run: the film was {_obstacle(prediction)}.")
-    positive = list(prediction.stage1.probabilities)[1]
-    return _not_run(
-        title,
-        f"Did not run: the probability of {positive} "
-        f"({percent(prediction.stage1.probabilities[positive])}) is below the threshold of the "
-        f"{prediction.operating_point} operating point ({percent(prediction.stage1.threshold)}), "
-        "so there is no aetiology to tell.",
-    )
-
-
-def _obstacle(prediction: Prediction) -> str:
-    return "refused" if prediction.status == "refused" else "not readable"
-
-
-def _not_run(title: str, why: str) -> str:
-    return f'<section class="pc-stage pc-not-run"><h3>{escape(title)}</h3><p>{escape(why)}</p></section>'
-
-
-def _bars(title: str, result: StageResult) -> str:
-    positive = list(result.probabilities)[1]
-    rows = []
-    for label, value in result.probabilities.items():
-        mark = ""
-        if label == positive:
-            where = f"{100 * result.threshold:.2f}%"
-            mark = f'<i style="left:{where}" title="threshold {escape(percent(result.threshold))}"></i>'
-        rows.append(
-            f'<div class="pc-bar pc-tone-{escape(label)}{" pc-chosen" if label == result.label else ""}">'
-            f"<span>{escape(label)}</span>"
-            f'<div class="pc-track"><div style="width:{100 * value:.2f}%"></div>{mark}</div>'
-            f"<b>{escape(percent(value))}</b></div>"
-        )
-    members = " and ".join(escape(label) for label in result.prediction_set)
-    return (
-        f'<section class="pc-stage"><h3>{escape(title)}</h3>{"".join(rows)}'
-        f'<p class="pc-small">The line marks the threshold: {escape(positive)} from '
-        f"{escape(percent(result.threshold))}. 90 % prediction set: {members}.</p></section>"
-    )
+    return f'<p class="pc-note pc-{kind}">{escape(text)}</p>'
 
 
 def film_and_processed(analysis: Analysis) -> str:
@@ -189,7 +100,10 @@ def steps(analysis: Analysis) -> str:
         figure(step.picture, f"{number}. {step.caption}", exact=True)
         for number, step in enumerate(analysis.steps, start=1)
     ]
-    return f'<div class="pc-steps">{"".join(figures)}</div>'
+    text = ""
+    if analysis.prediction.status == "refused":
+        text = note("The film was refused: no finding rests on these pictures.")
+    return f'<div class="pc-steps">{"".join(figures)}</div>{text}'
 
 
 def quality(analysis: Analysis) -> str:
@@ -204,6 +118,8 @@ def quality(analysis: Analysis) -> str:
 def _quality_row(title: str, form: str, before: Quality, after: Quality, field: str) -> tuple[str, ...]:
     first, second = getattr(before, field), getattr(after, field)
     change = form.replace(":", ":+").format(second - first)
+    if float(change) == 0:  # "+0.00" and "-0.00" are no changes
+        change = form.format(0.0)
     return title, form.format(first), form.format(second), change
 
 
@@ -222,7 +138,8 @@ def gallery(analyses: Sequence[Analysis]) -> str:
         f'aria-pressed="{"true" if index == 0 else "false"}">'
         f'<img src="{data_uri(analysis.tile)}" '
         f'alt="{escape(analysis.name)}: {escape(verdict_of(analysis.prediction).title)}">'
-        f"<span>{escape(analysis.name)}</span></button>"
+        f"<span>{escape(analysis.name)}</span>"
+        f"{f'<span>{UNDETERMINED.capitalize()}</span>' if undetermined(analysis.prediction) else ''}</button>"
         for index, analysis in enumerate(analyses)
     )
     return f'<div class="pc-gallery">{tiles}</div>'
@@ -234,7 +151,7 @@ def results(analyses: Sequence[Analysis]) -> str:
     header = ("Film", "Verdict", "Pneumonia", "Bacterial", "Viral", "Remarks")
     csv = base64.b64encode(to_csv(predictions).encode()).decode()
     return (
-        table(header, [_result_row(prediction) for prediction in predictions])
+        table(header, [_result_row(prediction) for prediction in predictions], "pc-stacked")
         + f'<a class="pc-download" download="predictions.csv" href="data:text/csv;base64,{csv}">'
         "Download CSV</a>"
     )
@@ -250,4 +167,5 @@ def _result_row(prediction: Prediction) -> tuple[str, ...]:
     remarks = [f"{reason.code}: {reason.message}" for reason in reasons_of(prediction)]
     figures = (shares.get(label, "—") for label in ("pneumonia", "bacterial", "viral"))
     verdict = verdict_of(prediction).title
+    verdict += f" ({UNDETERMINED})" if undetermined(prediction) else ""
     return prediction.source, verdict, *figures, " ".join([*remarks, *prediction.warnings])

@@ -1,14 +1,24 @@
-"""What both tabs are given: formats, the operating point, clicks on tiles."""
+"""What both tabs are given: films, the operating point, clicks on tiles."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from pneumocascade.pictures import percent
 from pneumocascade.spec import OPERATING_POINTS
 
+if TYPE_CHECKING:
+    from gradio.components import Component
+
+    from pneumocascade.cascade import Cascade
+    from pneumocascade.spec import ModelSpec
+
 FORMATS = "JPEG, PNG, TIFF, WebP or BMP"
+
+EXPIRED = "These results are no longer kept here. Please analyse the films again."
 
 QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 """Options of events that are answered at once; the REST API is the one for programs."""
@@ -25,6 +35,91 @@ element.addEventListener('click', (event) => {
 """
 """Tells the server which of the tiles inside an HTML component was clicked."""
 
+ANNOUNCED = "element.setAttribute('aria-live', 'polite');"
+"""Lets screen readers tell what an HTML component shows whenever it changes: the component stays,
+what is in it is replaced."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Components by which a tab is asked; each is put into a layout by :func:`place`.
+
+    Attributes
+    ----------
+    upload : gr.File
+    point : gr.Radio
+        Operating point.
+    button : gr.Button
+    """
+
+    upload: gr.File
+    point: gr.Radio
+    button: gr.Button
+
+
+def ask(prefix: str, upload: str, button: str, cascade: Cascade) -> Asked:
+    """Return a tab's inputs, not yet placed.
+
+    Parameters
+    ----------
+    prefix : str
+        Begins the components' ids; ``"batch"`` takes several films.
+    upload, button : str
+        Labels.
+    cascade : Cascade
+        Its operating points are explained.
+    """
+    return Asked(
+        gr.File(
+            label=upload,
+            file_count="multiple" if prefix == "batch" else "single",
+            elem_id=f"{prefix}-upload",
+            height=190 if prefix == "batch" else 170,
+            render=False,
+        ),
+        gr.Radio(
+            list(OPERATING_POINTS),
+            value=OPERATING_POINTS[0],
+            label="Operating point",
+            info=points_explained(cascade.stage1.spec, cascade.stage2.spec),
+            elem_id=f"{prefix}-point",
+            elem_classes="pc-radio",
+            render=False,
+        ),
+        gr.Button(button, variant="primary", elem_id=f"{prefix}-analyze", render=False),
+    )
+
+
+def place(*parts: Component) -> None:
+    """Put components where the layout has come to."""
+    for part in parts:
+        part.render()  # type: ignore[no-untyped-call]
+
+
+def formats_note() -> gr.HTML:
+    """Return the line that names the formats, to stand below an upload."""
+    return gr.HTML(f'<p class="pc-small pc-formats">{FORMATS}</p>')
+
+
+def points_explained(stage1: ModelSpec, stage2: ModelSpec) -> str:
+    """Return what the choice of the operating point changes in these models, in two sentences."""
+    first = _thresholds(stage1, "fewer pneumonias missed", "fewer false alarms")
+    second = _thresholds(stage2, "fewer viral films missed", "fewer bacterial films called viral")
+    return f"Stage 1: {first} Stage 2: {second}"
+
+
+def _thresholds(spec: ModelSpec, lower: str, higher: str) -> str:
+    positive = spec.labels[1]
+    points = {name: point.threshold for name, point in spec.operating_points.items()}
+    if len(set(points.values())) == 1:
+        return f"{positive} from {percent(next(iter(points.values())))} at every point."
+    usual = points[OPERATING_POINTS[0]]
+    parts = []
+    for name, threshold in points.items():
+        effect = f": {lower}" if threshold < usual else f": {higher}"
+        parts.append(f"{percent(threshold)} ({name}{'' if threshold == usual else effect})")
+    return f"{positive} from {', '.join(parts[:-1])} or {parts[-1]}."
+
 
 def clicked_index(event: gr.EventData, count: int) -> int | None:
     """Return the index that a click carries; ``None`` where it is not one of ``count``."""
@@ -32,13 +127,10 @@ def clicked_index(event: gr.EventData, count: int) -> int | None:
     return index if isinstance(index, int) and 0 <= index < count else None
 
 
-def operating_point_choice(prefix: str) -> gr.Radio:
-    """Return the choice of the operating point."""
-    return gr.Radio(
-        list(OPERATING_POINTS),
-        value=OPERATING_POINTS[0],
-        label="Operating point",
-        info="Sensitive misses fewer pneumonias; specific raises fewer false alarms.",
-        elem_id=f"{prefix}-point",
-        elem_classes="pc-radio",
+def scroll_to(selector: str, block: str = "nearest") -> str:
+    """Return the script that brings an element into view; ``"nearest"``: only as far as it is not."""
+    still = "matchMedia('(prefers-reduced-motion: reduce)').matches"
+    return (
+        f"() => document.querySelector('{selector}')"
+        f".scrollIntoView({{behavior: {still} ? 'auto' : 'smooth', block: '{block}'}})"
     )

@@ -10,12 +10,23 @@ import gradio as gr
 
 from pneumocascade.spec import OPERATING_POINTS
 from pneumocascade.web import fragments
-from pneumocascade.web.analysis import Analysis, analyse
+from pneumocascade.web.analysis import Analysis
 from pneumocascade.web.configuration import configuration
-from pneumocascade.web.details import Details, build_details, build_pictures, heading, values
-from pneumocascade.web.examples import example_films, example_tiles, preview
+from pneumocascade.web.details import Details, build_details, build_verdict, heading, values
+from pneumocascade.web.examples import analyse_example, example_films, example_tiles, preview
 from pneumocascade.web.header import header
-from pneumocascade.web.inputs import FORMATS, QUIET, SEND_INDEX, clicked_index, operating_point_choice
+from pneumocascade.web.inputs import (
+    EXPIRED,
+    QUIET,
+    SEND_INDEX,
+    Asked,
+    ask,
+    clicked_index,
+    formats_note,
+    place,
+    scroll_to,
+)
+from pneumocascade.web.uploads import SECONDS_KEPT, analyse_upload, uploaded
 
 if TYPE_CHECKING:
     from pneumocascade.cascade import Cascade
@@ -24,15 +35,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """The tab's components: what is asked, and what is shown."""
+    """The tab's components: what is asked, what is shown, and what is kept.
 
-    upload: gr.File
+    ``shown`` is the session's and gets lost, after an hour or with the server; ``analysed`` is kept
+    by the page itself and tells that something was there.
+    """
+
+    asked: Asked
     preview: gr.HTML
-    point: gr.Radio
-    button: gr.Button
     examples: gr.HTML
-    card: gr.HTML
     details: Details
+    example: gr.State
+    shown: gr.State
+    analysed: gr.Checkbox
 
 
 def build_single_tab(cascade: Cascade, counter: Counter, page_header: gr.HTML) -> None:
@@ -46,55 +61,82 @@ def build_single_tab(cascade: Cascade, counter: Counter, page_header: gr.HTML) -
         Shows the count of films.
     """
     films = example_films()
-    first = analyse(cascade, films[0], OPERATING_POINTS[0])
-    parts = _layout(films, first)
+    first = analyse_example(cascade, films[0], OPERATING_POINTS[0])
+    parts = _layout(films, first, cascade)
     with gr.Accordion("Processing configuration", open=False, elem_id="single-configuration"):
         gr.HTML(configuration(cascade))
-    _wire_analysis(parts, cascade, counter, page_header, first)
+    _wire_analysis(parts, films, cascade, counter, page_header)
+    _wire_choice(parts, films, first)
 
 
-def _layout(films: list[Path], first: Analysis) -> _Parts:
+def _layout(films: list[Path], first: Analysis, cascade: Cascade) -> _Parts:
+    asked = ask("single", "Upload a film", "Analyze Image", cascade)
+    verdict = build_verdict("single", first)
     with gr.Row(elem_classes="pc-row"):
         with gr.Column(scale=4, min_width=300):
-            upload = gr.File(label=f"Upload a film: {FORMATS}", elem_id="single-upload", height=170)
+            place(asked.upload)
+            formats_note()
             small = gr.HTML(preview(films[0]), elem_id="single-preview")
-            point = operating_point_choice("single")
-            button = gr.Button("Analyze Image", variant="primary", elem_id="single-analyze")
+            place(asked.point, asked.button)
             heading("Examples")
-            examples = gr.HTML(example_tiles(films), elem_id="single-examples", js_on_load=SEND_INDEX)
+            examples = gr.HTML(example_tiles(films, 0), elem_id="single-examples", js_on_load=SEND_INDEX)
         with gr.Column(scale=7, min_width=320):
-            card = gr.HTML(fragments.verdict_card(first), elem_id="single-verdict")
-            pictures = build_pictures("single", first)
-    details = build_details("single", first, pictures)
-    return _Parts(upload, small, point, button, examples, card, details)
+            place(*verdict)
+    return _Parts(
+        asked,
+        small,
+        examples,
+        build_details("single", first, verdict),
+        gr.State(str(films[0])),
+        gr.State(None, time_to_live=SECONDS_KEPT),
+        gr.Checkbox(False, visible="hidden", elem_id="single-analysed"),
+    )
 
 
 def _wire_analysis(
-    parts: _Parts, cascade: Cascade, counter: Counter, page_header: gr.HTML, first: Analysis
+    parts: _Parts, films: list[Path], cascade: Cascade, counter: Counter, page_header: gr.HTML
 ) -> None:
-    films = example_films()
-    example = gr.State(str(films[0]))
-    shown = gr.State(first, time_to_live=3600)
+    """Let the button analyse what was uploaded or chosen, and a click an example."""
+    asked, details = parts.asked, parts.details
 
     def choose(event: gr.EventData) -> tuple[None, str, str]:
         path = films[clicked_index(event, len(films)) or 0]
         return None, str(path), preview(path)
 
-    def run(path: str | None, chosen: str, operating_point: str, measure: str) -> tuple[object, ...]:
-        analysis = analyse(cascade, path or chosen, operating_point)
+    def run(path: str | None, example: str, operating_point: str, measure: str) -> tuple[object, ...]:
+        if path:
+            analysis = analyse_upload(cascade, path, operating_point)
+        else:
+            analysis = analyse_example(cascade, Path(example), operating_point)
         count = counter.add(int(analysis.prediction.status == "ok"))
-        return fragments.verdict_card(analysis), *values(analysis, measure), analysis, header(count)
+        return *values(analysis, measure, "single"), analysis, True, header(count)
 
-    def plot(analysis: Analysis | None, measure: str) -> str:
-        return fragments.plots(analysis or first, measure)
+    inputs = [asked.upload, parts.example, asked.point, details.measure]
+    outputs = [*details.outputs, parts.shown, parts.analysed, page_header]
+    clicked = asked.button.click(
+        run, inputs, outputs, api_visibility="private", show_progress_on=details.card
+    )
+    chosen = parts.examples.click(choose, None, [asked.upload, parts.example, parts.preview], **QUIET)
+    chosen = chosen.success(run, inputs, outputs, api_visibility="private", show_progress_on=details.card)
+    for event in (clicked, chosen):
+        event.success(None, js=scroll_to("#single-verdict"), **QUIET)
 
-    inputs = [parts.upload, example, parts.point, parts.details.measure]
-    outputs = [parts.card, *parts.details.outputs, shown, page_header]
-    parts.upload.change(
-        lambda path, chosen: preview(Path(path or chosen)), [parts.upload, example], parts.preview, **QUIET
+
+def _wire_choice(parts: _Parts, films: list[Path], first: Analysis) -> None:
+    """Show the film that would be analysed, and the measure that was chosen."""
+
+    def show(path: str | None, example: str) -> tuple[str, str]:
+        if path:
+            return preview(uploaded(path)), example_tiles(films, None)
+        return preview(Path(example)), example_tiles(films, films.index(Path(example)))
+
+    def plot(shown: Analysis | None, analysed: bool, measure: str) -> str:
+        if shown is None and analysed:
+            return fragments.note(EXPIRED, "warning")
+        return fragments.plots(shown or first, measure)
+
+    measure = parts.details.measure
+    parts.asked.upload.change(
+        show, [parts.asked.upload, parts.example], [parts.preview, parts.examples], **QUIET
     )
-    parts.button.click(run, inputs, outputs, api_visibility="private", show_progress_on=parts.card)
-    parts.examples.click(choose, None, [parts.upload, example, parts.preview], **QUIET).then(
-        run, inputs, outputs, api_visibility="private", show_progress_on=parts.card
-    )
-    parts.details.measure.input(plot, [shown, parts.details.measure], parts.details.plots, **QUIET)
+    measure.input(plot, [parts.shown, parts.analysed, measure], parts.details.plots, **QUIET)

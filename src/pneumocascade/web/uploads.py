@@ -1,0 +1,104 @@
+"""Uploaded films: where they lie, how long, and that no other file can be asked for."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import gradio as gr
+from gradio.utils import get_upload_folder
+
+from pneumocascade.records import Prediction, Reason
+from pneumocascade.web.analysis import Analysis, analyse
+
+if TYPE_CHECKING:
+    from pneumocascade.cascade import Cascade
+
+FOLDER_VARIABLE = "GRADIO_TEMP_DIR"
+"""Environment variable with the folder of uploads; Gradio reads it."""
+
+SECONDS_KEPT = 3600
+"""Uploaded films are deleted from the server when they are this old."""
+
+_GONE = Reason("upload_deleted", "This upload was deleted after an hour; please upload it again.")
+_MADE_BY_GRADIO = re.compile(r"[0-9a-f]{64}|tmp[a-z0-9_]{8}")
+
+
+def prepare_folder() -> Path:
+    """Return the folder of uploads, without what a server that was killed left in it.
+
+    Unless ``GRADIO_TEMP_DIR`` names one it is a folder of this user's own, since Gradio's is shared
+    by every Gradio app of the machine.
+    """
+    if not os.environ.get(FOLDER_VARIABLE):
+        os.environ[FOLDER_VARIABLE] = str(_own_folder(Path(tempfile.gettempdir())))
+    folder = Path(get_upload_folder())
+    delete_old(folder, SECONDS_KEPT)
+    return folder
+
+
+def _own_folder(parent: Path) -> Path:
+    """Return a folder that nobody else can read or has prepared."""
+    user = getattr(os, "getuid", int)()  # Windows has no numbers, but a folder for each user already
+    folder = parent / f"pneumocascade-uploads-{user}"
+    with suppress(OSError):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+        if (
+            not folder.is_symlink()
+            and found.st_uid == user
+            and (os.name == "nt" or not found.st_mode & 0o077)
+        ):
+            return folder
+    return Path(tempfile.mkdtemp(prefix="pneumocascade-uploads-", dir=parent))
+
+
+def delete_old(folder: Path, seconds: float) -> None:
+    """Delete what Gradio made in a folder and nobody has written to for some time; nothing else."""
+    if not folder.is_dir():
+        return
+    limit = time.time() - seconds
+    for entry in folder.iterdir():
+        if not _MADE_BY_GRADIO.fullmatch(entry.name):
+            continue
+        with suppress(OSError):  # another server may delete the same
+            if max(path.lstat().st_mtime for path in (entry, *entry.rglob("*"))) < limit:
+                shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+
+
+def uploaded(path: str) -> Path:
+    """Return the path of an upload; it may have been deleted.
+
+    The path comes from the browser. Gradio checks it as well; should it stop doing so, no other
+    file of the server can be asked for all the same.
+
+    Raises
+    ------
+    gradio.Error
+        Where it is not inside the folder of uploads.
+    """
+    folder = Path(get_upload_folder()).resolve()
+    found = Path(path).resolve()
+    if found == folder or not found.is_relative_to(folder):
+        raise gr.Error("This file was not uploaded here; please upload it.")
+    return found
+
+
+def analyse_upload(cascade: Cascade, path: str, operating_point: str) -> Analysis:
+    """Ask the cascade about an upload; one that was deleted meanwhile is told in words.
+
+    Raises
+    ------
+    gradio.Error
+        Where the path is not that of an upload.
+    """
+    film = uploaded(path)
+    if not film.is_file():
+        return Analysis(Prediction(film.name, "error", operating_point, cascade.version, error=_GONE))
+    return analyse(cascade, film, operating_point)

@@ -1,0 +1,99 @@
+"""The verdict's card: plain about what did not run, what decided, and what remains undetermined."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from html import unescape
+
+import pytest
+
+from pneumocascade import Prediction, Reason, StageResult
+from pneumocascade.report import DISCLAIMER
+from pneumocascade.web.analysis import Analysis
+from pneumocascade.web.verdict import verdict_card
+
+STAGE1 = StageResult({"normal": 0.1, "pneumonia": 0.9}, "pneumonia", 0.62, ("pneumonia",))
+STAGE2 = StageResult({"bacterial": 0.75, "viral": 0.25}, "bacterial", 0.5, ("bacterial",))
+PNEUMONIA = Prediction("a.png", "ok", "balanced", "1.0.0", "pneumonia", "bacterial", STAGE1, STAGE2)
+NORMAL = replace(
+    PNEUMONIA,
+    finding="normal",
+    aetiology=None,
+    stage1=replace(STAGE1, probabilities={"normal": 0.9, "pneumonia": 0.1}, label="normal"),
+    stage2=None,
+)
+REFUSED = Prediction(
+    "b.png", "refused", "balanced", "1.0.0", reasons=(Reason("blank", "Hardly <any> tone."),)
+)
+
+
+def text_of(html: str) -> str:
+    """Return the words of a piece of HTML, with ordinary spaces."""
+    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", html)))
+
+
+def headline(prediction: Prediction) -> list[str]:
+    """Return the large figures of the card."""
+    return [
+        text_of(part).strip()
+        for part in re.findall(r"<div><strong>.*?</div>", verdict_card(Analysis(prediction)))
+    ]
+
+
+def test_card_says_why_stage_2_did_not_run() -> None:
+    text = text_of(verdict_card(Analysis(NORMAL)))
+    assert "Normal" in text
+    assert "90.0 %" in text
+    assert DISCLAIMER in text
+    assert "Did not run: the probability of pneumonia (10.0 %) is below the threshold" in text
+
+
+def test_card_of_pneumonia_shows_both_stages() -> None:
+    text = text_of(verdict_card(Analysis(PNEUMONIA)))
+    assert "Pneumonia, bacterial" in text
+    assert "Did not run" not in text
+    assert headline(PNEUMONIA) == [
+        "90.0 % calibrated probability of pneumonia",
+        "75.0 % calibrated probability of bacterial",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("viral", "label", "threshold", "told"),
+    [
+        (0.6, "bacterial", 0.885, "60.0 % calibrated probability of viral, below the threshold of 88.5 %"),
+        (0.2, "viral", 0.124, "20.0 % calibrated probability of viral, at or above the threshold of 12.4 %"),
+        (0.9, "viral", 0.885, "90.0 % calibrated probability of viral"),
+    ],
+)
+def test_what_decided_stands_in_the_headline(viral: float, label: str, threshold: float, told: str) -> None:
+    """Not the small probability of the label given, as if that were the ground for it."""
+    stage2 = StageResult({"bacterial": round(1 - viral, 6), "viral": viral}, label, threshold, (label,))
+    assert headline(replace(PNEUMONIA, aetiology=label, stage2=stage2))[1] == told
+
+
+def test_card_says_where_the_type_is_undetermined() -> None:
+    assert "undetermined" not in verdict_card(Analysis(PNEUMONIA))
+    assert "undetermined" not in verdict_card(Analysis(NORMAL))
+    both = replace(PNEUMONIA, stage2=replace(STAGE2, prediction_set=("bacterial", "viral")))
+    html = verdict_card(Analysis(both))
+    (title,) = re.findall(r"<h2.*?</h2>", html)
+    assert text_of(title).split() == ["Pneumonia,", "bacterial", "type", "undetermined"]
+    assert "at a coverage of 90 % the film fits bacterial and viral pneumonia alike" in text_of(html)
+
+
+@pytest.mark.parametrize(
+    ("reference", "told"), [("bacterial", "the answer agrees"), ("normal", "the answer differs")]
+)
+def test_card_of_an_example_does_not_hide_a_wrong_answer(reference: str, told: str) -> None:
+    text = text_of(verdict_card(Analysis(PNEUMONIA, reference=reference)))
+    assert f"Reference standard: {reference} ({told})" in text
+    assert "Reference standard" not in verdict_card(Analysis(PNEUMONIA))
+
+
+def test_card_of_a_refusal_has_sentence_and_code() -> None:
+    html = verdict_card(Analysis(REFUSED))
+    assert "<code>blank</code>" in html
+    assert "Hardly <any> tone." in unescape(re.sub(r"<[^>]+>", "", html))
+    assert text_of(html).count("Did not run: the film was refused.") == 2
