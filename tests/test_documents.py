@@ -1,0 +1,43 @@
+"""What the documents say of the models is what the models say of themselves."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from pneumocascade import Cascade
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def figures() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("figures", ROOT / "tools" / "figures.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_figure_is_the_measured_one(figures: ModuleType, cascade: Cascade) -> None:
+    for name in figures.DOCUMENTS:
+        text = (ROOT / name).read_text(encoding="utf-8")
+        assert figures.BLOCK.search(text), f"{name} has no figures"
+        assert figures.filled(text, cascade) == text, f"run: python tools/figures.py ({name} is out of date)"
+
+
+def test_the_kept_evaluations_are_of_the_bundled_models(figures: ModuleType, cascade: Cascade) -> None:
+    for name in ("evaluation-224.json", "evaluation-original.json", "shift.json"):
+        assert figures.load(name)["model_version"] == cascade.version, name
+
+
+def test_a_figure_that_was_changed_by_hand_is_found(figures: ModuleType, cascade: Cascade) -> None:
+    text = (ROOT / "MODEL_CARD.md").read_text(encoding="utf-8")
+    auroc = figures.stored(cascade.stage1.spec, "auroc")
+    assert auroc in text
+    flattered = text.replace(auroc, "1.000 (1.000 to 1.000)")
+    assert figures.filled(flattered, cascade) == text
