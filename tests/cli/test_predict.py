@@ -139,6 +139,11 @@ def test_altered_models_are_not_used(chest_png: Path, tmp_path: Path) -> None:
     assert "manifest.json is missing" in process.stderr
 
 
+def heed_interrupts() -> None:
+    """Undo what a shell does to its background jobs, which hand it on: ignoring SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("shape", ["table", "json", "jsonl", "csv"])
 def test_interrupted(chest_png: Path, tmp_path: Path, shape: str) -> None:
@@ -153,12 +158,16 @@ def test_interrupted(chest_png: Path, tmp_path: Path, shape: str) -> None:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=heed_interrupts,
         )
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and len(list(pictures.glob("*-verdict.png"))) < 3:
         time.sleep(0.1)
     os.kill(process.pid, signal.SIGINT)
-    stdout, stderr = process.communicate(timeout=60)
+    try:
+        stdout, stderr = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130, stderr
     rows: list[Any]
     if shape == "table":
