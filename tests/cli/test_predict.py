@@ -82,7 +82,10 @@ def test_pictures_are_saved(films: Path, tmp_path: Path) -> None:
     result = run(films, "--save-pictures", tmp_path / "pictures", "--format", "jsonl")
     assert result.exit_code == 1
     names = sorted(path.name for path in (tmp_path / "pictures").iterdir())
-    assert [name.rsplit("-", 1)[1] for name in names] == ["steps.png", "verdict.png"]
+    answers = [json.loads(line) for line in result.stdout.splitlines()]
+    stages = [f"{stage}.png" for row in answers for stage in ("stage1", "stage2") if row.get(stage)]
+    assert stages
+    assert [name.rsplit("-", 1)[1] for name in names] == [*stages, "steps.png", "verdict.png"]
     assert all(name.startswith("a-") for name in names), "of the one film that could be read"
 
 
