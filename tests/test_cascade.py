@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+import pneumocascade
 from pneumocascade import Cascade, Prediction, Radiograph, UsageError, read_radiograph
+from pneumocascade.gate import UNCHECKED
 from pneumocascade.report import to_dict
 from pneumocascade.spec import OPERATING_POINTS
 from tests.conftest import draw_chest
@@ -89,6 +91,8 @@ def assert_consistent(prediction: Prediction, cascade: Cascade) -> None:
 
 # The contract, with the bundled models
 
+EXAMPLE = Path(pneumocascade.__file__).parent / "examples" / "NORMAL2-IM-1427-0001.jpeg"
+
 
 @pytest.fixture(scope="module")
 def chests() -> list[NDArray[np.uint8]]:
@@ -97,14 +101,12 @@ def chests() -> list[NDArray[np.uint8]]:
 
 @pytest.fixture(scope="module")
 def one_by_one(cascade: Cascade, chests: list[NDArray[np.uint8]]) -> list[Prediction]:
-    return [cascade.predict(film) for film in chests]
+    return [cascade.predict(film, gate=False) for film in chests]  # the gate takes phantoms for drawings
 
 
 @pytest.mark.parametrize("point", OPERATING_POINTS)
-def test_answers_of_the_bundled_models_are_consistent(
-    cascade: Cascade, chests: list[NDArray[np.uint8]], point: str
-) -> None:
-    prediction = cascade.predict(chests[0], operating_point=point)
+def test_answers_of_the_bundled_models_are_consistent(cascade: Cascade, point: str) -> None:
+    prediction = cascade.predict(EXAMPLE, operating_point=point)
     assert prediction.status == "ok"
     assert prediction.operating_point == point
     assert_consistent(prediction, cascade)
@@ -118,7 +120,7 @@ def test_batches_and_workers_do_not_change_the_answer(
     batch_size: int,
     workers: int,
 ) -> None:
-    found = list(cascade.predict_many(chests, batch_size=batch_size, workers=workers))
+    found = list(cascade.predict_many(chests, batch_size=batch_size, workers=workers, gate=False))
     assert len(found) == len(chests)
     for prediction, expected in zip(found, one_by_one, strict=True):
         assert_same_answer(prediction, expected)
@@ -138,20 +140,20 @@ def test_every_kind_of_source_gives_the_same_answer(
         "image": image.convert("RGB"),
         "Radiograph": read_radiograph(chest, "Radiograph"),
     }
-    expected = cascade.predict(str(chest_png))
+    expected = cascade.predict(str(chest_png), gate=False)
     assert expected.source == str(chest_png)
     for name, source in sources.items():
-        found = cascade.predict(source)
+        found = cascade.predict(source, gate=False)
         assert found.source == name
         assert without_time(replace(found, source=expected.source)) == without_time(expected)
-    assert_same_answer(cascade.predict(stream.getvalue()), expected, 0)
+    assert_same_answer(cascade.predict(stream.getvalue(), gate=False), expected, 0)
 
 
 def test_four_threads_get_the_same_answers(
     cascade: Cascade, chests: list[NDArray[np.uint8]], one_by_one: list[Prediction]
 ) -> None:
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(cascade.predict, chests))
+        found = list(pool.map(lambda film: cascade.predict(film, gate=False), chests))
     for prediction, expected in zip(found, one_by_one, strict=True):
         assert_same_answer(prediction, expected)
 
@@ -196,6 +198,66 @@ def test_the_operating_point_moves_the_finding_not_the_probability(tiny: Cascade
     stages = [prediction.stage1 for prediction in found.values() if prediction.stage1]
     assert len({stage.probabilities["pneumonia"] for stage in stages}) == 1
     assert [stage.threshold for stage in stages] == [0.5, 0.3, 0.7]
+
+
+# The gate
+
+
+INVERTED = 225
+"""Mean grey value that the tiny gate takes for a negative's; it comes out a little lower."""
+
+
+@pytest.fixture(scope="session")
+def gated(tmp_path_factory: pytest.TempPathFactory) -> Cascade:
+    """The tiny cascade with a gate: see ``tiny_models``."""
+    return Cascade.load(write_tiny_models(tmp_path_factory.mktemp("gated"), gate=True), threads=1)
+
+
+def test_a_film_refused_by_its_features_gets_no_finding(gated: Cascade) -> None:
+    prediction = gated.predict(film_of(INVERTED))
+    assert (prediction.status, [reason.code for reason in prediction.reasons]) == ("refused", ["inverted"])
+    assert_consistent(prediction, gated)
+    assert prediction.warnings == ()
+
+
+def test_refused_films_disturb_no_other(gated: Cascade, tiny: Cascade) -> None:
+    means = [VIRAL, INVERTED, NORMAL, INVERTED, INVERTED, BACTERIAL, VIRAL]
+    for batch_size in (1, 3, 16):
+        found = list(gated.predict_many([film_of(mean) for mean in means], batch_size=batch_size))
+        assert [outcome(prediction) for prediction in found] == [
+            "refused" if mean == INVERTED else outcome(tiny.predict(film_of(mean))) for mean in means
+        ]
+
+
+def test_without_the_gate_every_film_is_judged_and_says_so(gated: Cascade, tiny: Cascade) -> None:
+    blank = Radiograph(np.full((200, 200), 7, np.uint8), "film")
+    colour = np.dstack([film_of(VIRAL), 255 - film_of(VIRAL), film_of(NORMAL)])
+    sources: list[AnySource] = [film_of(INVERTED), blank, colour, film_of(NORMAL)]
+    found = list(gated.predict_many(sources, gate=False))
+    assert [prediction.status for prediction in found] == ["ok"] * 4
+    assert [prediction.warnings for prediction in found] == [(UNCHECKED,)] * 4
+    checked = tiny.predict(film_of(NORMAL))
+    assert replace(found[-1], warnings=(), elapsed_ms=0) == replace(checked, elapsed_ms=0)
+
+
+def test_without_the_gate_too_small_stays_too_small(gated: Cascade) -> None:
+    small = gated.predict(draw_chest(height=60, width=60), gate=False)
+    assert (small.status, [reason.code for reason in small.reasons]) == ("refused", ["too_small"])
+    assert small.warnings == (UNCHECKED,)
+    assert gated.predict(b"not a film", gate=False).warnings == (UNCHECKED,)
+
+
+def test_notes_of_reading_stand_before_the_warning(gated: Cascade) -> None:
+    prediction = gated.predict(film_of(VIRAL).astype(np.uint16) * 16, gate=False)
+    assert [note.split(";")[0] for note in prediction.warnings] == [
+        "the film uses 12 of its 16 bits",
+        UNCHECKED,
+    ]
+
+
+def test_one_stage_on_its_own_asks_no_gate(gated: Cascade) -> None:
+    (result,) = gated.stage_results(1, [read_radiograph(film_of(INVERTED))])
+    assert result.label == "pneumonia"
 
 
 # Many films

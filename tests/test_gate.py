@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from pneumocascade import read_radiograph
-from pneumocascade.gate import MAX_COLOURFULNESS, MIN_DEVIATION, MIN_SIDE, reasons_to_refuse
+from pneumocascade.errors import ModelError
+from pneumocascade.gate import (
+    MAX_COLOURFULNESS,
+    MIN_DEVIATION,
+    MIN_SIDE,
+    REASONS,
+    STRANGE,
+    THUMBNAIL,
+    UPRIGHT,
+    FeatureGate,
+    pooled,
+    reasons_to_refuse,
+    thumbnail,
+)
+from pneumocascade.perturbations import expose
 from pneumocascade.records import Radiograph
 from tests.conftest import draw_chest
 
@@ -71,3 +90,172 @@ def test_the_limit_of_colour_is_inclusive() -> None:
 def test_every_reason_is_given_at_once() -> None:
     film = Radiograph(np.full((50, 50), 7, np.uint8), "film", 100.0)
     assert [reason.code for reason in reasons_to_refuse(film)] == ["too_small", "blank", "not_a_radiograph"]
+
+
+# The checks on features
+
+
+KINDS = (UPRIGHT, "inverted", "turned", "turned", "part")
+
+
+def a_gate(seed: int = 0, **values: Any) -> FeatureGate:
+    """Return a gate of 12 features and 5 kinds with random weights, and with the given values."""
+    rng = np.random.default_rng(seed)
+
+    def draw(*shape: int) -> NDArray[np.float32]:
+        return rng.standard_normal(shape, np.float32)
+
+    directions = np.linalg.qr(draw(12, 3))[0]
+    gate = FeatureGate(
+        "a" * 64, KINDS, draw(12), draw(12, 4), draw(4, 5), draw(5), draw(12), directions,
+        draw(THUMBNAIL**2), draw(1),
+    )  # fmt: skip
+    return replace(gate, **values)
+
+
+def maps_of(pooled_features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return feature maps (N, C, 5, 5) whose pooled features are the given ones, not negative."""
+    noise = np.random.default_rng(1).uniform(0, 2, (*pooled_features.shape, 5, 5))
+    noise /= noise.mean(axis=(2, 3), keepdims=True)
+    return np.asarray(noise * np.square(pooled_features)[..., None, None], np.float32)
+
+
+def codes_by(gate: FeatureGate, features: NDArray[np.float32]) -> list[Sequence[str]]:
+    films = [read_radiograph(draw_chest(seed)) for seed in range(len(features))]
+    return [[reason.code for reason in reasons] for reasons in gate.reasons(films, maps_of(features))]
+
+
+@pytest.fixture
+def features() -> NDArray[np.float32]:
+    return np.random.default_rng(2).uniform(0, 2, (8, 12)).astype(np.float32)
+
+
+def test_every_kind_has_a_code_and_a_sentence() -> None:
+    found = {reason.code for reason in (*REASONS.values(), STRANGE)}
+    assert found == {
+        "not_a_radiograph",
+        "not_a_chest_radiograph",
+        "not_frontal",
+        "inverted",
+        "rotated",
+        "cropped",
+    }
+    assert all(reason.message.endswith(".") for reason in (*REASONS.values(), STRANGE))
+
+
+def test_pooling_undoes_what_the_maps_were_made_of(features: NDArray[np.float32]) -> None:
+    np.testing.assert_allclose(pooled(maps_of(features)), features, rtol=1e-5)
+    assert (pooled(-maps_of(features)) == 0).all()
+
+
+def test_open_limits_let_everything_through(features: NDArray[np.float32]) -> None:
+    assert codes_by(a_gate(), features) == [[]] * 8
+
+
+def test_the_head_names_the_likeliest_other_kind(features: NDArray[np.float32]) -> None:
+    gate = a_gate(minimum_upright=1.0)
+    kinds = gate.judge(features, np.zeros((8, THUMBNAIL**2), np.float32)).kinds
+    np.testing.assert_allclose(kinds.sum(axis=1), 1, rtol=1e-5)
+    expected = [[REASONS[KINDS[1 + int(row[1:].argmax())]].code] for row in kinds]
+    assert codes_by(gate, features) == expected
+    assert len({code for (code,) in expected}) > 1
+
+
+def test_each_limit_parts_the_films_at_its_value(features: NDArray[np.float32]) -> None:
+    films = [read_radiograph(draw_chest(seed)) for seed in range(8)]
+    scores = a_gate().judge(features, np.stack([thumbnail(film.pixels) for film in films]))
+    for limit, code, values, below in (
+        ("minimum_upright", None, scores.kinds[:, 0], True),
+        ("maximum_side", "not_frontal", scores.sides, False),
+        ("maximum_distance", "not_a_chest_radiograph", scores.distances, False),
+    ):
+        middle = float(np.sort(values)[3:5].mean())
+        found = codes_by(replace(a_gate(), **{limit: middle}), features)  # type: ignore[arg-type]
+        refused = values < middle if below else values > middle
+        assert [bool(codes) for codes in found] == refused.tolist()
+        assert code is None or {each for codes in found for each in codes} == {code}
+
+
+def test_the_distance_is_what_chests_do_not_span() -> None:
+    gate, rng = a_gate(), np.random.default_rng(3)
+    along = rng.standard_normal((6, 3)).astype(np.float32) @ gate.chest_directions.T
+    across = rng.standard_normal((6, 12)).astype(np.float32)
+    across -= across @ gate.chest_directions @ gate.chest_directions.T
+    nothing = np.zeros((6, THUMBNAIL**2), np.float32)
+    inside, outside = (
+        gate.judge(gate.chest_mean + moved, nothing).distances for moved in (along, along + across)
+    )
+    np.testing.assert_allclose(inside, 0, atol=2e-3)
+    np.testing.assert_allclose(outside, np.linalg.norm(across, axis=1), rtol=1e-3)
+
+
+def test_no_film_no_reason_and_other_features_are_an_error() -> None:
+    gate = a_gate()
+    assert gate.reasons([], np.empty((0, 0, 0, 0), np.float32)) == []
+    with pytest.raises(ModelError, match="stage 1 gives 3 features, the gate takes 12"):
+        gate.reasons([read_radiograph(draw_chest())], np.zeros((1, 3, 5, 5), np.float32))
+
+
+@pytest.mark.parametrize("change", [{"gamma": 0.6}, {"contrast": 0.5}, {"brightness": 0.1}])
+def test_the_thumbnail_tells_little_of_the_exposure(change: dict[str, float]) -> None:
+    film = draw_chest()
+    before, after = thumbnail(film), thumbnail(expose(film, **change))
+    assert before.shape == (THUMBNAIL**2,)
+    assert 0 <= before.min() <= before.max() <= 1
+    assert np.abs(before - after).mean() < 0.01
+
+
+def test_the_thumbnail_of_a_large_film_is_that_of_a_small_one() -> None:
+    film = draw_chest(height=300, width=300)
+    large = np.kron(film, np.ones((7, 7), np.uint8)).astype(np.uint16) * np.uint16(257)
+    assert np.abs(thumbnail(film) - thumbnail(large)).max() < 0.05
+
+
+def test_the_thumbnail_is_bright_between_two_dark_lungs() -> None:
+    for film in (draw_chest(), draw_chest()[:, ::-1]):
+        upper = thumbnail(film).reshape(THUMBNAIL, THUMBNAIL)[4:9]
+        assert upper[:, 7:9].mean() > 0.3 + max(upper[:, 4:6].mean(), upper[:, 10:12].mean())
+
+
+# The gate on disk
+
+
+def test_a_gate_survives_being_written_and_read(features: NDArray[np.float32]) -> None:
+    gate = a_gate(minimum_upright=0.3, maximum_side=1.5, maximum_distance=2.5)
+    again = FeatureGate.from_bytes(gate.to_bytes())
+    for field in fields(FeatureGate):
+        np.testing.assert_array_equal(getattr(again, field.name), getattr(gate, field.name))
+    assert codes_by(again, features) == codes_by(gate, features)
+
+
+def test_nothing_is_pickled() -> None:
+    stream = io.BytesIO()
+    values = {field.name: getattr(a_gate(), field.name) for field in fields(FeatureGate)}
+    np.savez(stream, **{**values, "kinds": np.array(KINDS, object)})
+    with pytest.raises(ModelError, match=r"a gate that can be read.*allow_pickle"):
+        FeatureGate.from_bytes(stream.getvalue())
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"no gate", a_gate().to_bytes()[:900]])
+def test_damaged_bytes_are_a_model_error(content: bytes) -> None:
+    with pytest.raises(ModelError, match=r"my\.npz is not a gate that can be read"):
+        FeatureGate.from_bytes(content, "my.npz")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"mean": np.zeros(11, np.float32)}, "expected finite float32"),
+        ({"bias": np.zeros(5)}, "bias is float64"),
+        ({"projection": np.full((12, 4), np.nan, np.float32)}, "projection is float32"),
+        ({"side_weights": np.zeros(9, np.float32)}, "side_weights is"),
+        ({"kinds": ("part", *KINDS[1:])}, "it tells the kinds part"),
+        ({"kinds": (*KINDS[:4], "banana")}, "banana"),
+        ({"minimum_upright": 1.5}, "its limits are"),
+        ({"maximum_side": float("nan")}, "its limits are"),
+        ({"maximum_distance": -1.0}, "its limits are"),
+    ],
+)
+def test_a_gate_that_makes_no_sense_is_a_model_error(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        a_gate(**values)

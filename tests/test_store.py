@@ -13,14 +13,17 @@ from pneumocascade import Cascade
 from pneumocascade.errors import ModelChecksumError, ModelError
 from pneumocascade.spec import OPERATING_POINTS
 from pneumocascade.store import (
+    GATE,
+    GATE_FILE,
     MANIFEST,
     STAGES,
     bundled_models,
     load_classifier,
+    load_gate,
     read_manifest,
     write_manifest,
 )
-from tests.tiny_models import write_tiny_models
+from tests.tiny_models import tiny_gate, write_tiny_models
 
 
 def edit(folder: Path, stage: str, **values: Any) -> None:
@@ -39,7 +42,8 @@ def folder(tmp_path: Path) -> Path:
 def test_the_bundled_models_agree_with_their_manifest(cascade: Cascade) -> None:
     manifest = read_manifest(bundled_models())
     assert cascade.version == manifest.version
-    assert sorted(manifest.files) == sorted(manifest.sha256) == list(STAGES)
+    assert sorted(manifest.files) == sorted(manifest.sha256)
+    assert set(STAGES) <= set(manifest.files) <= {*STAGES, GATE}
     for spec in (cascade.stage1.spec, cascade.stage2.spec):
         assert spec.version == manifest.version
         assert set(spec.operating_points) == set(OPERATING_POINTS)
@@ -148,3 +152,61 @@ def test_a_manifest_without_the_right_checksum_never_passes(folder: Path, digest
     edit(folder, "stage2", sha256=digest)
     with pytest.raises(ModelChecksumError):
         Cascade.load(folder)
+
+
+# The gate
+
+
+@pytest.fixture
+def gated(tmp_path: Path) -> Path:
+    return write_tiny_models(tmp_path, gate=True)
+
+
+def test_models_without_a_gate_still_load(folder: Path) -> None:
+    assert load_gate(folder, read_manifest(folder)) is None
+    assert Cascade.load(folder).gate is None
+
+
+def test_the_gate_comes_with_the_models(gated: Path) -> None:
+    manifest = read_manifest(gated)
+    assert manifest.files[GATE] == GATE_FILE
+    gate = Cascade.load(gated).gate
+    assert gate is not None
+    assert gate.stage1_sha256 == manifest.sha256["stage1"]
+
+
+@pytest.mark.parametrize("position", [0, 200, -1])
+def test_one_changed_byte_of_the_gate_refuses_to_start(gated: Path, position: int) -> None:
+    content = bytearray((gated / GATE_FILE).read_bytes())
+    content[position] ^= 1
+    (gated / GATE_FILE).write_bytes(bytes(content))
+    with pytest.raises(ModelChecksumError, match=re.escape(f"{gated / GATE_FILE} has SHA-256")):
+        Cascade.load(gated)
+
+
+def test_a_gate_that_the_manifest_names_must_be_there(gated: Path) -> None:
+    (gated / GATE_FILE).unlink()
+    with pytest.raises(ModelError, match=r"gate\.npz cannot be read"):
+        Cascade.load(gated)
+
+
+def test_a_gate_of_other_models_is_refused(gated: Path) -> None:
+    (gated / GATE_FILE).write_bytes(tiny_gate("0" * 64).to_bytes())
+    write_manifest(gated, "tiny")
+    with pytest.raises(ModelError, match="not on the one beside it"):
+        Cascade.load(gated)
+
+
+def test_a_file_that_is_no_gate_is_refused(gated: Path) -> None:
+    (gated / GATE_FILE).write_bytes(b"no gate")
+    write_manifest(gated, "tiny")
+    with pytest.raises(ModelError, match=r"gate\.npz is not a gate that can be read"):
+        Cascade.load(gated)
+
+
+@pytest.mark.parametrize("entry", [1, "gate.npz", {}, {"file": "gate.npz"}, {"file": 1, "sha256": "a"}])
+def test_a_manifest_with_half_a_gate_is_a_model_error(gated: Path, entry: object) -> None:
+    content = json.loads((gated / MANIFEST).read_text(encoding="utf-8"))
+    (gated / MANIFEST).write_text(json.dumps({**content, GATE: entry}), encoding="utf-8")
+    with pytest.raises(ModelError, match="is not a manifest"):
+        Cascade.load(gated)

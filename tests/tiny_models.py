@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
+from pneumocascade.gate import THUMBNAIL, UPRIGHT, FeatureGate
 from pneumocascade.session import MAP_OUTPUT
 from pneumocascade.spec import METADATA_KEY, OPERATING_POINTS, ModelSpec, OperatingPoint, for_recipe
-from pneumocascade.store import write_manifest
+from pneumocascade.store import GATE_FILE, write_manifest
 
 PNEUMONIA_FROM = 90.0
 """Mean grey value (0..255) from which the tiny stage 1 says pneumonia."""
 
 VIRAL_FROM = 150.0
 """Mean grey value from which the tiny stage 2 says viral."""
+
+INVERTED_FROM = 200.0
+"""Mean grey value from which the tiny gate takes a film for a negative."""
 
 SCALE = 10.0
 """Grey values for one unit of the difference of the logits."""
@@ -74,9 +79,32 @@ def tiny_model(
     return bytes(model.SerializeToString())
 
 
-def write_tiny_models(folder: Path) -> Path:
-    """Write both models and their manifest."""
+def tiny_gate(stage1_sha256: str = "") -> FeatureGate:
+    """Return a gate that takes films brighter than INVERTED_FROM for negatives, and checks nothing else."""
+    mean = tiny_spec(1).mean[0]
+    root = np.sqrt(np.float32(INVERTED_FROM - mean))  # of the first pooled feature, there
+    steep = 100.0
+    return FeatureGate(
+        stage1_sha256,
+        (UPRIGHT, "inverted"),
+        mean=np.zeros(3, np.float32),
+        projection=np.eye(3, 1, dtype=np.float32),
+        weights=np.array([[0, steep]], np.float32),
+        bias=np.array([0, -steep * root], np.float32),
+        chest_mean=np.zeros(3, np.float32),
+        chest_directions=np.eye(3, 1, dtype=np.float32),
+        side_weights=np.zeros(THUMBNAIL**2, np.float32),
+        side_bias=np.zeros(1, np.float32),
+        minimum_upright=0.5,
+    )
+
+
+def write_tiny_models(folder: Path, *, gate: bool = False) -> Path:
+    """Write both models and their manifest, and a gate where one is asked for."""
     for stage in (1, 2):
         (folder / f"stage{stage}.onnx").write_bytes(tiny_model(stage, tiny_spec(stage)))
+    if gate:
+        digest = hashlib.sha256((folder / "stage1.onnx").read_bytes()).hexdigest()
+        (folder / GATE_FILE).write_bytes(tiny_gate(digest).to_bytes())
     write_manifest(folder, "tiny")
     return folder

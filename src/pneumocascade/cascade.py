@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pneumocascade.calibration import judge
 from pneumocascade.errors import FilmError, UsageError
-from pneumocascade.gate import reasons_to_refuse
+from pneumocascade.gate import NEVER_JUDGED, UNCHECKED, FeatureGate, reasons_to_refuse
 from pneumocascade.preprocess import prepare
 from pneumocascade.reading import name_of, read_radiograph
 from pneumocascade.records import Prediction, Radiograph, Reason, StageResult
 from pneumocascade.session import OnnxClassifier
 from pneumocascade.spec import OPERATING_POINTS
-from pneumocascade.store import bundled_models, load_classifier, read_manifest
+from pneumocascade.store import bundled_models, load_classifier, load_gate, read_manifest
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -43,6 +45,8 @@ class Cascade:
     stage1, stage2 : OnnxClassifier
     version : str
         Of the pair of models.
+    gate : FeatureGate, optional
+        Fitted on this stage 1; without it films pass the checks on pixels alone.
 
     Examples
     --------
@@ -52,14 +56,17 @@ class Cascade:
     'error'
     """
 
-    def __init__(self, stage1: OnnxClassifier, stage2: OnnxClassifier, version: str) -> None:
+    def __init__(
+        self, stage1: OnnxClassifier, stage2: OnnxClassifier, version: str, gate: FeatureGate | None = None
+    ) -> None:
         self.stage1 = stage1
         self.stage2 = stage2
         self.version = version
+        self.gate = gate
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str] | None = None, *, threads: int = 0) -> Cascade:
-        """Load two models and check them against their manifest.
+        """Load two models and their gate, and check them against their manifest.
 
         Parameters
         ----------
@@ -71,15 +78,20 @@ class Cascade:
         Raises
         ------
         ModelError
-            Where a model is missing, altered (``ModelChecksumError``) or not one of ours.
+            Where a file is missing, altered (``ModelChecksumError``) or not one of ours.
         """
         path = Path(folder) if folder is not None else bundled_models()
         manifest = read_manifest(path)
         stage1, stage2 = (load_classifier(path, manifest, stage, threads) for stage in ("stage1", "stage2"))
-        return cls(stage1, stage2, manifest.version)
+        return cls(stage1, stage2, manifest.version, load_gate(path, manifest))
 
     def predict(
-        self, source: AnySource, *, operating_point: str = DEFAULT_OPERATING_POINT, name: str | None = None
+        self,
+        source: AnySource,
+        *,
+        operating_point: str = DEFAULT_OPERATING_POINT,
+        name: str | None = None,
+        gate: bool = True,
     ) -> Prediction:
         """Judge one film.
 
@@ -90,6 +102,8 @@ class Cascade:
         operating_point : {"balanced", "sensitive", "specific"}
         name : str, optional
             Shown as the answer's ``source``.
+        gate : bool
+            ``False``: judge it whatever it shows, unless it is too small, and say so in a warning.
 
         Returns
         -------
@@ -103,7 +117,7 @@ class Cascade:
             For an unknown operating point.
         """
         names = None if name is None else [name]
-        return next(self.predict_many([source], operating_point=operating_point, names=names))
+        return next(self.predict_many([source], operating_point=operating_point, names=names, gate=gate))
 
     def predict_many(
         self,
@@ -113,6 +127,7 @@ class Cascade:
         operating_point: str = DEFAULT_OPERATING_POINT,
         workers: int = 1,
         names: Iterable[str] | None = None,
+        gate: bool = True,
     ) -> Iterator[Prediction]:
         """Judge many films, in order and without holding more than a batch in memory.
 
@@ -127,6 +142,9 @@ class Cascade:
             Threads that read films.
         names : iterable of str, optional
             Shown as the answers' ``source``, one for each film.
+        gate : bool
+            ``False``: judge them whatever they show, unless they are too small, and say so in a
+            warning to each.
 
         Yields
         ------
@@ -155,24 +173,8 @@ class Cascade:
             raise UsageError(f"names is {names!r}; expected one name for each film, in a list")
         if isinstance(sources, Sized) and isinstance(names, Sized) and len(sources) != len(names):
             raise UsageError(f"{len(names)} names were given for {len(sources)} films")
-        return self._stream(sources, batch_size, operating_point, workers, names)
-
-    def _stream(
-        self,
-        sources: Iterable[AnySource],
-        batch_size: int,
-        operating_point: str,
-        workers: int,
-        names: Iterable[str] | None,
-    ) -> Iterator[Prediction]:
-        pairs = _named(sources, names)
-        with ThreadPoolExecutor(workers) as pool:
-            while batch := list(islice(pairs, batch_size)):
-                started = time.perf_counter()
-                films = list(pool.map(lambda pair: _read(*pair), batch))
-                predictions = self._judge(films, operating_point)
-                share = round((time.perf_counter() - started) * 1000 / len(batch), 3)
-                yield from (replace(prediction, elapsed_ms=share) for prediction in predictions)
+        judge_films = partial(self._judge, operating_point=operating_point, gate=gate)
+        return _stream(_named(sources, names), batch_size, workers, judge_films)
 
     def stage_results(
         self, stage: int, radiographs: Sequence[Radiograph], operating_point: str = DEFAULT_OPERATING_POINT
@@ -196,49 +198,95 @@ class Cascade:
         """
         if stage not in (1, 2):
             raise UsageError(f"stage is {stage!r}; expected 1 or 2")
+        return self._run(stage, radiographs, operating_point)[0]
+
+    def _run(
+        self, stage: int, radiographs: Sequence[Radiograph], operating_point: str
+    ) -> tuple[list[StageResult], NDArray[np.float32]]:
+        """Return a stage's answers and the feature maps they were made of, shape (N, C, h, w)."""
         if not radiographs:
-            return []
+            return [], np.empty((0, 0, 0, 0), np.float32)
         model = self.stage1 if stage == 1 else self.stage2
         batch = np.concatenate(
             [prepare(radiograph, model.spec) for radiograph in radiographs]
         )  # (N, 3, I, I)
         output = model.run(batch)
         results = [judge(row, model.spec, operating_point) for row in output.logits]
-        if output.activation_maps is None:
-            return results
-        maps = output.activation_maps / np.float32(model.spec.temperature)
-        return [replace(result, activation_map=own) for result, own in zip(results, maps, strict=True)]
+        if output.activation_maps is not None:
+            maps = output.activation_maps / np.float32(model.spec.temperature)
+            results = [replace(result, activation_map=own) for result, own in zip(results, maps, strict=True)]
+        return results, output.features
 
-    def _judge(self, films: Sequence[Radiograph | _Unread], operating_point: str) -> list[Prediction]:
-        predictions = [self._before_models(film, operating_point) for film in films]
-        judged = {
-            index: film
-            for index, film in enumerate(films)
-            if isinstance(film, Radiograph) and predictions[index].status == "ok"
-        }
-        first = self.stage_results(1, list(judged.values()), operating_point)
-        for index, result in zip(judged, first, strict=True):
-            predictions[index] = replace(predictions[index], finding=result.label, stage1=result)
+    def _judge(
+        self, films: Sequence[Radiograph | _Unread], *, operating_point: str, gate: bool
+    ) -> list[Prediction]:
+        predictions = [self._before_models(film, operating_point, gate) for film in films]
+        judged = _still_ok(films, predictions)
+        first, features = self._run(1, list(judged.values()), operating_point)
+        refused = self._reasons(list(judged.values()), features) if gate else [()] * len(judged)
+        for index, result, reasons in zip(judged, first, refused, strict=True):
+            predictions[index] = (
+                replace(predictions[index], status="refused", reasons=reasons)
+                if reasons
+                else replace(predictions[index], finding=result.label, stage1=result)
+            )
         pneumonia = self.stage1.spec.labels[1]
         positives = {i: film for i, film in judged.items() if predictions[i].finding == pneumonia}
-        second = self.stage_results(2, list(positives.values()), operating_point)
+        second, _ = self._run(2, list(positives.values()), operating_point)
         for index, result in zip(positives, second, strict=True):
             predictions[index] = replace(predictions[index], aetiology=result.label, stage2=result)
         return predictions
 
-    def _before_models(self, film: Radiograph | _Unread, operating_point: str) -> Prediction:
+    def _before_models(self, film: Radiograph | _Unread, operating_point: str, gate: bool) -> Prediction:
         """Return the answer as far as it is known without the models."""
+        notes = () if gate else (UNCHECKED,)
         if isinstance(film, _Unread):
-            return Prediction(film.source, "error", operating_point, self.version, error=film.reason)
+            return Prediction(
+                film.source, "error", operating_point, self.version, warnings=notes, error=film.reason
+            )
         reasons = reasons_to_refuse(film)
+        if not gate:
+            reasons = tuple(reason for reason in reasons if reason.code in NEVER_JUDGED)
         return Prediction(
             film.source,
             "refused" if reasons else "ok",
             operating_point,
             self.version,
-            warnings=film.warnings,
+            warnings=film.warnings + notes,
             reasons=reasons,
         )
+
+    def _reasons(
+        self, radiographs: Sequence[Radiograph], features: NDArray[np.float32]
+    ) -> Sequence[tuple[Reason, ...]]:
+        """Return why films that passed the checks on pixels must not be judged all the same."""
+        return [()] * len(radiographs) if self.gate is None else self.gate.reasons(radiographs, features)
+
+
+def _still_ok(
+    films: Sequence[Radiograph | _Unread], predictions: Sequence[Prediction]
+) -> dict[int, Radiograph]:
+    """Return the films that may go on to the models, by their place."""
+    return {
+        index: film
+        for index, (film, prediction) in enumerate(zip(films, predictions, strict=True))
+        if isinstance(film, Radiograph) and prediction.status == "ok"
+    }
+
+
+def _stream(
+    pairs: Iterator[tuple[AnySource, str | None]],
+    batch_size: int,
+    workers: int,
+    judge_films: Callable[[Sequence[Radiograph | _Unread]], list[Prediction]],
+) -> Iterator[Prediction]:
+    with ThreadPoolExecutor(workers) as pool:
+        while batch := list(islice(pairs, batch_size)):
+            started = time.perf_counter()
+            films = list(pool.map(lambda pair: _read(*pair), batch))
+            predictions = judge_films(films)
+            share = round((time.perf_counter() - started) * 1000 / len(batch), 3)
+            yield from (replace(prediction, elapsed_ms=share) for prediction in predictions)
 
 
 def _named(

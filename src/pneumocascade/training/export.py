@@ -25,6 +25,7 @@ from pneumocascade.spec import ModelSpec
 from pneumocascade.store import STAGES, write_manifest
 from pneumocascade.training.calibrate import Outputs, calibrate
 from pneumocascade.training.data import Sample, renderings_by_name, samples_of
+from pneumocascade.training.gate import fit_gate
 from pneumocascade.training.held_out import auroc_figure, cross_fitted, run_clean, run_shifted
 from pneumocascade.training.loop import BEST
 from pneumocascade.training.network import build_network
@@ -52,7 +53,7 @@ def export_run(run: Path, output: Path, version: str, say: Say = print) -> None:
     run : Path
         Holds ``stage1/`` and ``stage2/``.
     output : Path
-        Gets ``stage1.onnx``, ``stage2.onnx``, ``manifest.json`` and ``export.json`` with the
+        Gets ``stage1.onnx``, ``stage2.onnx``, ``gate.npz``, ``manifest.json`` and ``export.json`` with the
         figures measured on the way.
     version : str
         Of the pair of models.
@@ -69,9 +70,18 @@ def export_run(run: Path, output: Path, version: str, say: Say = print) -> None:
             raise TrainingError(f"there is no trained stage in {run / stage}: {BEST} is missing")
     output.mkdir(parents=True, exist_ok=True)
     report = {stage: export_stage(run / stage, output / f"{stage}.onnx", version, say) for stage in STAGES}
+    report["gate"] = _fit_gate(run / STAGES[0], output / f"{STAGES[0]}.onnx", say)
     (output / "export.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     write_manifest(output, version)
     say(f"models {version} written to {output}")
+
+
+def _fit_gate(folder: Path, stage1: Path, say: Say) -> dict[str, Any]:
+    """Fit the gate on what an exported stage 1 makes of films and of other pictures."""
+    run = read_run(folder)
+    spec = ModelSpec.from_json(json.dumps(run["spec"]))
+    learnt, held_out = _sides(folder, run["sources"], spec, say)
+    return fit_gate(stage1, learnt, held_out, run["config"]["seed"], say)
 
 
 def export_stage(folder: Path, path: Path, version: str, say: Say) -> dict[str, Any]:

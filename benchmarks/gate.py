@@ -1,0 +1,198 @@
+r"""What does the gate let through? Held-out films, films spoilt, drawings, and pictures of your own.
+
+    python benchmarks/gate.py kermany224 --split docs/data/split.json \
+        --renderings kermany-512 --renderings kermany-original --others others
+
+``others`` holds a folder of pictures for each group, none of which should pass. Held-out films are those
+on the validation side of the split. Prints tables in Markdown: how many of each group were tried and
+refused, and which codes they got; and what the checks on the features take.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pneumocascade.cascade import Cascade
+from pneumocascade.dataset import Film, Split, find_training_films
+from pneumocascade.errors import FilmError
+from pneumocascade.evaluation.shift import choose_films, shifted_films
+from pneumocascade.evaluation.shifts import SHIFTS, Condition
+from pneumocascade.gate import reasons_to_refuse
+from pneumocascade.perturbations import eight_bit
+from pneumocascade.preprocess import prepare
+from pneumocascade.reading import read_radiograph
+from pneumocascade.records import Radiograph
+from pneumocascade.training.not_chests import FROM_FILMS, PICTURES, inverted, part_of, turned
+from pneumocascade.training.other_films import LATERALS, OTHER_FILMS
+
+Grey = NDArray[np.uint8]
+
+SEED = 77
+"""Not the seed that gates are fitted with: the drawings are others."""
+
+
+@dataclass(slots=True)
+class Group:
+    """Pictures of one sort and what became of them."""
+
+    name: str
+    tried: int = 0
+    codes: Counter[str] = field(default_factory=Counter)
+
+    def row(self) -> str:
+        """Return the group as a row of the table."""
+        refused = self.codes.total()
+        share = f"{refused / self.tried:.1%}" if self.tried else ""
+        codes = ", ".join(f"{code} {count}" for code, count in self.codes.most_common())
+        return f"| {self.name} | {self.tried} | {refused} | {share} | {codes} |"
+
+
+class Gate:
+    """Pixels first, then stage 1's features: the order of the cascade, but for stage 2."""
+
+    def __init__(self, cascade: Cascade) -> None:
+        assert cascade.gate is not None, "these models have no gate.npz"
+        self.checks, self.model = cascade.gate, cascade.stage1
+
+    def code(self, radiograph: Radiograph) -> str | None:
+        """Return the code of the first reason to refuse a film."""
+        reasons = reasons_to_refuse(radiograph)
+        if not reasons:
+            features = self.model.run(prepare(radiograph, self.model.spec)).features
+            reasons = self.checks.reasons([radiograph], features)[0]
+        return reasons[0].code if reasons else None
+
+    def group(self, name: str, radiographs: Iterable[Radiograph]) -> Group:
+        """Try all pictures of a group."""
+        group = Group(name)
+        for radiograph in radiographs:
+            group.tried += 1
+            group.codes.update([code] if (code := self.code(radiograph)) else [])
+        return group
+
+
+def drawn(pixels: Grey) -> Radiograph:
+    """Return pixels as a film."""
+    return Radiograph(np.ascontiguousarray(pixels), "drawn")
+
+
+def readable(paths: Iterable[Path]) -> Iterator[Radiograph]:
+    """Yield what can be read; what cannot needs no gate."""
+    films = (read_or_say(path) for path in sorted(paths))
+    return (film for film in films if film is not None)
+
+
+def read_or_say(path: Path) -> Radiograph | None:
+    """Read a film, or tell why it cannot be read."""
+    try:
+        return read_radiograph(path)
+    except FilmError as error:
+        print(f"<!-- {path.name}: {error} -->")
+        return None
+
+
+def false_refusals(gate: Gate, folders: Sequence[Path], split: Split, limit: int) -> Iterator[Group]:
+    """Yield held-out films as they are, in every rendering, and under mild and middle shifts."""
+    for folder in folders:
+        films = [film for film in find_training_films(folder) if film.name in split.validation]
+        yield gate.group(f"{folder.name}, held out", readable(film.path for film in films))
+    films = [film for film in find_training_films(folders[0]) if film.name in split.validation]
+    chosen = choose_films(films, limit, SEED)
+    for number, strength in enumerate(("mild", "middle")):
+        total, worst = Group(f"all {len(SHIFTS)} shifts, {strength}"), Group("")
+        for shift in SHIFTS:
+            condition = Condition(shift, shift.strengths[number])
+            shifted = (radiographs[0] for _, radiographs in shifted_films(chosen, [condition], SEED))
+            group = gate.group(f"of these, worst: {condition}", shifted)
+            total.tried += group.tried
+            total.codes.update(group.codes)
+            worst = max(worst, group, key=lambda each: each.codes.total())
+        yield total
+        yield worst if worst.tried else Group("of these, worst: none")
+
+
+def spoilt(gate: Gate, films: Sequence[Film]) -> Iterator[Group]:
+    """Yield held-out films turned, negative, cut: none may pass."""
+    rng = np.random.default_rng(SEED)
+    ways: dict[str, Callable[[Grey], Grey]] = {
+        "inverted": inverted,
+        "turned 90": lambda film: turned(film, 1),
+        "turned 180": lambda film: turned(film, 2),
+        "turned 270": lambda film: turned(film, 3),
+        "a part of 25 to 45 % of the area": lambda film: part_of(film, rng),
+        **{name: lambda film, way=way: way(film, rng) for name, way in FROM_FILMS.items()},  # type: ignore[misc]
+    }
+    for name, way in ways.items():
+        pixels = (eight_bit(read_radiograph(film.path)) for film in films)
+        yield gate.group(name, (drawn(way(each)) for each in pixels))
+
+
+def drawings(gate: Gate, each: int) -> Iterator[Group]:
+    """Yield drawings of the sorts that the gate was fitted on, drawn anew."""
+    for name, draw in {**PICTURES, **OTHER_FILMS, **LATERALS}.items():
+        rng = np.random.default_rng((SEED, *name.encode()))
+        yield gate.group(name, (drawn(draw(rng)) for _ in range(each)))
+
+
+def others(gate: Gate, folder: Path) -> Iterator[Group]:
+    """Yield pictures that have nothing to do with the fit, a group a folder."""
+    for group in sorted(path for path in folder.iterdir() if path.is_dir()):
+        yield gate.group(group.name, readable(group.iterdir()))
+
+
+def milliseconds(gate: Gate, side: int, runs: int = 50) -> float:
+    """Return what the checks on one film's features and thumbnail take, stage 1 left out."""
+    film = drawn(np.random.default_rng(0).integers(0, 255, (side, side), np.uint8))
+    features = gate.model.run(prepare(film, gate.model.spec)).features
+    spent = []
+    for _ in range(runs):
+        started = time.perf_counter()
+        gate.checks.reasons([film], features)
+        spent.append(time.perf_counter() - started)
+    return 1000 * float(np.median(spent))
+
+
+def show(title: str, groups: Iterable[Group]) -> None:
+    """Print a table, row by row."""
+    print(f"\n{title}\n\n| group | tried | refused | share | codes |\n| --- | --- | --- | --- | --- |")
+    for group in groups:
+        print(group.row(), flush=True)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("data", type=Path, help="folder of labelled films")
+    parser.add_argument("--split", type=Path, required=True, help="of the run that made the models")
+    parser.add_argument(
+        "--renderings", type=Path, action="append", default=[], help="the same films otherwise"
+    )
+    parser.add_argument("--others", type=Path, help="a folder for each group of pictures")
+    parser.add_argument("--models", type=Path, help="by default the bundled ones")
+    parser.add_argument("--films", type=int, default=80, help="films that are shifted and spoilt")
+    parser.add_argument("--drawings", type=int, default=20, help="drawings of each sort")
+    given = parser.parse_args()
+    cascade = Cascade.load(given.models)
+    gate, split = Gate(cascade), Split.load(given.split)
+    print(f"Models {cascade.version}.")
+    folders = [given.data, *given.renderings]
+    show("Films that should pass", false_refusals(gate, folders, split, given.films))
+    held_out = [film for film in find_training_films(given.data) if film.name in split.validation]
+    show("Held-out films, spoilt", spoilt(gate, choose_films(held_out, given.films, SEED)))
+    show("Drawings", drawings(gate, given.drawings))
+    if given.others is not None:
+        show("Pictures that the gate never saw", others(gate, given.others))
+    for side in (224, 2000):
+        print(f"\nChecks on features, film of {side} x {side}: {milliseconds(gate, side):.2f} ms")
+
+
+if __name__ == "__main__":
+    main()
