@@ -221,3 +221,15 @@ def for_recipe(
     if recipe == "baseline":
         return ModelSpec(stage, labels, clahe_clip_limit=None, colour_map=None, **common)
     raise ModelSpecError(f"recipe is {recipe!r}, expected 'clahe-hot', 'clahe' or 'baseline'")
+
+
+def figures_of(metrics: Mapping[str, float]) -> dict[str, tuple[float, tuple[float, float] | None]]:
+    """Return each figure of ``ModelSpec.metrics`` with its interval, kept there as ``x_low``, ``x_high``."""
+    found: dict[str, tuple[float, tuple[float, float] | None]] = {}
+    for name, value in metrics.items():
+        base, _, end = name.rpartition("_")
+        if end in ("low", "high") and base in metrics:
+            continue
+        low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
+        found[name] = (value, (low, high) if low is not None and high is not None else None)
+    return found

@@ -177,13 +177,10 @@ def _show_model(console: Console, stage: str, facts: dict[str, Any]) -> None:
 
 
 def _with_intervals(metrics: dict[str, float]) -> dict[str, str]:
-    """Join ``x``, ``x_low`` and ``x_high`` into one text each."""
-    texts = {}
-    for name, value in metrics.items():
-        figure = name.removesuffix("_low").removesuffix("_high")
-        low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
-        if low is not None and high is not None:
-            texts[name] = f"{value:.3f} ({low:.3f} - {high:.3f})"
-        elif figure == name or figure not in metrics:
-            texts[name] = f"{value:.3f}"
-    return texts
+    """Return each figure with its interval as text."""
+    from pneumocascade.spec import figures_of
+
+    return {
+        name: f"{value:.3f}" + (f" ({interval[0]:.3f} - {interval[1]:.3f})" if interval else "")
+        for name, (value, interval) in figures_of(metrics).items()
+    }

@@ -16,6 +16,7 @@ import numpy as np
 from pneumocascade.cascade import DEFAULT_OPERATING_POINT
 from pneumocascade.dataset import fingerprint
 from pneumocascade.errors import DataSetError, FilmError
+from pneumocascade.evaluation.films import BATCH
 from pneumocascade.evaluation.metrics import stage_figures
 from pneumocascade.evaluation.shifts import CLEAN, CONDITIONS
 from pneumocascade.gate import reasons_to_refuse
@@ -23,17 +24,15 @@ from pneumocascade.perturbations import eight_bit
 from pneumocascade.reading import read_radiograph
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
-    from typing import TypeAlias
 
     from pneumocascade.cascade import Cascade
     from pneumocascade.dataset import Film
+    from pneumocascade.evaluation.films import Progress
     from pneumocascade.evaluation.shifts import Condition
     from pneumocascade.records import Radiograph, StageResult
     from pneumocascade.spec import ModelSpec
-
-    Progress: TypeAlias = Callable[[int, int], None]
 
 FIGURES = ("auroc", "accuracy", "balanced_accuracy", "sensitivity", "specificity", "ece", "brier")
 LOWER_IS_BETTER = ("ece", "brier")
@@ -42,9 +41,6 @@ SHIFT_FILE = "shift.json"
 
 LIMIT = 200
 """Films of the suite unless told otherwise: each is judged under dozens of conditions."""
-
-BATCH = 16
-"""Films that go through a model at once."""
 
 
 @dataclass(frozen=True, slots=True)

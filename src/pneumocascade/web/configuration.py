@@ -6,11 +6,10 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from pneumocascade.pictures import percent
+from pneumocascade.spec import figures_of
 from pneumocascade.web.fragments import note, table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from pneumocascade.cascade import Cascade
     from pneumocascade.spec import ModelSpec
 
@@ -79,7 +78,7 @@ def _chosen_on(spec: ModelSpec) -> str:
 
 def figures(spec: ModelSpec) -> str:
     """Return the table of what was measured on a stage's validation films, whatever there is."""
-    rows = [(_title(name), value) for name, value in _with_intervals(spec.metrics).items()]
+    rows = [(_title(name), _with_interval(*figure)) for name, figure in figures_of(spec.metrics).items()]
     if not rows:
         return note("This model carries no measured figures.")
     caption = f"Measured on: {spec.validation_data}" if spec.validation_data else ""
@@ -88,17 +87,9 @@ def figures(spec: ModelSpec) -> str:
     )
 
 
-def _with_intervals(metrics: Mapping[str, float]) -> dict[str, str]:
-    """Join ``x``, ``x_low`` and ``x_high`` into one text each."""
-    found = {}
-    for name, value in metrics.items():
-        base, _, end = name.rpartition("_")
-        if end in ("low", "high") and base in metrics:
-            continue
-        low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
-        interval = f" ({_number(low)} to {_number(high)})" if low is not None and high is not None else ""
-        found[name] = _number(value) + interval
-    return found
+def _with_interval(value: float, interval: tuple[float, float] | None) -> str:
+    ends = f" ({_number(interval[0])} to {_number(interval[1])})" if interval else ""
+    return _number(value) + ends
 
 
 def _number(value: float) -> str:
