@@ -15,14 +15,14 @@ from PIL import Image
 from pneumocascade import Cascade, UsageError, __version__, server
 from pneumocascade.report import to_dict
 from pneumocascade.web.counter import STATE_VARIABLE, Counter
-from tests.conftest import draw_chest
+from tests.conftest import vary_example
 
 URL = "/api/v1/predictions"
 
 
 def png(seed: int = 0, side: int = 300) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(draw_chest(seed, side, side)).save(buffer, "PNG")
+    Image.fromarray(vary_example(seed, side, side)).save(buffer, "PNG")
     return buffer.getvalue()
 
 

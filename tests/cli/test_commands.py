@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 import pneumocascade
@@ -17,8 +18,8 @@ from pneumocascade.cli.common import import_extra
 from pneumocascade.errors import MissingExtraError
 from pneumocascade.spec import OPERATING_POINTS
 from pneumocascade.store import write_manifest
+from tests.conftest import vary_example
 from tests.tiny_models import tiny_model, tiny_spec
-from tests.training.conftest import write_films
 
 runner = CliRunner()
 
@@ -76,8 +77,16 @@ def test_info_shows_figures_with_their_intervals_and_both_sizes(tmp_path: Path) 
 
 
 def test_evaluate_writes_its_report(tmp_path: Path) -> None:
-    data = write_films(tmp_path / "data", 2, side=128)
-    result = runner.invoke(app, ["evaluate", str(data), "--output", str(tmp_path / "out")])
+    names = (
+        "NORMAL/IM-{0:04}-0001.png",
+        "PNEUMONIA/person{0}_bacteria_1.png",
+        "PNEUMONIA/person{0}_virus_1.png",
+    )
+    for number, name in enumerate(names * 4):
+        path = tmp_path / "data" / name.format(number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(vary_example(number)).save(path)
+    result = runner.invoke(app, ["evaluate", str(tmp_path / "data"), "--output", str(tmp_path / "out")])
     assert result.exit_code == 0, result.output
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert metrics["stage1"]["accuracy"]["n"] == 12

@@ -18,6 +18,7 @@ from typer.testing import CliRunner, Result
 from pneumocascade import Cascade, Prediction
 from pneumocascade.cli import app
 from pneumocascade.cli.predict import _rate, _with_pictures
+from pneumocascade.gate import UNCHECKED
 from pneumocascade.report import to_dict
 from tests.conftest import draw_chest
 
@@ -190,6 +191,18 @@ def test_a_refused_film_is_answered(tmp_path: Path) -> None:
     result = run(film, "--format", "jsonl")
     assert result.exit_code == 0
     assert json.loads(result.stdout)["status"] == "refused"
+
+
+def test_what_no_gate_lets_through_is_marked(tmp_path: Path) -> None:
+    drawing = tmp_path / "drawing.png"
+    Image.fromarray(draw_chest()).save(drawing)
+    (refused,) = (json.loads(line) for line in run(drawing, "--format", "jsonl").stdout.splitlines())
+    result = run(drawing, "--format", "jsonl", "--no-gate")
+    (judged,) = (json.loads(line) for line in result.stdout.splitlines())
+    assert result.exit_code == 0
+    assert (refused["status"], refused["warnings"]) == ("refused", [])
+    assert (judged["status"], judged["warnings"]) == ("ok", [UNCHECKED])
+    assert judged["stage1"] is not None
 
 
 def test_a_folder_without_films_is_reported_among_others(chest_png: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from pneumocascade import Cascade
 from pneumocascade.pictures import verdict_of
 from pneumocascade.report import DISCLAIMER
 from pneumocascade.web.examples import example_films
-from tests.conftest import draw_chest
+from tests.conftest import draw_chest, vary_example
 from tests.web.conftest import open_app
 
 pytestmark = pytest.mark.browser
@@ -25,12 +25,12 @@ TABS = ("Single Image", BATCH, "About")
 
 @pytest.fixture(scope="module")
 def films(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Twelve phantoms, the third of them too small."""
-    folder = tmp_path_factory.mktemp("phantoms")
-    paths = [folder / f"phantom {number}.png" for number in range(12)]
+    """Twelve films, the third of them too small."""
+    folder = tmp_path_factory.mktemp("films")
+    paths = [folder / f"chest {number}.png" for number in range(12)]
     for number, path in enumerate(paths):
         side = 64 if number == 2 else 256
-        Image.fromarray(draw_chest(number, side, side, opacity=number / 12)).save(path)
+        Image.fromarray(vary_example(number, side, side)).save(path)
     return paths
 
 

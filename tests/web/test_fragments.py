@@ -20,7 +20,7 @@ from pneumocascade.web.analysis import Analysis, analyse
 from pneumocascade.web.configuration import configuration, figures, operating_points
 from pneumocascade.web.header import header
 from pneumocascade.web.verdict import verdict_card
-from tests.conftest import draw_chest
+from tests.conftest import vary_example
 from tests.web.test_verdict import PNEUMONIA, text_of
 
 EVIL = '<img src=x onerror="alert(1)">.png'
@@ -33,8 +33,8 @@ REFUSED = Prediction(
 
 @pytest.fixture(scope="module")
 def film(cascade: Cascade, tmp_path_factory: pytest.TempPathFactory) -> Analysis:
-    path = tmp_path_factory.mktemp("films") / "phantom & co.png"
-    Image.fromarray(draw_chest()).save(path)
+    path = tmp_path_factory.mktemp("films") / "film & co.png"
+    Image.fromarray(vary_example()).save(path)
     return analyse(cascade, path, "balanced")
 
 
@@ -67,8 +67,8 @@ def test_a_file_that_is_no_film_has_no_pictures(cascade: Cascade, tmp_path: Path
 
 
 def test_answers_are_those_of_the_cascade(cascade: Cascade, film: Analysis, tmp_path: Path) -> None:
-    Image.fromarray(draw_chest()).save(tmp_path / "phantom & co.png")
-    direct = cascade.predict(tmp_path / "phantom & co.png", name="phantom & co.png")
+    Image.fromarray(vary_example()).save(tmp_path / "film & co.png")
+    direct = cascade.predict(tmp_path / "film & co.png", name="film & co.png")
     assert replace(film.prediction, elapsed_ms=0.0) == replace(direct, elapsed_ms=0.0)
 
 
@@ -121,7 +121,7 @@ def test_csv_behind_the_link_has_every_film(film: Analysis) -> None:
     html = fragments.results([film, Analysis(REFUSED)])
     (encoded,) = re.findall(r'href="data:text/csv;base64,([^"]+)"', html)
     rows = list(csv.DictReader(io.StringIO(base64.b64decode(encoded).decode())))
-    assert [row["source"] for row in rows] == ["phantom & co.png", "b.png"]
+    assert [row["source"] for row in rows] == ["film & co.png", "b.png"]
     assert [row["code"] for row in rows] == ["", "blank"]
 
 

@@ -40,6 +40,12 @@ def predict(
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Threads that read films.")] = 2,
     batch_size: Annotated[int, typer.Option(min=1, help="Films that go through a model at once.")] = 16,
+    no_gate: Annotated[
+        bool,
+        typer.Option(
+            "--no-gate", help="Judge films whatever they show, unless too small; each answer warns of it."
+        ),
+    ] = False,
     models: ModelsOption = None,
 ) -> None:
     """Judge films.
@@ -63,7 +69,7 @@ def predict(
         )
     cascade = Cascade.load(models)
     predictions: Iterable[Prediction] = cascade.predict_many(
-        sources, batch_size=batch_size, operating_point=operating_point, workers=workers
+        sources, batch_size=batch_size, operating_point=operating_point, workers=workers, gate=not no_gate
     )
     if save_pictures is not None:
         predictions = _with_pictures(predictions, cascade, save_pictures)
