@@ -71,7 +71,7 @@ def vary_example(seed: int = 0, height: int = 256, width: int = 256) -> NDArray[
     """
     film = read_radiograph(EXAMPLES[seed % len(EXAMPLES)]).pixels
     resized = cv2.resize(film, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)
-    return np.clip(resized * (1 + 0.02 * (seed % 7 - 3)), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(resized * (1 + 0.02 * (seed % 7 - 3)), 0, 255), np.uint8)
 
 
 @pytest.fixture(scope="session")

@@ -328,7 +328,7 @@ def test_films_are_taken_up_as_they_are_needed(tiny: Cascade) -> None:
     answers = tiny.predict_many(endless(), batch_size=4, workers=2, names=map(str, itertools.count()))
     assert taken == 0
     first = list(itertools.islice(answers, 6))
-    assert taken == 8
+    assert 8 <= taken <= 16, "two batches were asked for, two may be read ahead"
     assert [outcome(prediction) for prediction in first] == ["normal", "viral"] * 3
     assert [prediction.source for prediction in first] == list("012345")
 

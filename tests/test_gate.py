@@ -120,9 +120,16 @@ def maps_of(pooled_features: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(noise * np.square(pooled_features)[..., None, None], np.float32)
 
 
+def thumbnails_of(films: Sequence[Radiograph]) -> NDArray[np.float32]:
+    return np.stack([thumbnail(film.pixels) for film in films])
+
+
 def codes_by(gate: FeatureGate, features: NDArray[np.float32]) -> list[Sequence[str]]:
     films = [read_radiograph(draw_chest(seed)) for seed in range(len(features))]
-    return [[reason.code for reason in reasons] for reasons in gate.reasons(films, maps_of(features))]
+    return [
+        [reason.code for reason in reasons]
+        for reasons in gate.reasons(thumbnails_of(films), maps_of(features))
+    ]
 
 
 @pytest.fixture
@@ -163,7 +170,7 @@ def test_the_head_names_the_likeliest_other_kind(features: NDArray[np.float32]) 
 
 def test_each_limit_parts_the_films_at_its_value(features: NDArray[np.float32]) -> None:
     films = [read_radiograph(draw_chest(seed)) for seed in range(8)]
-    scores = a_gate().judge(features, np.stack([thumbnail(film.pixels) for film in films]))
+    scores = a_gate().judge(features, thumbnails_of(films))
     for limit, code, values, below in (
         ("minimum_upright", None, scores.kinds[:, 0], True),
         ("maximum_side", "not_frontal", scores.sides, False),
@@ -191,9 +198,9 @@ def test_the_distance_is_what_chests_do_not_span() -> None:
 
 def test_no_film_no_reason_and_other_features_are_an_error() -> None:
     gate = a_gate()
-    assert gate.reasons([], np.empty((0, 0, 0, 0), np.float32)) == []
+    assert gate.reasons(np.empty((0, THUMBNAIL**2), np.float32), np.empty((0, 0, 0, 0), np.float32)) == []
     with pytest.raises(ModelError, match="stage 1 gives 3 features, the gate takes 12"):
-        gate.reasons([read_radiograph(draw_chest())], np.zeros((1, 3, 5, 5), np.float32))
+        gate.reasons(thumbnails_of([read_radiograph(draw_chest())]), np.zeros((1, 3, 5, 5), np.float32))
 
 
 @pytest.mark.parametrize("change", [{"gamma": 0.6}, {"contrast": 0.5}, {"brightness": 0.1}])

@@ -18,10 +18,11 @@ import pneumocascade
 PACKAGE = Path(pneumocascade.__file__).parent
 
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"errors"}),
+    frozenset({"ahead", "errors"}),
     frozenset({"records", "spec"}),
     frozenset({"reading", "preprocess", "dataset", "perturbations"}),
     frozenset({"calibration", "gate", "session", "store"}),
+    frozenset({"ready"}),
     frozenset({"cascade"}),
     frozenset({"batch", "report", "measures", "pictures", "plots", "saliency", "evaluation"}),
     frozenset({"cli", "server", "web", "__main__"}),

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -15,11 +14,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from pneumocascade.ahead import map_ahead
 from pneumocascade.calibration import judge
-from pneumocascade.errors import FilmError, UsageError
-from pneumocascade.gate import NEVER_JUDGED, UNCHECKED, FeatureGate, reasons_to_refuse
+from pneumocascade.errors import UsageError
+from pneumocascade.gate import FeatureGate
 from pneumocascade.preprocess import prepare
-from pneumocascade.reading import name_of, read_radiograph
+from pneumocascade.ready import ReadyFilm, make_ready
 from pneumocascade.records import Prediction, Radiograph, Reason, StageResult
 from pneumocascade.session import OnnxClassifier
 from pneumocascade.spec import OPERATING_POINTS
@@ -129,17 +129,19 @@ class Cascade:
         names: Iterable[str] | None = None,
         gate: bool = True,
     ) -> Iterator[Prediction]:
-        """Judge many films, in order and without holding more than a batch in memory.
+        """Judge many films, in order; while the models run, the next films are read.
+
+        No more than three batches are held, and of each film only what the models need.
 
         Parameters
         ----------
         sources : iterable
-            As for :meth:`predict`; taken up as they are needed.
+            As for :meth:`predict`; taken up to two batches before they are needed.
         batch_size : int
             Films that go through a model at once.
         operating_point : {"balanced", "sensitive", "specific"}
         workers : int
-            Threads that read films.
+            Threads that read and prepare films.
         names : iterable of str, optional
             Shown as the answers' ``source``, one for each film.
         gate : bool
@@ -173,8 +175,9 @@ class Cascade:
             raise UsageError(f"names is {names!r}; expected one name for each film, in a list")
         if isinstance(sources, Sized) and isinstance(names, Sized) and len(sources) != len(names):
             raise UsageError(f"{len(names)} names were given for {len(sources)} films")
-        judge_films = partial(self._judge, operating_point=operating_point, gate=gate)
-        return _stream(_named(sources, names), batch_size, workers, judge_films)
+        ready = partial(make_ready, specs=(self.stage1.spec, self.stage2.spec), gate=gate)
+        films = map_ahead(ready, _named(sources, names), workers=workers, ahead=2 * batch_size)
+        return self._stream(films, batch_size, operating_point, gate)
 
     def stage_results(
         self, stage: int, radiographs: Sequence[Radiograph], operating_point: str = DEFAULT_OPERATING_POINT
@@ -198,31 +201,39 @@ class Cascade:
         """
         if stage not in (1, 2):
             raise UsageError(f"stage is {stage!r}; expected 1 or 2")
-        return self._run(stage, radiographs, operating_point)[0]
+        if not radiographs:
+            return []
+        spec = self.stage1.spec if stage == 1 else self.stage2.spec
+        return self._run(stage, [prepare(radiograph, spec) for radiograph in radiographs], operating_point)[0]
 
     def _run(
-        self, stage: int, radiographs: Sequence[Radiograph], operating_point: str
+        self, stage: int, inputs: Sequence[NDArray[np.float32]], operating_point: str
     ) -> tuple[list[StageResult], NDArray[np.float32]]:
         """Return a stage's answers and the feature maps they were made of, shape (N, C, h, w)."""
-        if not radiographs:
+        if not inputs:
             return [], np.empty((0, 0, 0, 0), np.float32)
         model = self.stage1 if stage == 1 else self.stage2
-        batch = np.concatenate(
-            [prepare(radiograph, model.spec) for radiograph in radiographs]
-        )  # (N, 3, I, I)
-        output = model.run(batch)
+        output = model.run(np.concatenate(inputs))  # (N, 3, I, I)
         results = [judge(row, model.spec, operating_point) for row in output.logits]
         if output.activation_maps is not None:
             maps = output.activation_maps / np.float32(model.spec.temperature)
             results = [replace(result, activation_map=own) for result, own in zip(results, maps, strict=True)]
         return results, output.features
 
-    def _judge(
-        self, films: Sequence[Radiograph | _Unread], *, operating_point: str, gate: bool
-    ) -> list[Prediction]:
-        predictions = [self._before_models(film, operating_point, gate) for film in films]
-        judged = _still_ok(films, predictions)
-        first, features = self._run(1, list(judged.values()), operating_point)
+    def _stream(
+        self, films: Iterator[ReadyFilm], batch_size: int, operating_point: str, gate: bool
+    ) -> Iterator[Prediction]:
+        while batch := list(islice(films, batch_size)):
+            started = time.perf_counter()
+            predictions = self._judge(batch, operating_point, gate)
+            share = (time.perf_counter() - started) / len(batch)
+            for film, prediction in zip(batch, predictions, strict=True):
+                yield replace(prediction, elapsed_ms=round(1000 * (film.seconds + share), 3))
+
+    def _judge(self, films: Sequence[ReadyFilm], operating_point: str, gate: bool) -> list[Prediction]:
+        predictions = [self._before_models(film, operating_point) for film in films]
+        judged = {i: film for i, film in enumerate(films) if predictions[i].status == "ok"}
+        first, features = self._run(1, [film.inputs[0] for film in judged.values()], operating_point)
         refused = self._reasons(list(judged.values()), features) if gate else [()] * len(judged)
         for index, result, reasons in zip(judged, first, refused, strict=True):
             predictions[index] = (
@@ -231,62 +242,31 @@ class Cascade:
                 else replace(predictions[index], finding=result.label, stage1=result)
             )
         pneumonia = self.stage1.spec.labels[1]
-        positives = {i: film for i, film in judged.items() if predictions[i].finding == pneumonia}
-        second, _ = self._run(2, list(positives.values()), operating_point)
+        positives = [index for index in judged if predictions[index].finding == pneumonia]
+        second, _ = self._run(2, [films[index].inputs[1] for index in positives], operating_point)
         for index, result in zip(positives, second, strict=True):
             predictions[index] = replace(predictions[index], aetiology=result.label, stage2=result)
         return predictions
 
-    def _before_models(self, film: Radiograph | _Unread, operating_point: str, gate: bool) -> Prediction:
+    def _before_models(self, film: ReadyFilm, operating_point: str) -> Prediction:
         """Return the answer as far as it is known without the models."""
-        notes = () if gate else (UNCHECKED,)
-        if isinstance(film, _Unread):
-            return Prediction(
-                film.source, "error", operating_point, self.version, warnings=notes, error=film.reason
-            )
-        reasons = reasons_to_refuse(film)
-        if not gate:
-            reasons = tuple(reason for reason in reasons if reason.code in NEVER_JUDGED)
         return Prediction(
             film.source,
-            "refused" if reasons else "ok",
+            film.status,
             operating_point,
             self.version,
-            warnings=film.warnings + notes,
-            reasons=reasons,
+            warnings=film.warnings,
+            reasons=film.reasons,
+            error=film.error,
         )
 
     def _reasons(
-        self, radiographs: Sequence[Radiograph], features: NDArray[np.float32]
+        self, films: Sequence[ReadyFilm], features: NDArray[np.float32]
     ) -> Sequence[tuple[Reason, ...]]:
         """Return why films that passed the checks on pixels must not be judged all the same."""
-        return [()] * len(radiographs) if self.gate is None else self.gate.reasons(radiographs, features)
-
-
-def _still_ok(
-    films: Sequence[Radiograph | _Unread], predictions: Sequence[Prediction]
-) -> dict[int, Radiograph]:
-    """Return the films that may go on to the models, by their place."""
-    return {
-        index: film
-        for index, (film, prediction) in enumerate(zip(films, predictions, strict=True))
-        if isinstance(film, Radiograph) and prediction.status == "ok"
-    }
-
-
-def _stream(
-    pairs: Iterator[tuple[AnySource, str | None]],
-    batch_size: int,
-    workers: int,
-    judge_films: Callable[[Sequence[Radiograph | _Unread]], list[Prediction]],
-) -> Iterator[Prediction]:
-    with ThreadPoolExecutor(workers) as pool:
-        while batch := list(islice(pairs, batch_size)):
-            started = time.perf_counter()
-            films = list(pool.map(lambda pair: _read(*pair), batch))
-            predictions = judge_films(films)
-            share = round((time.perf_counter() - started) * 1000 / len(batch), 3)
-            yield from (replace(prediction, elapsed_ms=share) for prediction in predictions)
+        if self.gate is None or not films:
+            return [()] * len(films)
+        return self.gate.reasons(np.stack([film.thumbnail for film in films]), features)
 
 
 def _named(
@@ -303,20 +283,3 @@ def _named(
         yield source, name
     if next(left, None) is not None:
         raise UsageError("more names were given than films")
-
-
-class _Unread:
-    """A film that could not be read, and why."""
-
-    def __init__(self, source: str, reason: Reason) -> None:
-        self.source = source
-        self.reason = reason
-
-
-def _read(source: AnySource, name: str | None) -> Radiograph | _Unread:
-    if isinstance(source, Radiograph):
-        return source if name is None else replace(source, source=name)
-    try:
-        return read_radiograph(source, name)
-    except FilmError as error:
-        return _Unread(name or name_of(source), Reason(error.code, error.message))

@@ -48,6 +48,19 @@ class OperatingPoint:
     data: str
 
 
+PREPARATION = (
+    "size",
+    "input_size",
+    "smoothing_sigma",
+    "clahe_clip_limit",
+    "clahe_tiles",
+    "colour_map",
+    "mean",
+    "std",
+)
+"""Fields of :class:`ModelSpec` that decide what becomes of a film."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
     """Preprocessing, labels and calibration of one stage.
@@ -155,6 +168,10 @@ class ModelSpec:
         for wrong, message in problems:
             if wrong:
                 raise ModelSpecError(f"this is not a usable model specification: {message}")
+
+    def prepares_like(self, other: ModelSpec) -> bool:
+        """Return whether both make the same input of a film."""
+        return all(getattr(self, name) == getattr(other, name) for name in PREPARATION)
 
     def to_json(self) -> str:
         """Return the specification as JSON text, keys sorted."""

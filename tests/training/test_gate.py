@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from pneumocascade.dataset import find_films
-from pneumocascade.gate import FeatureGate
+from pneumocascade.gate import FeatureGate, thumbnail
 from pneumocascade.preprocess import prepare
 from pneumocascade.records import Radiograph
 from pneumocascade.session import OnnxClassifier
@@ -100,7 +100,7 @@ def codes(fitted: Fitted, films: list[NDArray[np.uint8]]) -> list[str | None]:
     gate, model, _, _ = fitted
     radiographs = [Radiograph(np.ascontiguousarray(film), "film") for film in films]
     batch = np.concatenate([prepare(radiograph, model.spec) for radiograph in radiographs])
-    found = gate.reasons(radiographs, model.run(batch).features)
+    found = gate.reasons(np.stack([thumbnail(one.pixels) for one in radiographs]), model.run(batch).features)
     return [reasons[0].code if reasons else None for reasons in found]
 
 

@@ -1,0 +1,98 @@
+"""A film made ready for the models: read, checked, prepared; its pixels need not be kept."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pneumocascade.errors import FilmError
+from pneumocascade.gate import NEVER_JUDGED, UNCHECKED, reasons_to_refuse, thumbnail
+from pneumocascade.preprocess import prepare
+from pneumocascade.reading import name_of, read_radiograph
+from pneumocascade.records import Radiograph, Reason
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from pneumocascade.reading import Source
+    from pneumocascade.spec import ModelSpec
+
+    AnySource: TypeAlias = Source | Radiograph
+
+_NOTHING = np.empty(0, np.float32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReadyFilm:
+    """What the models and the gate need of one film, or why it goes no further.
+
+    Attributes
+    ----------
+    source : str
+    status : {"ok", "refused", "error"}
+        As far as it is known without the models.
+    warnings : tuple of str
+    reasons : tuple of Reason
+        Of a film that is refused for its pixels.
+    error : Reason or None
+        Of a film that could not be read.
+    inputs : tuple of ndarray of float32, shape (1, 3, I, I)
+        Of stage 1 and of stage 2; empty unless the status is ``"ok"``.
+    thumbnail : ndarray of float32, shape (T,)
+        See :func:`pneumocascade.gate.thumbnail`.
+    seconds : float
+        That all this took.
+    """
+
+    source: str
+    status: Literal["ok", "refused", "error"] = "ok"
+    warnings: tuple[str, ...] = ()
+    reasons: tuple[Reason, ...] = ()
+    error: Reason | None = None
+    inputs: tuple[NDArray[np.float32], ...] = ()
+    thumbnail: NDArray[np.float32] = field(default_factory=lambda: _NOTHING)
+    seconds: float = 0.0
+
+
+def make_ready(
+    named: tuple[AnySource, str | None], *, specs: tuple[ModelSpec, ModelSpec], gate: bool = True
+) -> ReadyFilm:
+    """Read a film, check its pixels, and prepare it for both stages.
+
+    Parameters
+    ----------
+    named : tuple of source and str or None
+        The film, and the name it is shown by where that is not its own.
+    specs : tuple of ModelSpec
+        Of stage 1 and of stage 2. A film is prepared once where both want the same.
+    gate : bool
+        ``False``: only what is too small to prepare is refused.
+    """
+    started = time.perf_counter()
+    film = _make_ready(*named, specs, gate)
+    return replace(film, seconds=time.perf_counter() - started)
+
+
+def _make_ready(
+    source: AnySource, name: str | None, specs: tuple[ModelSpec, ModelSpec], gate: bool
+) -> ReadyFilm:
+    notes = () if gate else (UNCHECKED,)
+    try:
+        radiograph = source if isinstance(source, Radiograph) else read_radiograph(source, name)
+    except FilmError as error:
+        reason = Reason(error.code, error.message)
+        return ReadyFilm(name or name_of(source), "error", notes, error=reason)
+    shown = name or radiograph.source
+    warnings = radiograph.warnings + notes
+    reasons = reasons_to_refuse(radiograph)
+    if not gate:
+        reasons = tuple(reason for reason in reasons if reason.code in NEVER_JUDGED)
+    if reasons:
+        return ReadyFilm(shown, "refused", warnings, reasons)
+    first = prepare(radiograph, specs[0])
+    second = first if specs[0].prepares_like(specs[1]) else prepare(radiograph, specs[1])
+    return ReadyFilm(shown, "ok", warnings, inputs=(first, second), thumbnail=thumbnail(radiograph.pixels))
