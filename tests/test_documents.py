@@ -31,7 +31,7 @@ def test_every_figure_is_the_measured_one(figures: ModuleType, cascade: Cascade)
 
 
 def test_the_kept_evaluations_are_of_the_bundled_models(figures: ModuleType, cascade: Cascade) -> None:
-    for name in ("evaluation-224.json", "evaluation-original.json", "shift.json"):
+    for name in ("evaluation-224.json", "evaluation-original.json", "shift.json", "failure-modes.json"):
         assert figures.load(name)["model_version"] == cascade.version, name
 
 

@@ -18,11 +18,19 @@ from pathlib import Path
 from typing import Any
 
 from pneumocascade.cascade import Cascade
+from pneumocascade.evaluation.subgroups import TITLES
 from pneumocascade.spec import OPERATING_POINTS, ModelSpec
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / "docs" / "data"
-DOCUMENTS = ("MODEL_CARD.md", "README.md", "docs/training.md", "docs/robustness.md")
+DOCUMENTS = (
+    "MODEL_CARD.md",
+    "README.md",
+    "docs/training.md",
+    "docs/robustness.md",
+    "docs/subgroups.md",
+    "docs/failure-modes.md",
+)
 
 NAMES = {
     "auroc": "AUROC",
@@ -123,6 +131,81 @@ def evaluations(_cascade: Cascade) -> str:
     return table(rows)
 
 
+EVALUATIONS = {"kermany224": "evaluation-224.json", "kermany-original": "evaluation-original.json"}
+"""What ``evaluate`` wrote of each data set."""
+
+
+def patients(_cascade: Cascade) -> str:
+    """Return figures over films beside those over patients."""
+    reports = {name: load(file) for name, file in EVALUATIONS.items()}
+    rows = [["", *(f"`{name}`, over {unit}" for name in reports for unit in ("films", "patients"))]]
+    for part, figure, title in (
+        ("stage1", "auroc", "stage 1: AUROC"),
+        ("stage1", "accuracy", "stage 1: accuracy"),
+        ("stage2", "auroc", "stage 2: AUROC"),
+        ("stage2", "accuracy", "stage 2: accuracy"),
+        ("cascade", "accuracy", "three-way accuracy"),
+    ):
+        cells = [
+            written(weighed[part][figure])
+            for report in reports.values()
+            for weighed in (report, report["patient_weighted"])
+        ]
+        rows.append([title, *cells])
+    return table(rows)
+
+
+def aetiologies(_cascade: Cascade) -> str:
+    """Return by reference standard what was called pneumonia and what was answered rightly."""
+    rows = [["", "reference standard", "films", "called pneumonia", "answered rightly, three-way"]]
+    for name, file in EVALUATIONS.items():
+        for category, part in load(file)["subgroups"]["aetiology"].items():
+            called, right = part["stage1"]["called_pneumonia"], part["cascade"]["accuracy"]
+            films = str(part["films"]["n"])
+            rows.append([f"`{name}`", category, films, written(called), written(right)])
+    return table(rows)
+
+
+def subgroups(data: str) -> str:
+    """Return the figures of one data set's subgroups, where there is more than one to compare."""
+    head = ["subgroup", "films (normal, bacterial, viral)", "patients"]
+    head += ["stage 1: AUROC", "sensitivity", "specificity"]
+    rows = [[*head, "stage 2: AUROC", "accuracy", "three-way accuracy"]]
+    for grouping, parts in load(EVALUATIONS[data])["subgroups"].items():
+        if grouping == "aetiology" or len(parts) < 2:
+            continue
+        for name, part in parts.items():
+            count = part["films"]["by_category"]
+            mixture = ", ".join(str(count.get(each, 0)) for each in ("normal", "bacterial", "viral"))
+            figures = [part["stage1"][each] for each in ("auroc", "sensitivity", "specificity")]
+            figures += [part["stage2"]["auroc"], part["stage2"]["accuracy"], part["cascade"]["accuracy"]]
+            cells = ["" if figure["value"] is None else written(figure) for figure in figures]
+            films = f"{part['films']['n']} ({mixture})"
+            rows.append([f"{TITLES[grouping]}: {name}", films, str(part["films"]["patients"]), *cells])
+    return table(rows)
+
+
+def failures(_cascade: Cascade) -> str:
+    """Return how many held-out films were answered wrongly, by kind of error."""
+    rows = [["kind of error", "films", "answered so", "share", "patients"]]
+    for each in load("failure-modes.json")["kinds"]:
+        share = f"{each['wrong'] / each['films']:.1%}"
+        rows.append(
+            [each["kind"], *(str(each[key]) for key in ("films", "wrong")), share, str(each["patients"])]
+        )
+    return table(rows)
+
+
+def failure(kind: str) -> str:
+    """Return what films of one kind of error have in common."""
+    each = next(part for part in load("failure-modes.json")["kinds"] if part["kind"] == kind)
+    rows = [["share of the films", f"wrong ({each['wrong']})", f"right ({each['films'] - each['wrong']})"]]
+    rows += [
+        [name, f"{share['wrong']:.0%}", f"{share['right']:.0%}"] for name, share in each["shares"].items()
+    ]
+    return table(rows)
+
+
 def shift(_cascade: Cascade) -> str:
     """Return clean, mean and worst figures of the shift suite."""
     report = load("shift.json")
@@ -168,6 +251,15 @@ BLOCKS: dict[str, Callable[[Cascade], str]] = {
     "shift": shift,
     "shifted": shifted,
     "quantisation": quantisation,
+    "failures": failures,
+    "failures_normal_called_pneumonia": lambda _: failure("normal called pneumonia"),
+    "failures_pneumonia_called_normal": lambda _: failure("pneumonia called normal"),
+    "failures_bacterial_called_viral": lambda _: failure("bacterial called viral"),
+    "failures_viral_called_bacterial": lambda _: failure("viral called bacterial"),
+    "patients": patients,
+    "aetiologies": aetiologies,
+    "subgroups_224": lambda _: subgroups("kermany224"),
+    "subgroups_original": lambda _: subgroups("kermany-original"),
 }
 
 

@@ -24,6 +24,7 @@ from pneumocascade.evaluation.measure import (
     measure_stage1,
     measure_stage2,
 )
+from pneumocascade.evaluation.subgroups import measure_by_patient, measure_subgroups
 from pneumocascade.report import CSV_COLUMNS, to_csv_row
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ def evaluate(
         for measure, model in ((measure_stage1, cascade.stage1), (measure_stage2, cascade.stage2))
     ]
     both = measure_cascade(judged, resamples=resamples, seed=seed)
+    specs = cascade.stage1.spec, cascade.stage2.spec
     metrics = {
         "model_version": cascade.version,
         "data": data.resolve().name,
@@ -106,6 +108,10 @@ def evaluate(
         "stage1": stages[0].to_dict(),
         "stage2": stages[1].to_dict(),
         "cascade": both.to_dict(),
+        "patient_weighted": measure_by_patient(
+            judged, specs, operating_point, resamples=resamples, seed=seed
+        ),
+        "subgroups": measure_subgroups(judged, specs, operating_point, resamples=resamples, seed=seed),
         "bootstrap": {
             "unit": "patient",
             "resamples": resamples,

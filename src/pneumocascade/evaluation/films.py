@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pneumocascade.errors import FilmError
+from pneumocascade.evaluation.markers import find_marker
+from pneumocascade.perturbations import eight_bit
 from pneumocascade.reading import read_radiograph
 from pneumocascade.records import Prediction, Radiograph, StageResult
 
@@ -24,6 +26,28 @@ BATCH = 16
 
 
 @dataclass(frozen=True, slots=True)
+class Traits:
+    """What is to be known of a film's pixels after they are gone.
+
+    Attributes
+    ----------
+    height, width : int
+        In pixels, above 0.
+    marker : {"top", "side"} or None
+        Where the side marker is; see :func:`~pneumocascade.evaluation.markers.find_marker`.
+    """
+
+    height: int
+    width: int
+    marker: str | None
+
+
+def traits_of(radiograph: Radiograph) -> Traits:
+    """Return size and marker of a film."""
+    return Traits(radiograph.height, radiograph.width, find_marker(eight_bit(radiograph)))
+
+
+@dataclass(frozen=True, slots=True)
 class JudgedFilm:
     """A film with its reference standard and what was said of it.
 
@@ -35,11 +59,14 @@ class JudgedFilm:
     stage2 : StageResult or None
         Of a film that is pneumonia by the reference standard, whatever stage 1 said; ``None`` for
         other films and where the film was refused or could not be read.
+    traits : Traits or None
+        ``None`` where the film was refused or could not be read.
     """
 
     film: Film
     prediction: Prediction
     stage2: StageResult | None
+    traits: Traits | None
 
 
 def judge_films(
@@ -90,7 +117,11 @@ def _judge_batch(films: Sequence[Film], cascade: Cascade, operating_point: str) 
     found = cascade.stage_results(2, list(missed.values()), operating_point)
     for index, result in zip(missed, found, strict=True):
         results[index] = result
-    return [JudgedFilm(*row) for row in zip(films, predictions, results, strict=True)]
+    traits = [
+        traits_of(source) if isinstance(source, Radiograph) and prediction.status == "ok" else None
+        for source, prediction in zip(sources, predictions, strict=True)
+    ]
+    return [JudgedFilm(*row) for row in zip(films, predictions, results, traits, strict=True)]
 
 
 def _read(path: Path) -> Radiograph | Path:

@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pneumocascade.evaluation import drawing, figures
 from pneumocascade.evaluation.measure import CATEGORIES, MeasuredCascade, MeasuredStage
+from pneumocascade.evaluation.subgroups import TITLES
 from pneumocascade.report import DISCLAIMER
 
 if TYPE_CHECKING:
@@ -33,6 +34,27 @@ MEANINGS = {
     "recall_viral": ("Recall, viral", "share of viral films called pneumonia, viral"),
 }
 """Heading and meaning of each figure."""
+
+
+SUBGROUP_COLUMNS = (
+    ("stage1", "called_pneumonia", "called pneumonia"),
+    ("stage1", "auroc", "stage 1 AUROC"),
+    ("stage1", "sensitivity", "sensitivity"),
+    ("stage1", "specificity", "specificity"),
+    ("stage2", "auroc", "stage 2 AUROC"),
+    ("stage2", "accuracy", "stage 2 accuracy"),
+    ("cascade", "accuracy", "three-way accuracy"),
+)
+"""Part, figure and heading of the columns of the table of subgroups."""
+
+PATIENT_ROWS = (
+    ("stage1", "auroc", "Stage 1: AUROC"),
+    ("stage1", "accuracy", "Stage 1: accuracy"),
+    ("stage2", "auroc", "Stage 2: AUROC"),
+    ("stage2", "accuracy", "Stage 2: accuracy"),
+    ("cascade", "accuracy", "Three-way accuracy"),
+)
+"""Part, figure and heading of the rows of the table that weighs films against patients."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +189,9 @@ def render(
         tables=[_rows(stage.figures, stage.categories) for stage in stages],
         cascade_table=_rows(both.figures, ("", "")),
         pictures={picture.name: picture for picture in pictures},
+        patient_rows=PATIENT_ROWS,
+        subgroup_columns=SUBGROUP_COLUMNS,
+        subgroup_titles=TITLES,
     )
 
 

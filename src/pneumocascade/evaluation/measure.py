@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pneumocascade.dataset import Film
     from pneumocascade.evaluation.films import JudgedFilm
     from pneumocascade.records import StageResult
 
@@ -85,11 +87,29 @@ class MeasuredCascade:
         }
 
 
+def weights_by_patient(films: Sequence[Film]) -> NDArray[np.float64]:
+    """Return weights of films with which each patient counts once in each category.
+
+    A patient with many films otherwise weighs many times as much as one with a single film.
+
+    Films of one number of the bacterial and the viral series are grouped as one patient, since they may
+    be of the same child; there each category counts once.
+
+    Returns
+    -------
+    ndarray of float, shape (N,)
+        1 over the given films of that patient and category.
+    """
+    members = Counter((film.patient, film.category) for film in films)
+    return np.array([1 / members[film.patient, film.category] for film in films], np.float64)
+
+
 def measure_stage1(
     judged: Sequence[JudgedFilm],
     spec: ModelSpec,
     operating_point: str,
     *,
+    by_patient: bool = False,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> MeasuredStage:
@@ -102,15 +122,18 @@ def measure_stage1(
         Of stage 1.
     operating_point : str
         The one that ``judged`` was judged at.
+    by_patient : bool
+        Figures in which patients weigh the same, not films: see :func:`weights_by_patient`. The
+        confusion matrix counts films all the same.
     resamples, seed : int
         See :func:`~pneumocascade.evaluation.bootstrap.bootstrap`.
     """
     rows = [
-        (row.film.finding, row.prediction.stage1, row.film.patient)
+        (row.film.finding, row.prediction.stage1, row.film)
         for row in judged
         if row.prediction.stage1 is not None
     ]
-    return _measure_stage(rows, spec, operating_point, resamples, seed)
+    return _measure_stage(rows, spec, operating_point, by_patient, (resamples, seed))
 
 
 def measure_stage2(
@@ -118,6 +141,7 @@ def measure_stage2(
     spec: ModelSpec,
     operating_point: str,
     *,
+    by_patient: bool = False,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> MeasuredStage:
@@ -126,36 +150,43 @@ def measure_stage2(
     Parameters as for :func:`measure_stage1`; ``spec`` is that of stage 2.
     """
     rows = [
-        (row.film.aetiology, row.stage2, row.film.patient)
+        (row.film.aetiology, row.stage2, row.film)
         for row in judged
         if row.stage2 is not None and row.film.aetiology is not None
     ]
-    return _measure_stage(rows, spec, operating_point, resamples, seed)
+    return _measure_stage(rows, spec, operating_point, by_patient, (resamples, seed))
 
 
 def _measure_stage(
-    rows: Sequence[tuple[str, StageResult, str]],
+    rows: Sequence[tuple[str, StageResult, Film]],
     spec: ModelSpec,
     operating_point: str,
-    resamples: int,
-    seed: int,
+    by_patient: bool,
+    bootstrap: tuple[int, int],
 ) -> MeasuredStage:
-    """Measure a stage on rows of true label, answer and patient."""
+    """Measure a stage on rows of true label, answer and film; ``bootstrap``: resamples and seed."""
     positive = spec.labels[1]
     labels = np.array([truth == positive for truth, _, _ in rows], np.int64)
     probability = np.array([result.probabilities[positive] for _, result, _ in rows], np.float64)
     answer = np.array([result.label == positive for _, result, _ in rows], np.int64)
     # Every answer carries this very threshold; it is also known where there is no answer.
     threshold = spec.operating_points[operating_point].threshold
+    films = [film for _, _, film in rows]
     figures = stage_figures(
-        labels, probability, threshold, [patient for _, _, patient in rows], resamples=resamples, seed=seed
+        labels,
+        probability,
+        threshold,
+        [film.patient for film in films],
+        film_weights=weights_by_patient(films) if by_patient else None,
+        resamples=bootstrap[0],
+        seed=bootstrap[1],
     )
     matrix = confusion_matrix(labels, answer, np.ones(len(rows)), 2)
     return MeasuredStage(spec.stage, spec.labels, labels, probability, threshold, matrix, figures)
 
 
 def measure_cascade(
-    judged: Sequence[JudgedFilm], *, resamples: int = RESAMPLES, seed: int = 0
+    judged: Sequence[JudgedFilm], *, by_patient: bool = False, resamples: int = RESAMPLES, seed: int = 0
 ) -> MeasuredCascade:
     """Measure the three-way answer on all answered films but pneumonia of unknown aetiology.
 
@@ -166,6 +197,14 @@ def measure_cascade(
     answer = np.array(
         [CATEGORIES.index(row.prediction.aetiology or row.prediction.finding or "") for row in rows], np.int64
     )
-    patients = [row.film.patient for row in rows]
-    figures = cascade_figures(truth, answer, CATEGORIES, patients, resamples=resamples, seed=seed)
+    films = [row.film for row in rows]
+    figures = cascade_figures(
+        truth,
+        answer,
+        CATEGORIES,
+        [film.patient for film in films],
+        film_weights=weights_by_patient(films) if by_patient else None,
+        resamples=resamples,
+        seed=seed,
+    )
     return MeasuredCascade(confusion_matrix(truth, answer, np.ones(len(rows)), len(CATEGORIES)), figures)

@@ -156,6 +156,7 @@ def stage_figures(
     threshold: float | Floats,
     patients: Sequence[str],
     *,
+    film_weights: Floats | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> dict[str, Figure]:
@@ -168,6 +169,8 @@ def stage_figures(
     threshold : float or ndarray of float, shape (N,)
         A film is called positive where its probability is at or above it, or above its own.
     patients : sequence of str, length N
+    film_weights : ndarray of float, shape (N,), optional
+        How much each film counts; by default all the same.
     resamples, seed : int
         See :func:`~pneumocascade.evaluation.bootstrap.bootstrap`.
 
@@ -179,7 +182,8 @@ def stage_figures(
     """
     answer = (probability >= threshold).astype(np.int64)
 
-    def measure(weights: Floats) -> dict[str, float]:
+    def measure(drawn: Floats) -> dict[str, float]:
+        weights = drawn if film_weights is None else drawn * film_weights
         matrix = confusion_matrix(labels, answer, weights, 2)
         return {
             "auroc": auroc(labels, probability, weights),
@@ -202,6 +206,7 @@ def cascade_figures(
     categories: Sequence[str],
     patients: Sequence[str],
     *,
+    film_weights: Floats | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> dict[str, Figure]:
@@ -213,6 +218,8 @@ def cascade_figures(
         Positions in ``categories``.
     categories : sequence of str
     patients : sequence of str, length N
+    film_weights : ndarray of float, shape (N,), optional
+        How much each film counts; by default all the same.
     resamples, seed : int
         See :func:`~pneumocascade.evaluation.bootstrap.bootstrap`.
 
@@ -222,13 +229,26 @@ def cascade_figures(
         ``accuracy``, ``macro_f1`` and one ``recall_...`` for each category.
     """
 
-    def measure(weights: Floats) -> dict[str, float]:
+    def measure(drawn: Floats) -> dict[str, float]:
+        weights = drawn if film_weights is None else drawn * film_weights
         matrix = confusion_matrix(truth, answer, weights, len(categories))
         recalls = {f"recall_{name}": recall(matrix, index) for index, name in enumerate(categories)}
         return {"accuracy": accuracy(matrix), "macro_f1": macro_f1(matrix), **recalls}
 
     n = {f"recall_{name}": int(np.sum(truth == index)) for index, name in enumerate(categories)}
     return bootstrap(measure, patients, n, resamples=resamples, seed=seed)
+
+
+def share(held: Floats, weights: Floats) -> float:
+    """Return the share of films of which something holds.
+
+    Parameters
+    ----------
+    held : ndarray of float, shape (N,)
+        1 where it holds, else 0.
+    weights : ndarray of float, shape (N,)
+    """
+    return _ratio(float(weights @ held), weights.sum())
 
 
 def _ratio(part: float, whole: float) -> float:
