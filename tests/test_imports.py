@@ -49,6 +49,7 @@ ONLY_IN = {
     "matplotlib": {"plots", "pictures", "evaluation", "training"},
     "sklearn": {"evaluation", "training"},
     "pandas": set[str](),
+    "pyarrow": {"batch"},
 }
 """Third-party packages and the only rooms that may import them."""
 

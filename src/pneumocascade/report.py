@@ -103,10 +103,11 @@ def to_csv_row(prediction: Prediction) -> dict[str, object]:
     row["code"] = "; ".join(reason.code for reason in reasons)
     row["message"] = " ".join(reason.message for reason in reasons)
     row["warnings"] = "; ".join(prediction.warnings)
-    return {name: _csv_cell(value) if isinstance(value, str) else value for name, value in row.items()}
+    return {name: csv_text(value) if isinstance(value, str) else value for name, value in row.items()}
 
 
-def _csv_cell(text: str) -> str:
+def csv_text(text: str) -> str:
+    """Return text as a cell of a CSV file shows it; see :func:`to_csv_row`."""
     guarded = f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
     return encodable(guarded.replace("\r", "\\r"))
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TextIO
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -19,7 +18,6 @@ from pneumocascade.cli.common import ModelsOption, OperatingPointOption
 from pneumocascade.errors import FilmError, UsageError
 
 if TYPE_CHECKING:
-    from pneumocascade.batch import Format, Writer
     from pneumocascade.cascade import Cascade
     from pneumocascade.records import Prediction
 
@@ -30,10 +28,16 @@ def predict(
         typer.Argument(help="Films, folders, patterns, or - for a list of paths on standard input."),
     ],
     format: Annotated[  # noqa: A002
-        Literal["table", "json", "jsonl", "csv"] | None,
+        Literal["table", "json", "jsonl", "csv", "parquet"] | None,
         typer.Option(help="By default what the suffix of --output tells, else a table."),
     ] = None,
-    output: Annotated[Path | None, typer.Option(help="Write the results to this file.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Write the results to this file; Parquet to this folder.")
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on with an interrupted run: films with an answer are left out."),
+    ] = False,
     operating_point: OperatingPointOption = "balanced",
     save_pictures: Annotated[
         Path | None, typer.Option(help="Write each film's preprocessing steps and verdict to this folder.")
@@ -53,34 +57,53 @@ def predict(
     Exit status: 0 every film was judged or refused, 1 some could not be read, 2 wrong usage, 130
     interrupted.
     """
-    from pneumocascade.batch import find_sources, format_of
+    from pneumocascade.batch.resume import Done, Settings, find_done
+    from pneumocascade.batch.sources import find_sources
+    from pneumocascade.batch.writers import format_of, open_writer
     from pneumocascade.cascade import Cascade
-    from pneumocascade.reading import SUFFIXES
+    from pneumocascade.cli.table import Table
 
     # What Pillow warns of shows in the answer; on standard error it would only break the progress bar.
     warnings.filterwarnings("ignore", module="PIL")
     named = (name for path in paths for name in (_lines_of_stdin() if path == "-" else [path]))
     sources = list(find_sources(named))
-    # A folder is left in the list only where it holds no film.
-    if all(os.path.isdir(source) for source in sources):  # noqa: PTH112
-        where = ", ".join(sources) or "the list on standard input"
-        raise UsageError(
-            f"there are no films in {where} (looked in folders for {', '.join(sorted(SUFFIXES))})"
-        )
+    _check_sources(sources)
+    kind = format_of(output, format)
     cascade = Cascade.load(models)
+    done = Done()
+    if resume:
+        if output is None:
+            raise UsageError("--resume goes on with a file: give --output")
+        done = find_done(output, kind, sources, Settings(cascade.version, operating_point, not no_gate))
+        typer.echo(f"{done.films} of {len(sources)} films have their answer", err=True)
     predictions: Iterable[Prediction] = cascade.predict_many(
-        sources, batch_size=batch_size, operating_point=operating_point, workers=workers, gate=not no_gate
+        sources[done.films :],
+        batch_size=batch_size,
+        operating_point=operating_point,
+        workers=workers,
+        gate=not no_gate,
     )
     if save_pictures is not None:
         predictions = _with_pictures(predictions, cascade, save_pictures)
-    unread = 0
-    with _open_writer(output, format_of(output, format)) as writer:
-        for prediction in _with_progress(predictions, len(sources)):
+    unread = done.unread
+    with open_writer(output, kind, Table, go_on=done.begun) as writer:
+        for prediction in _with_progress(predictions, len(sources) - done.films):
             writer.write(prediction)
             unread += prediction.status == "error"
     if unread:
         typer.echo(f"{unread} of {len(sources)} could not be read", err=True)
         raise typer.Exit(1)
+
+
+def _check_sources(sources: Sequence[str]) -> None:
+    """Refuse a list without films; a folder is left in it only where that holds none."""
+    from pneumocascade.reading import SUFFIXES
+
+    if all(os.path.isdir(source) for source in sources):  # noqa: PTH112
+        where = ", ".join(sources) or "the list on standard input"
+        raise UsageError(
+            f"there are no films in {where} (looked in folders for {', '.join(sorted(SUFFIXES))})"
+        )
 
 
 def _lines_of_stdin() -> Iterator[str]:
@@ -100,34 +123,6 @@ def _with_pictures(predictions: Iterable[Prediction], cascade: Cascade, folder: 
             except FilmError as error:  # it was read a moment ago, and has been moved or written to since
                 note = (f"there are no pictures of it: {error.message}",)
         yield replace(prediction, warnings=prediction.warnings + note)
-
-
-@contextlib.contextmanager
-def _open_writer(output: Path | None, format: Format) -> Iterator[Writer]:  # noqa: A002
-    from pneumocascade.batch import Csv, JsonArray, JsonLines
-    from pneumocascade.cli.table import Table
-
-    kinds: dict[Format, Callable[[TextIO], Writer]]
-    kinds = {"table": Table, "json": JsonArray, "jsonl": JsonLines, "csv": Csv}
-    with _open_output(output) as file:
-        writer = kinds[format](file)
-        try:
-            yield writer
-        finally:  # what was judged before an interruption is kept
-            writer.close()
-
-
-@contextlib.contextmanager
-def _open_output(output: Path | None) -> Iterator[TextIO]:
-    if output is None:
-        yield sys.stdout
-        return
-    try:
-        file = output.open("w", encoding="utf-8", newline="")
-    except OSError as error:
-        raise UsageError(f"{output} cannot be written: {error.strerror}") from error
-    with file:
-        yield file
 
 
 def _with_progress(predictions: Iterable[Prediction], total: int) -> Iterator[Prediction]:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pneumocascade.batch import Csv, Format, JsonArray, JsonLines, Writer, find_sources, format_of
+from pneumocascade.batch.sources import find_sources
+from pneumocascade.batch.writers import Csv, Format, JsonArray, JsonLines, Writer, format_of
 from pneumocascade.errors import UsageError
 from pneumocascade.records import Prediction, Reason
 
