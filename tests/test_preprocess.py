@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from pneumocascade import ModelSpec, Radiograph, prepare, read_radiograph, steps_of
-from pneumocascade.preprocess import normalise, to_square
+from pneumocascade.preprocess import inner, normalise, to_square
 from pneumocascade.spec import for_recipe
 from tests.conftest import draw_chest
 
@@ -33,6 +33,23 @@ def film(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> Radiograph:
 
 
 # Golden values: OpenCV may round differently by one grey value between versions.
+
+
+@pytest.mark.parametrize("shape", [(224, 224), (301, 517), (1000, 640)])
+@pytest.mark.parametrize("margin", [0.0, 0.04, 0.25])
+def test_what_lies_in_the_margin_does_not_matter(shape: tuple[int, int], margin: float) -> None:
+    pixels = draw_chest(height=shape[0], width=shape[1])
+    spec = replace(HOT, margin=margin)
+    changed = pixels.copy()
+    rows, columns = (round(margin * side) for side in shape)
+    seen = inner(changed, margin)
+    assert seen.shape == (shape[0] - 2 * rows, shape[1] - 2 * columns)
+    kept = seen.copy()
+    changed[:] = 255
+    seen[:] = kept
+    assert np.array_equal(steps_of(film(changed), spec).coloured, steps_of(film(pixels), spec).coloured)
+    assert np.array_equal(steps_of(film(pixels), spec).grey, steps_of(film(kept), HOT).grey)
+
 
 GOLDEN_GREY = [[170, 172, 78, 186], [101, 128, 152, 136], [31, 162, 163, 62], [91, 110, 116, 123]]
 GOLDEN_EQUALISED = [[185, 167, 67, 179], [107, 128, 158, 132], [34, 180, 175, 57], [111, 121, 117, 132]]

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from pneumocascade import Cascade, Radiograph, StageResult, UsageError
 from pneumocascade.saliency import FULL_HEAT, evidence_for, heat_layer, overlay, saliency_of
+from pneumocascade.session import OnnxClassifier
 from tests.conftest import draw_chest
-from tests.tiny_models import write_tiny_models
+from tests.tiny_models import tiny_model, tiny_spec, write_tiny_models
 
 
 def result_with(activation_map: NDArray[np.float32] | None, label: str = "pneumonia") -> StageResult:
@@ -54,6 +55,26 @@ def test_stretching_keeps_the_mean() -> None:
     rng = np.random.default_rng(0)
     coarse = rng.normal(size=(5, 5)).astype(np.float32)
     assert saliency_of(result_with(coarse), 500, 400).mean() == pytest.approx(coarse.mean(), abs=0.01)
+
+
+def test_nothing_is_shown_where_the_network_did_not_look() -> None:
+    result = replace(result_with(np.ones((5, 5), np.float32)), margin=0.1)
+    expected = np.zeros((50, 80), np.float32)
+    expected[5:45, 8:72] = 1
+    np.testing.assert_array_equal(saliency_of(result, 50, 80), expected)
+    assert heat_layer(result, 50, 80)[0, 0, 3] == 0
+
+
+def test_a_model_tells_the_margin_with_its_map() -> None:
+    models = tuple(
+        OnnxClassifier(tiny_model(stage, replace(tiny_spec(stage), margin=0.1))) for stage in (1, 2)
+    )
+    result = Cascade(models[0], models[1], "1").stage_results(
+        1, [Radiograph(draw_chest(1, 100, 80), "film")]
+    )[0]
+    assert result.margin == 0.1
+    assert not saliency_of(result, 100, 80)[:10].any()
+    assert saliency_of(result, 100, 80)[10:90, 8:72].all()
 
 
 def test_evidence_turns_with_the_label() -> None:

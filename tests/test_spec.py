@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from pneumocascade.errors import ModelSpecError
 from pneumocascade.spec import (
     IMAGENET_RGB_MEAN,
     OPERATING_POINTS,
+    PREPARATION,
     STAGE1_LABELS,
     STAGE2_LABELS,
     ModelSpec,
@@ -83,6 +85,8 @@ def test_text_that_is_no_specification_is_a_specification_error(text: str) -> No
         ("size", None, "cannot be read"),
         ("input_size", 31, "input_size is 31, expected 32 to 224"),
         ("input_size", 225, "input_size is 225, expected 32 to 224"),
+        ("margin", -0.01, "margin is -0.01, expected 0 to 0.25"),
+        ("margin", 0.3, "margin is 0.3, expected 0 to 0.25"),
         ("smoothing_sigma", -0.1, "expected >= 0"),
         ("colour_map", "jet", "'jet', expected 'hot' or None"),
         ("temperature", 0, "temperature is 0, expected > 0"),
@@ -134,6 +138,26 @@ def test_the_recipes_are_those_of_the_issue() -> None:
 def test_an_unknown_stage_or_recipe_is_an_error(stage: int, recipe: str) -> None:
     with pytest.raises(ModelSpecError, match="expected"):
         for_recipe(stage, recipe)
+
+
+OTHERWISE: dict[str, Any] = {
+    "margin": 0.1,
+    "size": 256,
+    "input_size": 128,
+    "smoothing_sigma": 0.0,
+    "clahe_clip_limit": None,
+    "clahe_tiles": (4, 4),
+    "colour_map": None,
+    "mean": (1.0, 2.0, 3.0),
+    "std": (2.0, 2.0, 2.0),
+}
+
+
+@pytest.mark.parametrize("name", PREPARATION)
+def test_one_input_serves_both_stages_only_where_all_of_the_preparation_agrees(name: str) -> None:
+    spec = for_recipe(1, "clahe-hot", input_size=160)
+    assert not spec.prepares_like(replace(spec, **{name: OTHERWISE[name]}))
+    assert spec.prepares_like(replace(spec, stage=2, temperature=2.0, bias=1.0, version="x"))
 
 
 def test_a_specification_cannot_be_changed() -> None:

@@ -217,7 +217,10 @@ class Cascade:
         results = [judge(row, model.spec, operating_point) for row in output.logits]
         if output.activation_maps is not None:
             maps = output.activation_maps / np.float32(model.spec.temperature)
-            results = [replace(result, activation_map=own) for result, own in zip(results, maps, strict=True)]
+            results = [
+                replace(result, activation_map=own, margin=model.spec.margin)
+                for result, own in zip(results, maps, strict=True)
+            ]
         return results, output.features
 
     def _stream(

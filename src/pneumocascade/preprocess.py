@@ -1,7 +1,8 @@
 """From a film to a model's input: one implementation, used in training and in serving.
 
-Grey film -> square -> Gaussian low-pass -> CLAHE -> HOT colour map -> RGB -> normalised float32 at
-the size of the network's input. Each parameter is a field of :class:`~pneumocascade.spec.ModelSpec`.
+Grey film -> inner part -> square -> Gaussian low-pass -> CLAHE -> HOT colour map -> RGB -> normalised
+float32 at the size of the network's input. Each parameter is a field of
+:class:`~pneumocascade.spec.ModelSpec`.
 
 CLAHE: Zuiderveld, "Contrast Limited Adaptive Histogram Equalization", Graphics Gems IV, 1994.
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import cv2
 import numpy as np
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 Grey = NDArray[np.uint8]
 Rgb = NDArray[np.uint8]
+Pixels = TypeVar("Pixels", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,6 +43,25 @@ class Steps:
     grey: Grey
     equalised: Grey
     coloured: Rgb
+
+
+def inner(pixels: NDArray[Pixels], margin: float) -> NDArray[Pixels]:
+    """Return a film, or what lies over one, without a share of its height and width on each side.
+
+    Parameters
+    ----------
+    pixels : ndarray, shape (H, W)
+    margin : float
+        0 up to 0.25.
+
+    Returns
+    -------
+    ndarray, shape (H', W')
+        A view.
+    """
+    height, width = pixels.shape
+    rows, columns = round(margin * height), round(margin * width)
+    return pixels[rows : height - rows, columns : width - columns]
 
 
 def to_square(pixels: NDArray[np.uint8] | NDArray[np.uint16], size: int) -> Grey:
@@ -102,7 +123,8 @@ def steps_of(radiograph: Radiograph, spec: ModelSpec) -> Steps:
     spec : ModelSpec
         Of the model that is to be given the film.
     """
-    grey = to_square(radiograph.pixels, spec.size)
+    seen: NDArray[Any] = inner(radiograph.pixels, spec.margin)
+    grey = to_square(seen, spec.size)
     if spec.smoothing_sigma > 0:
         grey = cv2.GaussianBlur(grey, (0, 0), spec.smoothing_sigma).astype(np.uint8, copy=False)
     equalised = grey

@@ -88,6 +88,9 @@ class StageResult:
     activation_map : ndarray of float32, shape (h, w), or None
         Contribution of each place of the film to the calibrated log-odds of the positive label; see
         :mod:`pneumocascade.saliency`. ``None`` where the model has none. Not part of the JSON.
+    margin : float
+        Share of height and width on each side of the film that the map does not cover: the network did
+        not see it. Not part of the JSON.
     """
 
     probabilities: Mapping[str, float]
@@ -95,6 +98,7 @@ class StageResult:
     threshold: float
     prediction_set: tuple[str, ...]
     activation_map: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+    margin: float = 0.0
 
     @property
     def positive(self) -> str:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from pneumocascade.errors import UsageError
 from pneumocascade.measures import eight_bit
+from pneumocascade.preprocess import inner
 
 if TYPE_CHECKING:
     from pneumocascade.records import Radiograph, StageResult
@@ -37,8 +38,9 @@ def saliency_of(result: StageResult, height: int, width: int) -> NDArray[np.floa
     Returns
     -------
     ndarray of float32, shape (H, W)
-        Contribution to the calibrated log-odds of the positive label (pneumonia, viral), in its
-        mean the log-odds but for a constant; interpolated from the network's coarse map.
+        Contribution to the calibrated log-odds of the positive label (pneumonia, viral), interpolated
+        from the network's coarse map; 0 in the margin that the network does not see. Its mean over the
+        rest is the log-odds but for a constant.
 
     Raises
     ------
@@ -47,8 +49,10 @@ def saliency_of(result: StageResult, height: int, width: int) -> NDArray[np.floa
     """
     if result.activation_map is None:
         raise UsageError("this model gives no activation map; export it again with this version")
-    stretched = cv2.resize(result.activation_map, (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(stretched, np.float32)
+    saliency = np.zeros((height, width), np.float32)
+    seen = inner(saliency, result.margin)
+    seen[:] = cv2.resize(result.activation_map, seen.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return saliency
 
 
 def evidence_for(result: StageResult, height: int, width: int) -> NDArray[np.float32]:

@@ -49,6 +49,7 @@ class OperatingPoint:
 
 
 PREPARATION = (
+    "margin",
     "size",
     "input_size",
     "smoothing_sigma",
@@ -75,6 +76,9 @@ class ModelSpec:
         Version of the trained model.
     recipe : str
         ``"clahe-hot"``, ``"clahe"`` or ``"baseline"``.
+    margin : float
+        Share of a film's height and width, 0 up to 0.25, that is left out on each side: collimation and
+        markers, and the random crops of training are met half way.
     size : int
         Side of the square that a film is stretched to and that the steps are made at, in pixels.
     input_size : int
@@ -114,6 +118,7 @@ class ModelSpec:
     labels: tuple[str, str]
     version: str = "0"
     recipe: str = "clahe-hot"
+    margin: float = 0.0
     size: int = 224
     input_size: int = 224
     smoothing_sigma: float = 0.8
@@ -136,6 +141,7 @@ class ModelSpec:
         problems = [
             (self.stage not in (1, 2), f"stage is {self.stage!r}, expected 1 or 2"),
             (len(set(self.labels)) != 2, f"labels are {self.labels!r}, expected two"),
+            (not 0 <= self.margin <= 0.25, f"margin is {self.margin}, expected 0 to 0.25"),
             (self.size < 32, f"size is {self.size}, expected at least 32 pixels"),
             (
                 not 32 <= self.input_size <= self.size,

@@ -40,6 +40,7 @@ def _settings(spec: ModelSpec) -> dict[str, str]:
         "Labels": " or ".join(spec.labels),
         "Recipe": spec.recipe,
         "Grey": "ITU-R BT.601 luma",
+        "Left out on each side": f"{100 * spec.margin:g} %",
         "Size": f"{spec.size} x {spec.size} pixels, stretched, anti-aliased",
         "Low-pass": smoothing,
         "CLAHE": clahe,
