@@ -45,6 +45,7 @@ app.command("predict")(predict.predict)
 app.command("evaluate")(models.evaluate)
 app.command("train")(train.train)
 app.command("export")(train.export)
+app.command("calibrate")(train.calibrate)
 app.command("serve")(models.serve)
 app.command("info")(models.info)
 

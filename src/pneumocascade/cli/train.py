@@ -1,4 +1,4 @@
-"""``pneumocascade train`` and ``export``."""
+"""``pneumocascade train``, ``export`` and ``calibrate``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from pneumocascade.cli.common import import_extra
+from pneumocascade.cli.common import ModelsOption, import_extra
 
 
 def train(
@@ -101,3 +101,37 @@ def export(
     """Turn a run into models: ONNX, INT8, calibrated on the run's validation films."""
     export_room = import_extra("pneumocascade.training.export", "export", "train")
     export_room.export_run(run_dir, output, version, typer.echo)
+
+
+def calibrate(
+    data_dir: Annotated[Path, typer.Argument(help="Labelled films: NORMAL and PNEUMONIA, as for train.")],
+    output: Annotated[Path, typer.Option(help="Folder for the models; not the one they come from.")],
+    split: Annotated[
+        Path,
+        typer.Option(help="split.json: calibrated on its validation side, the gate fitted on the other."),
+    ],
+    renderings: Annotated[
+        list[Path] | None,
+        typer.Option(help="Further folder with the same films in another resolution; may be repeated."),
+    ] = None,
+    stage1_margin: Annotated[
+        float | None,
+        typer.Option(min=0, max=0.25, help="Share of each side of the film left out; by default as stored."),
+    ] = None,
+    stage2_margin: Annotated[
+        float | None, typer.Option(min=0, max=0.25, help="The same for stage 2.")
+    ] = None,
+    version: Annotated[str, typer.Option(help="Version of the models.")] = "0.0.0",
+    seed: Annotated[int, typer.Option()] = 2018,
+    models: ModelsOption = None,
+) -> None:
+    """Calibrate models anew on held-out films, without training: temperature, thresholds, sets, gate."""
+    from pneumocascade.dataset import Split
+    from pneumocascade.store import bundled_models
+
+    room = import_extra("pneumocascade.training.recalibrate", "calibration", "train")
+    films = room.Films(data_dir, Split.load(split), tuple(renderings or ()))
+    margins = (stage1_margin, stage2_margin)
+    room.recalibrate(
+        models or bundled_models(), output, films, version, margins=margins, seed=seed, say=typer.echo
+    )

@@ -107,7 +107,7 @@ def export_stage(folder: Path, path: Path, version: str, say: Say) -> dict[str, 
         outputs = {name: run_clean(file, held_out) for name, file in (("float32", full), ("int8", path))}
     trained = datetime.fromtimestamp((folder / BEST).stat().st_mtime, timezone.utc).date().isoformat()
     shipped = outputs["int8"].and_also(run_shifted(path, held_out))
-    spec, report = _finish(spec, shipped, run["config"]["seed"], held_out, len(learnt), trained)
+    spec, report = calibrated(spec, shipped, run["config"]["seed"], held_out, len(learnt), trained)
     report["auroc_float32"] = auroc_figure(outputs["float32"]).to_dict()
     report["auroc_int8"] = auroc_figure(outputs["int8"]).to_dict()
     write_spec(path, spec)
@@ -168,16 +168,36 @@ def check_parity(network: nn.Module, path: Path, samples: Sequence[Sample]) -> N
         )
 
 
-def _finish(
+def calibrated(
     spec: ModelSpec, outputs: Outputs, seed: int, held_out: Sequence[Sample], learnt: int, trained: str
 ) -> tuple[ModelSpec, dict[str, Any]]:
-    """Calibrate on all held-out films; measure with what the other half of the patients gave."""
+    """Calibrate on all held-out films; measure with what the other half of the patients gave.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+    outputs : Outputs
+        What the model said of the held-out films, as they are and shifted.
+    seed : int
+    held_out : sequence of Sample
+    learnt : int
+        Films that the weights were fitted on.
+    trained : str
+        Date, ISO 8601.
+
+    Returns
+    -------
+    ModelSpec
+        With calibration, operating points, prediction sets and cross-fitted figures.
+    dict
+        What a report tells of them.
+    """
     clean = outputs.where(outputs.clean)
     data = (
         f"validation split: {len(held_out)} films of {len(set(clean.patients))} patients, grouped by "
         f"patient, in {len(clean.labels)} renderings"
     )
-    calibrated = calibrate(spec, outputs, data, seed)
+    final = calibrate(spec, outputs, data, seed)
     figures = cross_fitted(spec, outputs, seed)
     metrics: dict[str, float] = {}
     for name, figure in figures["clean"].items():
@@ -185,18 +205,18 @@ def _finish(
             metrics.update(
                 {name: figure.value, f"{name}_low": figure.ci95[0], f"{name}_high": figure.ci95[1]}
             )
-    calibrated = replace(
-        calibrated,
+    final = replace(
+        final,
         metrics={name: round(value, 6) for name, value in metrics.items()},
         training_data=f"{learnt} films of the training side of the same split",
         trained=trained,
     )
     report = {
         "data": data,
-        "temperature": calibrated.temperature,
-        "bias": calibrated.bias,
-        "thresholds": {name: point.threshold for name, point in calibrated.operating_points.items()},
+        "temperature": final.temperature,
+        "bias": final.bias,
+        "thresholds": {name: point.threshold for name, point in final.operating_points.items()},
         "cross_fitted": {name: figure.to_dict() for name, figure in figures["clean"].items()},
         "cross_fitted_shifted": {name: figure.to_dict() for name, figure in figures["shifted"].items()},
     }
-    return calibrated, report
+    return final, report
