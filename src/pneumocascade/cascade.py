@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence, Sized
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -23,7 +24,7 @@ from pneumocascade.ready import ReadyFilm, make_ready
 from pneumocascade.records import Prediction, Radiograph, Reason, StageResult
 from pneumocascade.session import OnnxClassifier
 from pneumocascade.spec import OPERATING_POINTS
-from pneumocascade.store import bundled_models, load_classifier, load_gate, read_manifest
+from pneumocascade.store import STAGES, bundled_models, load_classifier, load_gate, read_manifest
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -82,7 +83,9 @@ class Cascade:
         """
         path = Path(folder) if folder is not None else bundled_models()
         manifest = read_manifest(path)
-        stage1, stage2 = (load_classifier(path, manifest, stage, threads) for stage in ("stage1", "stage2"))
+        with ThreadPoolExecutor(2) as pool:  # side by side: loading is most of the start of a process
+            load = partial(load_classifier, path, manifest, threads=threads)
+            stage1, stage2 = pool.map(load, STAGES)
         return cls(stage1, stage2, manifest.version, load_gate(path, manifest))
 
     def predict(

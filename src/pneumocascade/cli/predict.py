@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TextIO
 
 import typer
 
@@ -18,6 +18,7 @@ from pneumocascade.cli.common import ModelsOption, OperatingPointOption
 from pneumocascade.errors import FilmError, UsageError
 
 if TYPE_CHECKING:
+    from pneumocascade.batch.writers import Writer
     from pneumocascade.cascade import Cascade
     from pneumocascade.records import Prediction
 
@@ -61,7 +62,6 @@ def predict(
     from pneumocascade.batch.sources import find_sources
     from pneumocascade.batch.writers import format_of, open_writer
     from pneumocascade.cascade import Cascade
-    from pneumocascade.cli.table import Table
 
     # What Pillow warns of shows in the answer; on standard error it would only break the progress bar.
     warnings.filterwarnings("ignore", module="PIL")
@@ -86,7 +86,7 @@ def predict(
     if save_pictures is not None:
         predictions = _with_pictures(predictions, cascade, save_pictures)
     unread = done.unread
-    with open_writer(output, kind, Table, go_on=done.begun) as writer:
+    with open_writer(output, kind, _table, go_on=done.begun) as writer:
         for prediction in _with_progress(predictions, len(sources) - done.films):
             writer.write(prediction)
             unread += prediction.status == "error"
@@ -104,6 +104,12 @@ def _check_sources(sources: Sequence[str]) -> None:
         raise UsageError(
             f"there are no films in {where} (looked in folders for {', '.join(sorted(SUFFIXES))})"
         )
+
+
+def _table(file: TextIO) -> Writer:
+    from pneumocascade.cli.table import Table  # Rich takes a while to load
+
+    return Table(file)
 
 
 def _lines_of_stdin() -> Iterator[str]:
