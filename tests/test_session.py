@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import onnxruntime as ort
 import pytest
 
 from pneumocascade import Cascade
-from pneumocascade.errors import ModelError, ModelSpecError
-from pneumocascade.session import OnnxClassifier
+from pneumocascade.errors import ModelError, ModelSpecError, UsageError
+from pneumocascade.session import PROVIDERS, OnnxClassifier
 from tests.tiny_models import PNEUMONIA_FROM, SCALE, tiny_model, tiny_spec
 
 
@@ -58,3 +59,29 @@ def test_the_bundled_models_have_the_promised_outputs(cascade: Cascade) -> None:
         assert features.shape == (2, 2048, side // 32, side // 32)
         assert logits.dtype == features.dtype == np.float32
         assert np.isfinite(logits).all()
+
+
+def test_a_provider_that_is_not_there_is_told_with_the_package_that_has_it() -> None:
+    there = ort.get_available_providers()
+    missing = [name for name, (wanted, _) in PROVIDERS.items() if wanted not in there]
+    assert missing, "no machine has both CUDA and OpenVINO builds"
+    for name in missing:
+        with pytest.raises(UsageError, match=rf"with {name}: install {PROVIDERS[name][1]} "):
+            OnnxClassifier(tiny_model(1, tiny_spec(1)), provider=name)
+    with pytest.raises(UsageError, match="provider is 'abacus'; expected one of cpu, cuda, openvino"):
+        OnnxClassifier(tiny_model(1, tiny_spec(1)), provider="abacus")
+
+
+def test_what_runs_the_model_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+    real = ort.InferenceSession
+
+    def record(model: bytes, options: object, providers: list[str]) -> object:
+        asked.append(providers)
+        return real(model, options, providers=["CPUExecutionProvider"])
+
+    monkeypatch.setattr(ort, "InferenceSession", record)
+    monkeypatch.setattr(ort, "get_available_providers", lambda: [name for name, _ in PROVIDERS.values()])
+    for name in ("cpu", "openvino"):
+        OnnxClassifier(tiny_model(1, tiny_spec(1)), provider=name)
+    assert asked == [["CPUExecutionProvider"], ["OpenVINOExecutionProvider", "CPUExecutionProvider"]]

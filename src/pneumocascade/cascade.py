@@ -66,7 +66,9 @@ class Cascade:
         self.gate = gate
 
     @classmethod
-    def load(cls, folder: str | os.PathLike[str] | None = None, *, threads: int = 0) -> Cascade:
+    def load(
+        cls, folder: str | os.PathLike[str] | None = None, *, threads: int = 0, provider: str = "cpu"
+    ) -> Cascade:
         """Load two models and their gate, and check them against their manifest.
 
         Parameters
@@ -75,16 +77,20 @@ class Cascade:
             As written by ``pneumocascade export``; by default the bundled models.
         threads : int
             Threads of one run of a model; 0 for one per physical core.
+        provider : {"cpu", "cuda", "openvino"}
+            What runs the models.
 
         Raises
         ------
         ModelError
             Where a file is missing, altered (``ModelChecksumError``) or not one of ours.
+        UsageError
+            Where the ONNX Runtime that is installed has no such provider.
         """
         path = Path(folder) if folder is not None else bundled_models()
         manifest = read_manifest(path)
         with ThreadPoolExecutor(2) as pool:  # side by side: loading is most of the start of a process
-            load = partial(load_classifier, path, manifest, threads=threads)
+            load = partial(load_classifier, path, manifest, threads=threads, provider=provider)
             stage1, stage2 = pool.map(load, STAGES)
         return cls(stage1, stage2, manifest.version, load_gate(path, manifest))
 

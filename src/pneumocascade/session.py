@@ -8,10 +8,17 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from pneumocascade.errors import ModelError, ModelSpecError
+from pneumocascade.errors import ModelError, ModelSpecError, UsageError
 from pneumocascade.spec import METADATA_KEY, ModelSpec
 
 MAP_OUTPUT = "activation_map"
+
+PROVIDERS = {
+    "cpu": ("CPUExecutionProvider", "onnxruntime"),
+    "cuda": ("CUDAExecutionProvider", "onnxruntime-gpu"),
+    "openvino": ("OpenVINOExecutionProvider", "onnxruntime-openvino"),
+}
+"""By the name a user gives: ONNX Runtime's name of what runs a model, and the package that has it."""
 
 
 class ModelOutput(NamedTuple):
@@ -32,6 +39,24 @@ class ModelOutput(NamedTuple):
     activation_maps: NDArray[np.float32] | None
 
 
+def check_provider(provider: str) -> None:
+    """Check that a provider can be had.
+
+    Raises
+    ------
+    UsageError
+        Where there is none of that name, or the ONNX Runtime that is installed does not have it.
+    """
+    if provider not in PROVIDERS:
+        raise UsageError(f"provider is {provider!r}; expected one of {', '.join(PROVIDERS)}")
+    wanted, package = PROVIDERS[provider]
+    if wanted not in ort.get_available_providers():
+        raise UsageError(
+            f"the ONNX Runtime that is installed cannot run models with {provider}: install {package} "
+            "in place of onnxruntime"
+        )
+
+
 class OnnxClassifier:
     """One stage's network, with its specification.
 
@@ -44,6 +69,8 @@ class OnnxClassifier:
         For messages.
     threads : int
         Threads of one run; 0 lets ONNX Runtime decide (one per physical core).
+    provider : {"cpu", "cuda", "openvino"}
+        What runs the network; what it has no kernel for runs on the CPU.
 
     Attributes
     ----------
@@ -55,15 +82,19 @@ class OnnxClassifier:
         Where ONNX Runtime cannot load the file.
     ModelSpecError
         Where the file carries no usable specification.
+    UsageError
+        Where the ONNX Runtime that is installed has no such provider.
     """
 
-    def __init__(self, model: bytes, name: str = "model", threads: int = 0) -> None:
+    def __init__(self, model: bytes, name: str = "model", threads: int = 0, provider: str = "cpu") -> None:
+        check_provider(provider)
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         try:
-            self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            providers = list(dict.fromkeys((PROVIDERS[provider][0], PROVIDERS["cpu"][0])))
+            self._session = ort.InferenceSession(model, options, providers=providers)
         except Exception as error:  # ONNX Runtime's own exceptions share no base class
             raise ModelError(f"{name} is not a model that ONNX Runtime can load: {error}") from error
         text = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)

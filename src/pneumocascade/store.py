@@ -80,8 +80,10 @@ def _entry(path: Path) -> dict[str, str | int]:
     return {"file": path.name, "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
 
 
-def load_classifier(folder: Path, manifest: Manifest, stage: str, threads: int = 0) -> OnnxClassifier:
-    """Load one stage after checking its SHA-256.
+def load_classifier(
+    folder: Path, manifest: Manifest, stage: str, threads: int = 0, provider: str = "cpu"
+) -> OnnxClassifier:
+    """Load one stage after checking its SHA-256; ``threads`` and ``provider`` as for the classifier.
 
     Raises
     ------
@@ -91,7 +93,7 @@ def load_classifier(folder: Path, manifest: Manifest, stage: str, threads: int =
         Where it is missing, cannot be loaded, or is of the other stage.
     """
     path, data = _verified(folder, manifest, stage)
-    classifier = OnnxClassifier(data, path.name, threads)
+    classifier = OnnxClassifier(data, path.name, threads, provider)
     if f"stage{classifier.spec.stage}" != stage:
         raise ModelError(f"{path} is a model of stage {classifier.spec.stage}, expected {stage}")
     return classifier

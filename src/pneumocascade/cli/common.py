@@ -17,6 +17,10 @@ ModelsOption = Annotated[
 OperatingPointOption = Annotated[
     Literal["balanced", "sensitive", "specific"], typer.Option(help="Threshold to judge by; see 'info'.")
 ]
+ProviderOption = Annotated[
+    Literal["cpu", "cuda", "openvino"],
+    typer.Option(help="What runs the models; others than cpu need another build of ONNX Runtime."),
+]
 
 
 def import_extra(module: str, what: str, extra: str) -> Any:

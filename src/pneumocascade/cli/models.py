@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pneumocascade.cli.common import ModelsOption, OperatingPointOption, import_extra
+from pneumocascade.cli.common import ModelsOption, OperatingPointOption, ProviderOption, import_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,13 +104,14 @@ def serve(
         str, typer.Option(help="Address to listen on; the default is reached from this machine only.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, envvar="PORT")] = 7860,
+    provider: ProviderOption = "cpu",
     models: ModelsOption = None,
 ) -> None:
     """Serve the web app and the REST API."""
     from pneumocascade.cascade import Cascade
 
     server = import_extra("pneumocascade.server", "the web app", "web")
-    server.serve(Cascade.load(models), host=host, port=port)
+    server.serve(Cascade.load(models, provider=provider), host=host, port=port)
 
 
 def info(

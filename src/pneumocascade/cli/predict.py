@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TextIO
 
 import typer
 
-from pneumocascade.cli.common import ModelsOption, OperatingPointOption
+from pneumocascade.cli.common import ModelsOption, OperatingPointOption, ProviderOption
 from pneumocascade.errors import FilmError, UsageError
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def predict(
             "--no-gate", help="Judge films whatever they show, unless too small; each answer warns of it."
         ),
     ] = False,
+    provider: ProviderOption = "cpu",
     models: ModelsOption = None,
 ) -> None:
     """Judge films.
@@ -69,7 +70,7 @@ def predict(
     sources = list(find_sources(named))
     _check_sources(sources)
     kind = format_of(output, format)
-    cascade = Cascade.load(models)
+    cascade = Cascade.load(models, provider=provider)
     done = Done()
     if resume:
         if output is None:

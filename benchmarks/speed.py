@@ -1,0 +1,258 @@
+"""How long films take, against the usual way of doing the same work; medians and ratios of one run.
+
+    python benchmarks/speed.py kermany224 kermany-original --output docs/data/speed.json
+
+The usual way: Pillow decodes, OpenCV equalises and colours the film at its full size and shrinks it to
+224 x 224, and two ResNet-50 run in PyTorch, eager, float32, one film at a time or in batches of 16. The
+same with ONNX Runtime in float32 stands beside it. Rounds of all contestants alternate, so that what else
+the machine does falls on all of them. Needs the extra ``[train]`` and a machine with nothing else to do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import onnxruntime as ort
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from pneumocascade import Cascade
+from pneumocascade.dataset import find_films
+from pneumocascade.gate import reasons_to_refuse, thumbnail
+from pneumocascade.preprocess import normalise, prepare, steps_of
+from pneumocascade.reading import read_radiograph
+from pneumocascade.training.network import build_network
+from pneumocascade.training.onnx_export import to_onnx
+
+BATCH = 16
+Row = dict[str, Any]
+Judge = Callable[[Sequence[Path]], object]
+
+
+def usual_input(path: Path) -> NDArray[np.float32]:
+    """Return a film prepared the usual way, float32 of shape (1, 3, 224, 224)."""
+    grey = np.asarray(Image.open(path).convert("L"))
+    equalised = cv2.createCLAHE(clipLimit=2.0, tileGridSize=(8, 8)).apply(grey)
+    coloured = cv2.cvtColor(cv2.applyColorMap(equalised, cv2.COLORMAP_HOT), cv2.COLOR_BGR2RGB)
+    small = cv2.resize(coloured, (224, 224), interpolation=cv2.INTER_AREA).astype(np.float32)
+    centred = small - np.array((123.68, 116.779, 103.939), np.float32)
+    return np.ascontiguousarray(centred.transpose(2, 0, 1)[None])
+
+
+def usual_torch() -> Judge:
+    """Return the usual way in PyTorch. Weights do not change how long it takes: they are random."""
+    networks = [build_network(stride_in_1x1=False).eval() for _ in range(2)]
+    for network in networks:
+        network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+
+    def judge(paths: Sequence[Path]) -> object:
+        batch = torch.from_numpy(np.concatenate([usual_input(path) for path in paths]))
+        with torch.inference_mode():
+            return [network(batch).softmax(1).numpy() for network in networks]
+
+    return judge
+
+
+def usual_onnx(folder: Path, cascade: Cascade) -> Judge:
+    """Return the usual way with ONNX Runtime in float32."""
+    path = folder / "float32.onnx"
+    to_onnx(build_network(stride_in_1x1=False).eval(), replace(cascade.stage1.spec, input_size=224), path)
+    sessions = [ort.InferenceSession(path, providers=["CPUExecutionProvider"]) for _ in range(2)]
+
+    def judge(paths: Sequence[Path]) -> object:
+        batch = np.concatenate([usual_input(path) for path in paths])
+        return [session.run(["logits"], {"input": batch}) for session in sessions]
+
+    return judge
+
+
+def seconds_of(work: Callable[..., object], *arguments: object) -> float:
+    """Return how long a piece of work takes."""
+    started = time.perf_counter()
+    work(*arguments)
+    return time.perf_counter() - started
+
+
+def spread(values: Sequence[float]) -> Row:
+    """Return median, least and largest value, in milliseconds."""
+    low, middle, high = (1000 * value for value in (min(values), statistics.median(values), max(values)))
+    return {"median_ms": round(middle, 2), "min_ms": round(low, 2), "max_ms": round(high, 2)}
+
+
+def contest(ways: dict[str, Judge], films: Sequence[Path], batch: int, rounds: int) -> dict[str, Row]:
+    """Time each way on the same films, in turns; per film, after a round that does not count."""
+    found: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(rounds + 1):
+        chosen = films[number * batch : (number + 1) * batch]
+        for name, judge in ways.items():
+            taken = seconds_of(judge, chosen) / batch
+            if number:
+                found[name].append(taken)
+    return {name: spread(values) for name, values in found.items()}
+
+
+def per_step(cascade: Cascade, films: Sequence[Path]) -> dict[str, Row]:
+    """Time each step of one film."""
+    spec = cascade.stage1.spec
+    steps: dict[str, list[float]] = {}
+
+    def timed(name: str, work: Callable[..., Any], *arguments: object) -> Any:
+        started = time.perf_counter()
+        value = work(*arguments)
+        steps.setdefault(name, []).append(time.perf_counter() - started)
+        return value
+
+    for path in films:
+        film = timed("read", read_radiograph, path)
+        timed("gate: pixels", reasons_to_refuse, film)
+        pictures = timed("steps", steps_of, film, spec)
+        timed("normalise", normalise, pictures.coloured, spec)
+        small = timed("gate: thumbnail", thumbnail, film.pixels)
+        output = timed("stage 1", cascade.stage1.run, prepare(film, spec))
+        if cascade.gate is not None:
+            timed("gate: features", cascade.gate.reasons, small[None], output.features)
+        timed("stage 2", cascade.stage2.run, prepare(film, cascade.stage2.spec))
+    return {name: spread(values) for name, values in steps.items()}
+
+
+def throughput(cascade: Cascade, films: Sequence[Path]) -> list[Row]:
+    """Count films a second by workers and batch size, reading included."""
+    rows = []
+    for workers, batch in ((1, 1), (1, 16), (2, 1), (2, 4), (2, 16), (2, 32), (4, 16)):
+        answers = cascade.predict_many(films, workers=workers, batch_size=batch)
+        taken = seconds_of(list, answers)
+        rows.append({"workers": workers, "batch": batch, "films_per_second": round(len(films) / taken, 1)})
+    return rows
+
+
+def processes(films: Sequence[Path], rounds: int) -> dict[str, Row]:
+    """Time whole processes: the version, and one film."""
+    commands = {"--version": ["--version"], "predict, one film": ["predict", str(films[0])]}
+    found: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(rounds):
+        for name, arguments in commands.items():
+            command = [sys.executable, "-m", "pneumocascade", *arguments]
+            found[name].append(seconds_of(_run, command))
+    return {name: spread(values) for name, values in found.items()}
+
+
+def _run(command: Sequence[str]) -> None:
+    subprocess.run(command, check=True, capture_output=True)
+
+
+_PEAK = """
+import resource, sys
+from pneumocascade.cli import main
+sys.argv = ["pneumocascade", *sys.argv[1:]]
+try:
+    main()
+except SystemExit:
+    pass
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)
+"""
+
+
+def peak_memory(films: Sequence[Path], counts: Sequence[int]) -> list[Row]:
+    """Return the largest resident size of ``predict`` by the number of files."""
+    rows = []
+    for count in counts:
+        names = "\n".join(str(films[index % len(films)]) for index in range(count))
+        with tempfile.TemporaryDirectory() as folder:
+            output = Path(folder) / "answers.jsonl"
+            command = [sys.executable, "-c", _PEAK, "predict", "-", "--output", str(output)]
+            started = time.perf_counter()
+            done = subprocess.run(command, input=names, text=True, capture_output=True, check=True)
+            taken = time.perf_counter() - started
+        megabytes = int(done.stderr.split()[-1]) / 1024
+        rows.append(
+            {"files": count, "peak_mb": round(megabytes), "films_per_second": round(count / taken, 1)}
+        )
+    return rows
+
+
+def machine() -> Row:
+    """Return what was measured on."""
+    lines = (
+        Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        if Path("/proc/cpuinfo").exists()
+        else []
+    )
+    model = next(
+        (line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine()
+    )
+    flags = next((line for line in lines if line.startswith("flags")), "")
+    return {
+        "processor": model,
+        "cpus": os.cpu_count(),
+        "vnni": "avx512_vnni" in flags or "avx_vnni" in flags,
+        "pytorch": torch.__version__,
+        "onnxruntime": ort.__version__,
+        "load_before": round(os.getloadavg()[0], 2),
+    }
+
+
+def some(folder: Path, count: int) -> list[Path]:
+    """Return films of a folder, a quarter of them normal, in a fixed order."""
+    rng = np.random.default_rng(0)
+    films = find_films(folder)
+    groups = [
+        [film.path for film in films if (film.finding == "normal") is normal] for normal in (True, False)
+    ]
+    for group in groups:
+        rng.shuffle(group)
+    return list(_mixed(*groups))[:count]
+
+
+def _mixed(normal: list[Path], pneumonia: list[Path]) -> Iterator[Path]:
+    for index in range(min(len(normal), len(pneumonia) // 3)):
+        yield from (normal[index], *pneumonia[3 * index : 3 * index + 3])
+
+
+def main() -> None:
+    """Run all contests and write the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("small", type=Path, help="films of 224 pixels")
+    parser.add_argument("large", type=Path, help="films as published")
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--output", type=Path, required=True)
+    arguments = parser.parse_args()
+    report: Row = {"machine": machine()}
+    cascade = Cascade.load()
+    small, large = some(arguments.small, 400), some(arguments.large, 60)
+    with tempfile.TemporaryDirectory() as folder:
+        ways: dict[str, Judge] = {
+            "pneumocascade": lambda paths: list(cascade.predict_many(paths, workers=2)),
+            "usual, PyTorch": usual_torch(),
+            "usual, ONNX Runtime float32": usual_onnx(Path(folder), cascade),
+        }
+        for name, films in (("224", small), ("original", large)):
+            report[f"single_{name}"] = contest(ways, films, 1, arguments.rounds)
+        report["batch_224"] = contest(ways, small, BATCH, 6)
+    for name, films in (("224", small[:40]), ("original", large[:40])):
+        report[f"steps_{name}"] = per_step(cascade, films)
+    report["throughput_224"] = throughput(cascade, small[:128])
+    report["processes"] = processes(large, 7)
+    report["memory"] = peak_memory(large, (16, 64, 256))
+    report["memory_of_this_benchmark_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    arguments.output.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(report, indent=1))
+
+
+if __name__ == "__main__":
+    main()
