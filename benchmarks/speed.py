@@ -1,6 +1,6 @@
 """How long films take, against the usual way of doing the same work; medians and ratios of one run.
 
-    python benchmarks/speed.py kermany224 kermany-original --output docs/data/speed.json
+    python -m benchmarks.speed kermany224 kermany-original --output docs/data/speed.json
 
 The usual way: Pillow decodes, OpenCV equalises and colours the film at its full size and shrinks it to
 224 x 224, and two ResNet-50 run in PyTorch, eager, float32, one film at a time or in batches of 16. The
@@ -15,7 +15,6 @@ import json
 import os
 import platform
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -29,6 +28,8 @@ import cv2
 import numpy as np
 import onnxruntime as ort
 import torch
+from benchmarks.networks import networks, roofline
+from benchmarks.timing import Row, seconds_of, spread
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -41,7 +42,6 @@ from pneumocascade.training.network import build_network
 from pneumocascade.training.onnx_export import to_onnx
 
 BATCH = 16
-Row = dict[str, Any]
 Judge = Callable[[Sequence[Path]], object]
 
 
@@ -80,19 +80,6 @@ def usual_onnx(folder: Path, cascade: Cascade) -> Judge:
         return [session.run(["logits"], {"input": batch}) for session in sessions]
 
     return judge
-
-
-def seconds_of(work: Callable[..., object], *arguments: object) -> float:
-    """Return how long a piece of work takes."""
-    started = time.perf_counter()
-    work(*arguments)
-    return time.perf_counter() - started
-
-
-def spread(values: Sequence[float]) -> Row:
-    """Return median, least and largest value, in milliseconds."""
-    low, middle, high = (1000 * value for value in (min(values), statistics.median(values), max(values)))
-    return {"median_ms": round(middle, 2), "min_ms": round(low, 2), "max_ms": round(high, 2)}
 
 
 def contest(ways: dict[str, Judge], films: Sequence[Path], batch: int, rounds: int) -> dict[str, Row]:
@@ -244,6 +231,9 @@ def main() -> None:
         for name, films in (("224", small), ("original", large)):
             report[f"single_{name}"] = contest(ways, films, 1, arguments.rounds)
         report["batch_224"] = contest(ways, small, BATCH, 6)
+        report["network_batch_1"] = networks(cascade, small[:1], Path(folder), arguments.rounds)
+        report["network_batch_16"] = networks(cascade, small[:BATCH], Path(folder), 5)
+    report["roofline"] = roofline(cascade, small[:BATCH])
     for name, films in (("224", small[:40]), ("original", large[:40])):
         report[f"steps_{name}"] = per_step(cascade, films)
     report["throughput_224"] = throughput(cascade, small[:128])

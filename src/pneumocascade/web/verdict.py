@@ -91,7 +91,7 @@ def _reference(analysis: Analysis) -> str:
 def _stage1_bars(prediction: Prediction) -> str:
     title = "Stage 1: normal or pneumonia"
     if prediction.stage1 is None:
-        return _not_run(title, f"Did not run: the film was {_obstacle(prediction)}.")
+        return _not_run(title, f"No answer: the film was {_obstacle(prediction)}.")
     return _bars(title, prediction.stage1)
 
 
