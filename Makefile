@@ -9,8 +9,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 CONSTRAINTS := constraints.txt
 # A package index with CPU builds of PyTorch, where the usual one has only builds for GPUs.
 TORCH_INDEX ?=
+# Folder of the data set, for the benchmarks.
+FILMS ?= $(PNEUMOCASCADE_DATA)
 
-.PHONY: run install test install-dev lint types tests clean help
+.PHONY: run install test install-dev lint types tests bench clean help
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -47,6 +49,9 @@ types: install-dev ## Types
 
 tests: install-dev ## The whole test suite
 	$(BIN)/python -m pytest
+
+bench: install-dev ## Measure speed on the films in FILMS (kermany224, kermany-original): docs/data/speed.json
+	$(BIN)/python -m benchmarks.speed $(FILMS)/kermany224 $(FILMS)/kermany-original --output docs/data/speed.json
 
 clean: ## Remove the environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

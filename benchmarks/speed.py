@@ -130,7 +130,7 @@ def throughput(cascade: Cascade, films: Sequence[Path]) -> list[Row]:
 
 def processes(films: Sequence[Path], rounds: int) -> dict[str, Row]:
     """Time whole processes: the version, and one film."""
-    commands = {"--version": ["--version"], "predict, one film": ["predict", str(films[0])]}
+    commands = {"--version": ["--version"], "predict FILM": ["predict", str(films[0])]}
     found: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(rounds):
         for name, arguments in commands.items():

@@ -1,0 +1,107 @@
+"""The tables of docs/performance.md, from what ``benchmarks/speed.py`` wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+Report: TypeAlias = Mapping[str, Any]
+Table: TypeAlias = Sequence[Sequence[str]]
+
+BASE = "usual, PyTorch"
+"""What the others are compared with."""
+
+FILMS = {"224": "224 pixels", "original": "as published"}
+
+
+def milliseconds(row: Mapping[str, float]) -> str:
+    """Return a median with its range."""
+    return f"{row['median_ms']:.1f} ({row['min_ms']:.1f} to {row['max_ms']:.1f})"
+
+
+def machine(report: Report) -> str:
+    """Return what was measured on."""
+    found = report["machine"]
+    vnni = "with" if found["vnni"] else "without"
+    return (
+        f"Measured on {found['cpus']} cores of {found['processor']}, {vnni} VNNI; ONNX Runtime "
+        f"{found['onnxruntime']}, PyTorch {found['pytorch']}; load before the run {found['load_before']}."
+    )
+
+
+def _against(parts: Mapping[str, Mapping[str, Any]], base: str) -> Table:
+    rows = [["films", "", "ms a film: median (least to most)", f"times as fast as {base}"]]
+    for films, ways in parts.items():
+        for name, row in ways.items():
+            ratio = ways[base]["median_ms"] / row["median_ms"]
+            rows.append([films, name, milliseconds(row), f"{ratio:.1f}"])
+    return rows
+
+
+def single(report: Report) -> Table:
+    """Return how long one film takes."""
+    return _against({title: report[f"single_{name}"] for name, title in FILMS.items()}, BASE)
+
+
+def batch(report: Report) -> Table:
+    """Return how long a film of a batch takes."""
+    return _against({"224 pixels": report["batch_224"]}, BASE)
+
+
+def steps(report: Report) -> Table:
+    """Return how long each step takes."""
+    parts = [report[f"steps_{name}"] for name in FILMS]
+    rows = [["ms: median (least to most)", *FILMS.values()]]
+    rows += [[name, *(milliseconds(part[name]) for part in parts)] for name in parts[0]]
+    return rows
+
+
+def throughput(report: Report) -> Table:
+    """Return films a second by workers and batch size."""
+    rows = [["workers", "batch size", "films a second"]]
+    rows += [
+        [str(row["workers"]), str(row["batch"]), f"{row['films_per_second']:.1f}"]
+        for row in report["throughput_224"]
+    ]
+    return rows
+
+
+def networks(report: Report) -> Table:
+    """Return how long a pass takes with each engine."""
+    parts = {"one film": report["network_batch_1"], "batch of 16": report["network_batch_16"]}
+    return _against(parts, "ONNX Runtime, float32")
+
+
+def roofline(report: Report) -> str:
+    """Return what share of the peak of matrix products is reached."""
+    found = report["roofline"]
+    return (
+        f"A pass has {found['network_gmac']:.2f} billion multiply-accumulates. In batches of 16 the network "
+        f"reaches {found['reached_gmac_per_s']:.0f} billion a second, {found['share']:.0%} of what ONNX "
+        f"Runtime's INT8 matrix product reaches on this machine ({found['gemm_gmac_per_s']:.0f})."
+    )
+
+
+def processes(report: Report) -> Table:
+    """Return how long whole processes take."""
+    rows = [["whole process", "seconds: median (least to most)"]]
+    for name, row in report["processes"].items():
+        low, middle, high = (row[key] / 1000 for key in ("min_ms", "median_ms", "max_ms"))
+        rows.append([f"`pneumocascade {name}`", f"{middle:.2f} ({low:.2f} to {high:.2f})"])
+    return rows
+
+
+def memory(report: Report) -> Table:
+    """Return the largest resident size by the number of files."""
+    rows = [["files", "peak, MB", "films a second, start included"]]
+    rows += [
+        [f"{row['files']:,}", str(row["peak_mb"]), f"{row['films_per_second']:.1f}"]
+        for row in report["memory"]
+    ]
+    return rows
+
+
+BLOCKS: dict[str, Callable[[Report], str | Table]] = {
+    f"speed_{made.__name__}": made
+    for made in (machine, single, batch, steps, throughput, networks, roofline, processes, memory)
+}
