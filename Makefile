@@ -27,7 +27,7 @@ $(VENV)/.run: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 
 $(VENV)/.dev: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 	$(if $(TORCH_INDEX),$(PIP) install --quiet --no-deps --index-url $(TORCH_INDEX) torch --constraint $(CONSTRAINTS))
-	$(PIP) install --quiet --editable '.[web,evaluate,parquet,train,dev]' --constraint $(CONSTRAINTS)
+	$(PIP) install --quiet --editable '.[web,evaluate,parquet,ray,train,dev]' --constraint $(CONSTRAINTS)
 	@touch $@ $(VENV)/.run
 
 install: $(VENV)/.run ## Make .venv and install the package with the bundled models

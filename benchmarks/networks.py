@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 import torch
-from benchmarks.timing import Row, seconds_of, spread
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from benchmarks.timing import Row, seconds_of, spread
 from pneumocascade import Cascade
 from pneumocascade.preprocess import prepare
 from pneumocascade.reading import read_radiograph
@@ -41,7 +41,7 @@ def network_macs(size: int) -> float:
     return total / 1e9
 
 
-def int8_gemm(side: int = 1536, rounds: int = 7) -> float:
+def int8_gemm(side: int = 1536, rounds: int = 15) -> float:
     """Return the multiply-accumulates a second of ONNX Runtime's INT8 matrix product, in units of 1e9."""
     nodes = [helper.make_node("MatMulInteger", ["a", "b"], ["y"])]
     graph = helper.make_graph(

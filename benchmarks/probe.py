@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
-from benchmarks.label_noise import features_of
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -26,6 +25,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from benchmarks.label_noise import features_of
 from pneumocascade.dataset import Film, Split, find_films
 
 Floats: TypeAlias = NDArray[np.float64]

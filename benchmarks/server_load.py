@@ -17,6 +17,7 @@ import http.client
 import itertools
 import os
 import platform
+import random
 import tempfile
 import threading
 import time
@@ -30,7 +31,7 @@ import numpy as np
 import uvicorn
 
 from pneumocascade import Cascade, Prediction
-from pneumocascade.batch.sources import find_inputs
+from pneumocascade.batch.sources import find_sources
 from pneumocascade.batcher import BATCH_SIZE, Batcher
 from pneumocascade.cascade import DEFAULT_OPERATING_POINT
 from pneumocascade.line import Film
@@ -186,10 +187,12 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=0, help="threads that prepare films; 0: one per core")
     parser.add_argument("--threads", type=int, default=0, help="of one run of a model; 0: all cores")
     arguments = parser.parse_args()
-    chosen = itertools.islice(find_inputs([arguments.films]), arguments.most_films)
-    bodies = [body_of(Path(path).read_bytes()) for path in chosen]
+    paths = list(find_sources([arguments.films]))
+    random.Random(0).shuffle(paths)  # a folder may hold one class first, and stage 2 runs on one only
+    bodies = [body_of(Path(path).read_bytes()) for path in paths[: arguments.most_films]]
     cascade = Cascade.load(threads=arguments.threads)
-    print(f"{len(bodies)} films, {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    print(f"{len(bodies)} films, {machine}\n")
     names = ("each request alone", "shared batches")
     with tempfile.TemporaryDirectory() as state, ExitStack() as stack:
         os.environ[STATE_VARIABLE] = state  # these films are not counted

@@ -19,12 +19,27 @@ PACKAGE = Path(pneumocascade.__file__).parent
 
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"ahead", "errors"}),
+    frozenset({"uris"}),
     frozenset({"records", "spec"}),
     frozenset({"reading", "preprocess", "dataset", "perturbations"}),
     frozenset({"calibration", "gate", "session", "store"}),
     frozenset({"ready"}),
     frozenset({"cascade"}),
-    frozenset({"batch", "report", "measures", "pictures", "plots", "saliency", "evaluation"}),
+    frozenset(
+        {
+            "batch",
+            "batcher",
+            "line",
+            "report",
+            "measures",
+            "pictures",
+            "plots",
+            "saliency",
+            "evaluation",
+            "scale",
+        }
+    ),
+    frozenset({"problems"}),
     frozenset({"cli", "server", "web", "__main__"}),
 )
 """The rooms from bottom to top: one may import from its own layer and from those below."""
@@ -38,7 +53,7 @@ TRAINING_MAY_IMPORT = frozenset(
 
 ONLY_IN = {
     "gradio": {"web", "server"},
-    "fastapi": {"web", "server"},
+    "fastapi": {"web", "server", "problems"},
     "uvicorn": {"server", "cli"},
     "onnxruntime": {"session", "training"},
     "onnx": {"training"},
@@ -49,7 +64,9 @@ ONLY_IN = {
     "matplotlib": {"plots", "pictures", "evaluation", "training"},
     "sklearn": {"evaluation", "training"},
     "pandas": set[str](),
-    "pyarrow": {"batch"},
+    "pyarrow": {"batch", "scale"},
+    "ray": {"scale"},
+    "fsspec": {"uris"},
 }
 """Third-party packages and the only rooms that may import them."""
 
@@ -64,6 +81,9 @@ HEAVY = (
     "scipy",
     "onnxruntime",
     "typer",
+    "pyarrow",
+    "ray",
+    "fsspec",
 )
 
 

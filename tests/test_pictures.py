@@ -69,6 +69,7 @@ def test_verdict_in_words() -> None:
     assert tuple(line.replace(NO_BREAK, " ") for line in verdict.lines) == (
         "Calibrated probability: normal 3.1 %, pneumonia 96.9 % (pneumonia from 62.0 %)",
         "Calibrated probability: bacterial 22.0 %, viral 78.0 % (viral from 50.0 %)",
+        "Type undetermined: at a coverage of 90 % neither can be ruled out",
     )
     assert verdict_of(NORMAL).title == "Normal"
     assert verdict_of(REFUSED).lines == ("too_small: The shorter side has 64 pixels.",)

@@ -136,6 +136,12 @@ def test_csv_rows_have_the_columns_and_leave_empty_what_does_not_apply() -> None
         0.5,
         "a note; another",
     )
+    assert [row["stage2_prediction_set"] for row in rows] == [
+        " ".join(PNEUMONIA.stage2.prediction_set) if PNEUMONIA.stage2 else None,
+        "",
+        "",
+        "",
+    ]
     assert (
         normal["finding"],
         normal["aetiology"],

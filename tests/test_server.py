@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
 from pneumocascade import Cascade, UsageError, __version__, server
+from pneumocascade.batcher import Batcher
 from pneumocascade.report import to_dict
 from pneumocascade.web.counter import STATE_VARIABLE, Counter
 from tests.conftest import vary_example
+from tests.test_batcher import FILMS, SECONDS, Watched, requests, wait_until
+from tests.tiny_models import write_tiny_models
 
 URL = "/api/v1/predictions"
 
@@ -156,6 +162,126 @@ def test_a_body_that_is_too_large(cascade: Cascade, monkeypatch: pytest.MonkeyPa
             URL, content=chunks(), headers={"content-type": "multipart/form-data; boundary=b"}
         )
         assert_problem(response, 413, "5000 bytes")
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[Watched]:
+    """The tiny models, whose batches can be held up and are noted."""
+    watched = Watched(Cascade.load(write_tiny_models(tmp_path), threads=1))
+    yield watched
+    watched.release.set()
+
+
+def post(client: TestClient, names: list[str], operating_point: str = "balanced") -> Any:
+    films = [("files", (name, FILMS.get(name, FILMS["normal"]))) for name in names]
+    return client.post(URL, files=films, params={"operating_point": operating_point})
+
+
+def comparable(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return an answer without its time; the size of a batch may move the last place of a probability."""
+    kept = {key: value for key, value in answer.items() if key != "elapsed_ms"}
+    for stage in ("stage1", "stage2"):
+        if kept.get(stage):
+            rounded = {
+                label: pytest.approx(one, abs=2e-6) for label, one in kept[stage]["probabilities"].items()
+            }
+            kept[stage] = {**kept[stage], "probabilities": rounded}
+    return kept
+
+
+def test_concurrent_clients_get_the_answers_of_the_cascade_alone(watched: Watched, state: Path) -> None:
+    asked = list(requests(28))
+    with TestClient(server.create_app(watched, with_web=False)) as client, ThreadPoolExecutor(14) as pool:
+        found = list(pool.map(lambda one: post(client, *one), asked))
+    analysed = 0
+    for (names, operating_point), response in zip(asked, found, strict=True):
+        assert response.status_code == 200
+        alone = watched.predict_many(
+            [FILMS[name] for name in names], operating_point=operating_point, names=names
+        )
+        answers = response.json()["predictions"]
+        assert [{**one, "elapsed_ms": 0} for one in answers] == [
+            {**comparable(to_dict(expected)), "elapsed_ms": 0} for expected in alone
+        ]
+        assert all(one["elapsed_ms"] > 0 for one in answers)
+        analysed += sum(one["status"] == "ok" for one in answers)
+    assert Counter(state).value() == analysed > 0
+
+
+def test_many_more_requests_may_wait_than_the_server_has_threads(watched: Watched) -> None:
+    batcher = Batcher(watched)
+    with (
+        TestClient(server.create_app(watched, with_web=False, batcher=batcher)) as client,
+        ThreadPoolExecutor(60) as pool,
+    ):
+        watched.release.clear()
+        responses = [pool.submit(post, client, ["film 0"])]
+        assert watched.entered.acquire(timeout=SECONDS)
+        responses += [pool.submit(post, client, [f"film {number}"]) for number in range(1, 60)]
+        wait_until(lambda: batcher.waiting == 59)
+        healthy = client.get("/healthz")
+        watched.release.set()
+        assert healthy.status_code == 200
+        found = [response.result(SECONDS).json()["predictions"][0]["source"] for response in responses]
+    assert found == [f"film {number}" for number in range(60)]
+    assert max(map(len, watched.batches)) == 8
+
+
+def test_a_full_line_is_a_problem_that_says_when_to_try_again(watched: Watched) -> None:
+    batcher = Batcher(watched, max_waiting=2)
+    with (
+        TestClient(server.create_app(watched, with_web=False, batcher=batcher)) as client,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        watched.release.clear()
+        taken = pool.submit(post, client, ["taken up"])
+        assert watched.entered.acquire(timeout=SECONDS)
+        waiting = pool.submit(post, client, ["a", "b"])
+        wait_until(lambda: batcher.waiting == 2)
+        refused = post(client, ["c"])
+        watched.release.set()
+        assert_problem(refused, 503, "2 films wait and at most 2 may")
+        assert int(refused.headers["retry-after"]) >= 1
+        assert [one.result(SECONDS).status_code for one in (taken, waiting)] == [200, 200]
+        assert post(client, ["c"]).status_code == 200
+
+
+def test_a_failure_of_the_models_is_a_problem_and_the_next_request_works(watched: Watched) -> None:
+    app = server.create_app(watched, with_web=False)
+    with TestClient(app, raise_server_exceptions=False) as client:
+        response = post(client, ["normal", "poison"])
+        assert_problem(response, 500, "unexpected RuntimeError")
+        assert "the models failed" not in response.text
+        assert post(client, ["normal"]).status_code == 200
+
+
+def test_those_who_wait_at_shutdown_are_told_so(watched: Watched) -> None:
+    batcher = Batcher(watched)
+    app = server.create_app(watched, with_web=False, batcher=batcher)
+
+    async def answers() -> list[httpx2.Response]:
+        transport = httpx2.ASGITransport(app)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://server") as client:
+            async with app.router.lifespan_context(app):
+                watched.release.clear()
+                taken = asyncio.create_task(client.post(URL, files={"files": ("a", FILMS["normal"])}))
+                assert await asyncio.to_thread(watched.entered.acquire, timeout=SECONDS)
+                waiting = asyncio.create_task(client.post(URL, files={"files": ("b", FILMS["normal"])}))
+                await asyncio.to_thread(wait_until, lambda: batcher.waiting == 1)
+                waiting.add_done_callback(lambda _: watched.release.set())
+            return [await taken, await waiting]
+
+    taken, waiting = asyncio.run(answers())
+    assert taken.status_code == 200
+    assert_problem(waiting, 503, "the server is stopping")
+    assert waiting.headers["retry-after"] == "1"
+
+
+def test_an_application_may_be_started_again(watched: Watched) -> None:
+    app = server.create_app(watched, with_web=False)
+    for _ in range(2):
+        with TestClient(app) as client:
+            assert post(client, ["normal"]).status_code == 200
 
 
 def test_models_are_described(client: TestClient, cascade: Cascade) -> None:

@@ -13,6 +13,8 @@
     │   └── ModelSpecError      the file carries no usable ``ModelSpec``
     ├── DataSetError            a data set's folders, names or classes are not as expected
     ├── TrainingError           a training run cannot start, resume or be exported
+    ├── EngineError             Ray cannot be reached, or gave the run up; what was answered is kept
+    ├── BusyError               the server takes no film at the moment; says when to try again
     ├── MissingExtraError       an optional part of the package is not installed
     └── UsageError              an argument has a value that makes no sense
 
@@ -73,6 +75,25 @@ class DataSetError(PneumocascadeError):
 
 class TrainingError(PneumocascadeError):
     """A training run cannot start, go on, or be exported."""
+
+
+class EngineError(PneumocascadeError):
+    """What runs the films on many machines cannot be reached, or gave the run up."""
+
+
+class BusyError(PneumocascadeError):
+    """No film can be taken at the moment: too many wait, or the server is stopping.
+
+    Parameters
+    ----------
+    message : str
+    retry_after : int
+        Seconds after which to try again, at least 1.
+    """
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class MissingExtraError(PneumocascadeError):

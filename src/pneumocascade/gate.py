@@ -34,7 +34,7 @@ MAX_COLOURFULNESS = 20.0
 NEVER_JUDGED = frozenset({"too_small"})
 """Codes for which a film is refused even where the gate is switched off."""
 
-UNCHECKED = "The gate was switched off: this film was not checked."
+UNCHECKED = "The gate was switched off: of this film only the size was checked."
 """Warning that goes with every answer where the gate was switched off."""
 
 UPRIGHT = "upright"

@@ -21,7 +21,7 @@ from pneumocascade.errors import UsageError
 from pneumocascade.measures import eight_bit
 from pneumocascade.preprocess import Steps, steps_of
 from pneumocascade.records import Prediction, Radiograph, StageResult
-from pneumocascade.report import DISCLAIMER
+from pneumocascade.report import DISCLAIMER, UNDETERMINED
 from pneumocascade.report import reasons_of as reasons_of
 from pneumocascade.saliency import overlay
 from pneumocascade.spec import ModelSpec
@@ -105,6 +105,8 @@ def verdict_of(prediction: Prediction) -> Verdict:
         return Verdict("normal", prediction.finding.capitalize(), lines)
     lines += (_probability_line(prediction.stage2),)
     title = f"{prediction.finding.capitalize()}, {prediction.aetiology}"
+    if prediction.undetermined:
+        lines += (f"{UNDETERMINED.capitalize()}: at a coverage of 90 % neither can be ruled out",)
     return Verdict(prediction.aetiology or "error", title, lines)
 
 

@@ -17,6 +17,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from pneumocascade.errors import FileAccessError, FilmError, UnreadableImageError, UnsuitableImageError
 from pneumocascade.records import Radiograph
+from pneumocascade.uris import is_uri, read_uri
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -68,9 +69,9 @@ def read_radiograph(source: Source, name: str | None = None) -> Radiograph:
 
     Parameters
     ----------
-    source : path, bytes, ndarray or PIL.Image.Image
-        Arrays have shape (H, W), (H, W, 1), (H, W, 3) in RGB or (H, W, 4) in RGBA; dtype bool,
-        integer in 0..255 or 0..65535, or float in 0..1 or 0..255.
+    source : path, URI, bytes, ndarray or PIL.Image.Image
+        A URI is text with a scheme and ``://``. Arrays have shape (H, W), (H, W, 1), (H, W, 3) in RGB
+        or (H, W, 4) in RGBA; dtype bool, integer in 0..255 or 0..65535, or float in 0..1 or 0..255.
     name : str, optional
         Name shown for the film; by default the path, or the kind of source.
 
@@ -81,7 +82,7 @@ def read_radiograph(source: Source, name: str | None = None) -> Radiograph:
     Raises
     ------
     FileAccessError
-        The path leads to no file that can be opened.
+        The path or URI leads to no file that can be opened.
     UnreadableImageError
         The bytes are no supported image, or are damaged.
     UnsuitableImageError
@@ -94,6 +95,8 @@ def read_radiograph(source: Source, name: str | None = None) -> Radiograph:
         return _finish(_grey_of_image(source), name)
     if isinstance(source, bytes):
         return _finish(_grey_of_bytes(source), name)
+    if isinstance(source, str) and is_uri(source):
+        return _finish(_grey_of_bytes(read_uri(source, MAX_BYTES)), name)
     if isinstance(source, (str, os.PathLike)):
         return _finish(_grey_of_bytes(_bytes_of(Path(os.fsdecode(source)))), name)
     raise UnreadableImageError(

@@ -148,3 +148,8 @@ class Prediction:
     elapsed_ms: float = 0.0
     reasons: tuple[Reason, ...] = ()
     error: Reason | None = None
+
+    @property
+    def undetermined(self) -> bool:
+        """Whether stage 2 ran and its prediction set holds both aetiologies."""
+        return self.stage2 is not None and len(self.stage2.prediction_set) > 1

@@ -12,6 +12,9 @@ from pneumocascade.records import Prediction, Reason, StageResult
 
 DISCLAIMER = "Research demonstration only. Not intended for medical diagnosis."
 
+UNDETERMINED = "type undetermined"
+"""Stands beside an aetiology where stage 2 can rule neither out."""
+
 CSV_COLUMNS = (
     "source",
     "status",
@@ -23,6 +26,8 @@ CSV_COLUMNS = (
     "probability_viral",
     "stage1_threshold",
     "stage2_threshold",
+    "stage1_prediction_set",
+    "stage2_prediction_set",
     "operating_point",
     "code",
     "message",
@@ -90,6 +95,12 @@ def to_csv_row(prediction: Prediction) -> dict[str, object]:
     Text that a spreadsheet would take for a formula (OWASP, "CSV injection") gets an apostrophe in
     front, and a carriage return becomes a backslash and an r; JSON has the text as it is.
     """
+    row = to_row(prediction)
+    return {name: csv_text(value) if isinstance(value, str) else value for name, value in row.items()}
+
+
+def to_row(prediction: Prediction) -> dict[str, object]:
+    """Return an answer as one row by ``CSV_COLUMNS``, text as it is; what does not apply is empty text."""
     row: dict[str, object] = dict.fromkeys(CSV_COLUMNS, "")
     for name in ("source", "status", "operating_point", "model_version", "elapsed_ms"):
         row[name] = getattr(prediction, name)
@@ -99,11 +110,12 @@ def to_csv_row(prediction: Prediction) -> dict[str, object]:
         if result is not None:
             row.update({f"probability_{label}": value for label, value in result.probabilities.items()})
             row[f"{stage}_threshold"] = result.threshold
+            row[f"{stage}_prediction_set"] = " ".join(result.prediction_set)
     reasons = reasons_of(prediction)
     row["code"] = "; ".join(reason.code for reason in reasons)
     row["message"] = " ".join(reason.message for reason in reasons)
     row["warnings"] = "; ".join(prediction.warnings)
-    return {name: csv_text(value) if isinstance(value, str) else value for name, value in row.items()}
+    return row
 
 
 def csv_text(text: str) -> str:

@@ -5,29 +5,36 @@ Errors are problem details (RFC 9457), ``application/problem+json``.
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import errno
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pneumocascade import __version__, report
+from pneumocascade.batcher import Batcher
 from pneumocascade.cascade import DEFAULT_OPERATING_POINT, Cascade
 from pneumocascade.errors import MissingExtraError, UsageError
+from pneumocascade.line import Film
 from pneumocascade.web.counter import Counter
 
 try:
     import uvicorn
     from fastapi import FastAPI, Form, HTTPException, Query, Request, UploadFile
-    from fastapi.exceptions import RequestValidationError
-    from fastapi.responses import JSONResponse
+    from fastapi.concurrency import run_in_threadpool
     from fastapi.routing import APIRoute
-    from starlette.exceptions import HTTPException as StarletteHTTPException
+
+    from pneumocascade.problems import add_problem_handlers, problem
 except ModuleNotFoundError as error:
     raise MissingExtraError("the server", "web") from error
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from pneumocascade.records import Prediction
 
 MAX_FILES = 100
 """Films of one request."""
@@ -38,18 +45,9 @@ MAX_FILE_BYTES = 64 * 1024 * 1024
 MAX_BODY_BYTES = 512 * 1024 * 1024
 """Largest request, in bytes."""
 
-_BATCH = 8
-_TITLES = {
-    400: "Bad request",
-    404: "Not found",
-    405: "Method not allowed",
-    413: "Content too large",
-    422: "Unusable request",
-}
 
-
-def create_app(cascade: Cascade, *, with_web: bool = True) -> FastAPI:
-    """Return the application.
+def create_app(cascade: Cascade, *, with_web: bool = True, batcher: Batcher | None = None) -> FastAPI:
+    """Return the application; its lifespan starts and stops the batcher.
 
     Parameters
     ----------
@@ -57,7 +55,19 @@ def create_app(cascade: Cascade, *, with_web: bool = True) -> FastAPI:
         Gives every answer.
     with_web : bool
         Mount the web app at ``/``.
+    batcher : Batcher, optional
+        Answers the requests for predictions; by default one around the cascade.
     """
+    shared = batcher or Batcher(cascade)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        shared.start()
+        try:
+            yield
+        finally:
+            await run_in_threadpool(shared.stop)
+
     # The interactive documentation would load its scripts from another host.
     app = FastAPI(
         title="pneumocascade",
@@ -66,12 +76,13 @@ def create_app(cascade: Cascade, *, with_web: bool = True) -> FastAPI:
         openapi_url="/api/v1/openapi.json",
         docs_url=None,
         redoc_url=None,
+        lifespan=lifespan,
     )
     counter = Counter()
-    _add_routes(app, cascade, counter)
-    app.add_exception_handler(StarletteHTTPException, _http_problem)
-    app.add_exception_handler(RequestValidationError, _validation_problem)
-    app.add_exception_handler(UsageError, _usage_problem)
+    _add_predictions(app, shared, counter)
+    _add_descriptions(app, cascade)
+    _add_refusals(app)
+    add_problem_handlers(app)
     app.add_middleware(BodyLimit, limit=MAX_BODY_BYTES, prefix="/api/")
     app.add_middleware(_SecurityHeaders)
     if with_web:
@@ -81,27 +92,35 @@ def create_app(cascade: Cascade, *, with_web: bool = True) -> FastAPI:
     return app
 
 
-def _add_routes(app: FastAPI, cascade: Cascade, counter: Counter) -> None:
-    # Plain functions, not coroutines: the server runs them on threads of their own.
-    @app.post("/api/v1/predictions")
-    def predictions(
+def _add_predictions(app: FastAPI, batcher: Batcher, counter: Counter) -> None:
+    # A coroutine: hundreds of requests may wait for the batcher, and the server has few threads.
+    @app.post("/api/v1/predictions", responses={503: {"description": "Too many films wait; see Retry-After"}})
+    async def predictions(
         files: list[UploadFile],
         operating_point: Annotated[str | None, Query()] = None,
         in_form: Annotated[str | None, Form(alias="operating_point")] = None,
     ) -> dict[str, Any]:
         """Judge one or many films; the operating point is taken from the query or the form."""
         _check_limits(files)
-        names = [file.filename or f"file {number}" for number, file in enumerate(files, start=1)]
-        answers = cascade.predict_many(
-            _contents(files),
-            batch_size=_BATCH,
-            operating_point=_one_of(operating_point, in_form),
-            names=names,
-        )
-        found = list(answers)
-        counter.add(sum(prediction.status == "ok" for prediction in found))
-        return {"predictions": [report.to_dict(prediction) for prediction in found]}
+        films = [
+            Film(file.filename or f"file {number}", partial(_content, file))
+            for number, file in enumerate(files, start=1)
+        ]
+        found = await asyncio.wrap_future(batcher.submit(films, _one_of(operating_point, in_form)))
+        return await run_in_threadpool(_report, found, counter)
 
+
+def _report(found: list[Prediction], counter: Counter) -> dict[str, Any]:
+    counter.add(sum(prediction.status == "ok" for prediction in found))
+    return {"predictions": [report.to_dict(prediction) for prediction in found]}
+
+
+def _content(file: UploadFile) -> bytes:
+    file.file.seek(0)
+    return file.file.read()
+
+
+def _add_descriptions(app: FastAPI, cascade: Cascade) -> None:
     @app.get("/api/v1/models")
     def models() -> dict[str, Any]:
         """Describe the models."""
@@ -123,7 +142,6 @@ def _add_routes(app: FastAPI, cascade: Cascade, counter: Counter) -> None:
 
     for path, answer in (("/api/v1/models", models), ("/healthz", healthz), ("/readyz", readyz)):
         app.head(path, include_in_schema=False)(answer)
-    _add_refusals(app)
 
 
 def _add_refusals(app: FastAPI) -> None:
@@ -164,12 +182,6 @@ def _check_limits(files: list[UploadFile]) -> None:
                 413,
                 f"{file.filename!r} has {file.size} bytes; at most {MAX_FILE_BYTES} are taken for one film",
             )
-
-
-def _contents(files: list[UploadFile]) -> Iterator[bytes]:
-    """Read one film after the other, as the cascade asks for them."""
-    for file in files:
-        yield file.file.read()
 
 
 class BodyLimit:
@@ -229,29 +241,6 @@ class _SecurityHeaders:
             await send(message)
 
         await self.app(scope, receive, with_headers)
-
-
-def problem(status: int, detail: str) -> JSONResponse:
-    """Return a problem report (RFC 9457)."""
-    body = {"type": "about:blank", "title": _TITLES.get(status, "Error"), "status": status, "detail": detail}
-    return JSONResponse(body, status, media_type="application/problem+json")
-
-
-async def _http_problem(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, StarletteHTTPException)
-    response = problem(error.status_code, str(error.detail))
-    response.headers.update(error.headers or {})
-    return response
-
-
-async def _validation_problem(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)
-    found = "; ".join(f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors())
-    return problem(422, found)
-
-
-async def _usage_problem(_: Request, error: Exception) -> JSONResponse:
-    return problem(422, str(error))
 
 
 def serve(cascade: Cascade, host: str = "127.0.0.1", port: int = 7860) -> None:

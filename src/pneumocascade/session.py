@@ -91,12 +91,20 @@ class OnnxClassifier:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
+        # Threads of one stage that spin for work take the cores from the other stage and from reading.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         try:
             providers = list(dict.fromkeys((PROVIDERS[provider][0], PROVIDERS["cpu"][0])))
             self._session = ort.InferenceSession(model, options, providers=providers)
         except Exception as error:  # ONNX Runtime's own exceptions share no base class
             raise ModelError(f"{name} is not a model that ONNX Runtime can load: {error}") from error
+        if (
+            providers[0] not in self._session.get_providers()
+        ):  # its libraries did not load: ORT goes on without
+            raise UsageError(
+                f"{provider} is in this ONNX Runtime, but could not be started: is its driver there?"
+            )
         text = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
         if text is None:
             raise ModelSpecError(

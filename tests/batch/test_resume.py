@@ -73,11 +73,21 @@ def test_parquet_goes_on_behind_its_whole_files(tmp_path: Path, monkeypatch: pyt
     assert [file.name for file in sorted(path.iterdir())] == [f"part-00000{n}.parquet" for n in range(3)]
     for lost in range(4):
         for file in sorted(path.iterdir())[3 - lost :]:
-            file.rename(file.with_suffix(".unfinished"))  # as a kill leaves it
+            file.rename(file.with_name(f".{file.name}.unfinished"))  # as a kill leaves it
         done = find_done(path, "parquet", NAMES, SETTINGS)
         assert done.films == (5, 4, 2, 0)[lost]
         write(path, "parquet", ANSWERS[done.films :], go_on=True)
         assert list(rows_of(path)) == whole
+
+
+def test_parquet_tells_zero_from_nothing_and_is_read_while_it_is_written(tmp_path: Path) -> None:
+    dataset = pytest.importorskip("pyarrow.dataset")
+    sure = replace(STAGE1, probabilities={"normal": 1.0, "pneumonia": 0.0})
+    write(tmp_path / "answers", "parquet", [replace(ANSWERS[0], stage1=sure), ANSWERS[2]])
+    (tmp_path / "answers" / ".part-000001.parquet.unfinished").write_bytes(b"cut off by a kill")
+    rows = dataset.dataset(tmp_path / "answers").to_table().to_pylist()
+    assert [row["probability_pneumonia"] for row in rows] == [0.0, None]
+    assert rows[1]["source"] == "=c.png"
 
 
 def test_parquet_is_not_written_over(tmp_path: Path) -> None:

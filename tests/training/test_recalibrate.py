@@ -68,9 +68,11 @@ def test_weights_stay_and_what_is_fitted_is_new(films: Films, tiny: Path, tmp_pa
         old.stage1.run(prepare(seen, old.stage1.spec)).logits,
     )
     report = json.loads((output / "calibration.json").read_text())
-    for stage, model in (("stage1", new.stage1), ("stage2", new.stage2)):
-        spec = model.spec
+    for stage, model, before in (("stage1", new.stage1, old.stage1), ("stage2", new.stage2, old.stage2)):
+        spec, old_spec = model.spec, before.spec
         assert spec.temperature == report[stage]["temperature"] != 1.0
+        assert spec.training_data == old_spec.training_data
+        assert spec.validation_data.startswith("films calibrated on anew: ")
         assert f"in {report[stage]['cross_fitted']['auroc']['n']} renderings" in spec.validation_data
         for name, figure in report[stage]["cross_fitted"].items():
             assert spec.metrics[name] == pytest.approx(figure["value"], abs=1e-6)
@@ -88,3 +90,4 @@ def test_films_of_another_split_are_told(films: Films, tiny: Path, tmp_path: Pat
     one_side = Films(films.data, Split(films.split.train | films.split.validation, frozenset({"elsewhere"})))
     with pytest.raises(DataSetError, match="no film of the validation side of the split for stage 1"):
         recalibrate(tiny, tmp_path / "new", one_side, "2")
+    assert not (tmp_path / "new").exists()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pneumocascade.errors import MissingExtraError, UsageError
-from pneumocascade.report import CSV_COLUMNS, encodable, to_csv_row
+from pneumocascade.report import CSV_COLUMNS, encodable, to_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,7 +22,9 @@ ROWS = 1000
 
 PATTERN = "part-{:06d}.parquet"
 
-_NUMBERS = frozenset(name for name in CSV_COLUMNS if name.startswith(("probability", "stage", "elapsed")))
+_NUMBERS = frozenset(
+    name for name in CSV_COLUMNS if name.startswith(("probability", "elapsed")) or name.endswith("threshold")
+)
 """Columns of numbers; the others are text."""
 
 
@@ -64,7 +66,11 @@ class Parquet:
 
     def write(self, prediction: Prediction) -> None:
         """Take one answer."""
-        self._rows.append(to_parquet_row(prediction))
+        self.write_row(to_parquet_row(prediction))
+
+    def write_row(self, row: dict[str, object]) -> None:
+        """Take one answer as :func:`to_parquet_row` gives it."""
+        self._rows.append(row)
         if len(self._rows) == ROWS:
             self._write_shard()
 
@@ -81,17 +87,24 @@ class Parquet:
 
 def to_parquet_row(prediction: Prediction) -> dict[str, object]:
     """Return an answer as one row; text is as it is, without the apostrophes that guard spreadsheets."""
-    row: dict[str, object] = {name: value or None for name, value in to_csv_row(prediction).items()}
-    row["source"] = encodable(prediction.source)
-    return row
+    return {
+        name: (encodable(value) or None) if isinstance(value, str) else value
+        for name, value in to_row(prediction).items()
+    }
+
+
+def table_of(rows: Iterable[dict[str, object]]) -> Any:
+    """Return rows as a PyArrow table, whose columns have the same types whatever is in them."""
+    pa, _ = _pyarrow()
+    schema = pa.schema([(name, pa.float64() if name in _NUMBERS else pa.string()) for name in CSV_COLUMNS])
+    return pa.Table.from_pylist(list(rows), schema=schema)
 
 
 def write_shard(rows: Iterable[dict[str, object]], path: Path) -> None:
     """Write rows to one Parquet file, which is there whole or not at all."""
-    pa, pq = _pyarrow()
-    schema = pa.schema([(name, pa.float64() if name in _NUMBERS else pa.string()) for name in CSV_COLUMNS])
-    unfinished = path.with_suffix(".unfinished")
-    pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), unfinished, compression="zstd")
+    _, pq = _pyarrow()
+    unfinished = path.with_name(f".{path.name}.unfinished")  # readers of folders pass over such names
+    pq.write_table(table_of(rows), unfinished, compression="zstd")
     os.replace(unfinished, path)  # noqa: PTH105
 
 

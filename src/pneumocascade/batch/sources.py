@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pneumocascade.errors import UsageError
 from pneumocascade.reading import SUFFIXES
+from pneumocascade.uris import films_at, is_uri
 
 
 def find_sources(named: Iterable[str]) -> Iterator[str]:
@@ -21,16 +22,22 @@ def find_sources(named: Iterable[str]) -> Iterator[str]:
     Parameters
     ----------
     named : iterable of str
-        Files, folders and patterns (``*``, ``?``, ``[...]``, ``**``).
+        Files, folders and patterns (``*``, ``?``, ``[...]``, ``**``), as paths or as URIs
+        (:func:`pneumocascade.uris.films_at`).
 
     Raises
     ------
     UsageError
-        Where a name is empty.
+        Where a name is empty, or the store that a URI names cannot be asked.
+    MissingExtraError
+        For a URI without fsspec.
     """
     for name in named:
         if not name:
             raise UsageError("a path is empty; give a file, a folder (. for this one) or a pattern")
+        if is_uri(name):
+            yield from films_at(name, SUFFIXES)
+            continue
         # A file may have brackets in its name: only what is not there is taken for a pattern.
         matches = [] if os.path.exists(name) else sorted(glob.glob(name, recursive=True))  # noqa: PTH110, PTH207
         for match in matches or [name]:

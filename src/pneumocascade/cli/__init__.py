@@ -51,9 +51,13 @@ app.command("info")(models.info)
 
 
 def main() -> None:
-    """Run the command line; exit status 2 for wrong usage, 1 for any other error of ours."""
+    """Run the command line; exit status 2 for wrong usage, 1 for any other error of ours or the disk's."""
     try:
         app()
     except PneumocascadeError as error:
         typer.echo(f"pneumocascade: {error}", err=True)
         sys.exit(2 if isinstance(error, UsageError) else 1)
+    except OSError as error:  # a full disk, a folder that is a file: what the command wrote so far is kept
+        where = f" ({error.filename})" if error.filename else ""
+        typer.echo(f"pneumocascade: {error.strerror or error}{where}", err=True)
+        sys.exit(1)

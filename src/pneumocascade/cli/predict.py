@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -10,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TextIO
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, TextIO, TypeVar
 
 import typer
 
@@ -18,15 +19,19 @@ from pneumocascade.cli.common import ModelsOption, OperatingPointOption, Provide
 from pneumocascade.errors import FilmError, UsageError
 
 if TYPE_CHECKING:
-    from pneumocascade.batch.writers import Writer
+    from pneumocascade.batch.writers import Format, Writer
     from pneumocascade.cascade import Cascade
     from pneumocascade.records import Prediction
+
+Answer = TypeVar("Answer")
 
 
 def predict(
     paths: Annotated[
         list[str],
-        typer.Argument(help="Films, folders, patterns, or - for a list of paths on standard input."),
+        typer.Argument(
+            help="Films, folders, patterns, URIs of these (extra [ray]), or - for a list on standard input."
+        ),
     ],
     format: Annotated[  # noqa: A002
         Literal["table", "json", "jsonl", "csv", "parquet"] | None,
@@ -43,7 +48,9 @@ def predict(
     save_pictures: Annotated[
         Path | None, typer.Option(help="Write each film's preprocessing steps and verdict to this folder.")
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Threads that read films.")] = 2,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Threads that read films; with Ray, actors of one core each.")
+    ] = 2,
     batch_size: Annotated[int, typer.Option(min=1, help="Films that go through a model at once.")] = 16,
     no_gate: Annotated[
         bool,
@@ -52,6 +59,12 @@ def predict(
         ),
     ] = False,
     provider: ProviderOption = "cpu",
+    engine: Annotated[
+        Literal["local", "ray"], typer.Option(help="What runs it: this process, or Ray (extra [ray]).")
+    ] = "local",
+    ray_address: Annotated[
+        str | None, typer.Option(help="Of a Ray cluster; by default a Ray is started on this machine.")
+    ] = None,
     models: ModelsOption = None,
 ) -> None:
     """Judge films.
@@ -59,41 +72,121 @@ def predict(
     Exit status: 0 every film was judged or refused, 1 some could not be read, 2 wrong usage, 130
     interrupted.
     """
-    from pneumocascade.batch.resume import Done, Settings, find_done
     from pneumocascade.batch.sources import find_sources
-    from pneumocascade.batch.writers import format_of, open_writer
-    from pneumocascade.cascade import Cascade
+    from pneumocascade.batch.writers import format_of
 
     # What Pillow warns of shows in the answer; on standard error it would only break the progress bar.
     warnings.filterwarnings("ignore", module="PIL")
+    kind = format_of(output, format)
+    if engine == "ray":
+        kind = _format_on_ray(kind, output, format, save_pictures)
+    elif ray_address is not None:
+        raise UsageError("--ray-address goes with --engine ray")
     named = (name for path in paths for name in (_lines_of_stdin() if path == "-" else [path]))
     sources = list(find_sources(named))
     _check_sources(sources)
-    kind = format_of(output, format)
-    cascade = Cascade.load(models, provider=provider)
-    done = Done()
-    if resume:
-        if output is None:
-            raise UsageError("--resume goes on with a file: give --output")
-        done = find_done(output, kind, sources, Settings(cascade.version, operating_point, not no_gate))
-        typer.echo(f"{done.films} of {len(sources)} films have their answer", err=True)
-    predictions: Iterable[Prediction] = cascade.predict_many(
-        sources[done.films :],
-        batch_size=batch_size,
-        operating_point=operating_point,
-        workers=workers,
-        gate=not no_gate,
-    )
-    if save_pictures is not None:
-        predictions = _with_pictures(predictions, cascade, save_pictures)
-    unread = done.unread
-    with open_writer(output, kind, _table, go_on=done.begun) as writer:
-        for prediction in _with_progress(predictions, len(sources) - done.films):
-            writer.write(prediction)
-            unread += prediction.status == "error"
+    how = _How(models, provider, operating_point, not no_gate, batch_size, workers)
+    films, unread, begun = _done(output, kind, sources, how) if resume else (0, 0, False)
+    left = sources[films:]
+    if engine == "ray":
+        assert output is not None, "was looked at above"
+        unread += _on_ray(left, how, output, go_on=begun, address=ray_address)
+    else:
+        unread += _here(left, how, output, kind, go_on=begun, pictures=save_pictures)
     if unread:
         typer.echo(f"{unread} of {len(sources)} could not be read", err=True)
         raise typer.Exit(1)
+
+
+class _How(NamedTuple):
+    """What the options say of how films are judged, whatever runs it."""
+
+    models: Path | None
+    provider: str
+    operating_point: str
+    gate: bool
+    batch_size: int
+    workers: int
+
+
+def _done(output: Path | None, kind: Format, sources: Sequence[str], how: _How) -> tuple[int, int, bool]:
+    """Return how many films have an answer, how many of these were not read, and whether there is a head."""
+    from pneumocascade.batch.resume import Settings, find_done
+    from pneumocascade.store import bundled_models, read_manifest
+
+    if output is None:
+        raise UsageError("--resume goes on with a file: give --output")
+    version = read_manifest(how.models or bundled_models()).version
+    done = find_done(output, kind, sources, Settings(version, how.operating_point, how.gate))
+    typer.echo(f"{done.films} of {len(sources)} films have their answer", err=True)
+    return done.films, done.unread, done.begun
+
+
+def _here(
+    sources: Sequence[str],
+    how: _How,
+    output: Path | None,
+    kind: Format,
+    *,
+    go_on: bool,
+    pictures: Path | None,
+) -> int:
+    """Judge films in this process; return how many could not be read."""
+    from pneumocascade.batch.writers import open_writer
+    from pneumocascade.cascade import Cascade
+
+    cascade = Cascade.load(how.models, provider=how.provider)
+    predictions: Iterable[Prediction] = cascade.predict_many(
+        sources,
+        batch_size=how.batch_size,
+        operating_point=how.operating_point,
+        workers=how.workers,
+        gate=how.gate,
+    )
+    if pictures is not None:
+        predictions = _with_pictures(predictions, cascade, pictures)
+    unread = 0
+    with open_writer(output, kind, _table, go_on=go_on) as writer:
+        for prediction in _with_progress(predictions, len(sources)):
+            writer.write(prediction)
+            unread += prediction.status == "error"
+    return unread
+
+
+def _format_on_ray(
+    kind: Format, output: Path | None, asked: Format | None, save_pictures: Path | None
+) -> Format:
+    """Refuse what Ray's answers cannot become; Parquet need not be asked for."""
+    if asked is None and kind == "table":
+        kind = "parquet"
+    if kind != "parquet" or output is None:
+        raise UsageError(
+            f"--engine ray writes a folder of Parquet files, not {kind}"
+            f"{'' if output else ' to standard output'}: give --format parquet --output FOLDER"
+        )
+    if save_pictures is not None:
+        raise UsageError("--save-pictures needs the films here: leave it out, or use --engine local")
+    return kind
+
+
+def _on_ray(sources: Sequence[str], how: _How, output: Path, *, go_on: bool, address: str | None) -> int:
+    """Judge films on Ray; return how many could not be read."""
+    from pneumocascade.batch.parquet import Parquet
+    from pneumocascade.scale.ray_engine import Job, connected, predict_on_ray
+
+    job = Job.made_here(
+        how.models,
+        provider=how.provider,
+        operating_point=how.operating_point,
+        gate=how.gate,
+        batch_size=how.batch_size,
+    )
+    unread = 0
+    with connected(how.workers, address), contextlib.closing(Parquet(output, go_on=go_on)) as shards:
+        for row in _with_progress(predict_on_ray(sources, job, workers=how.workers), len(sources)):
+            shards.write_row(row)
+            unread += row["status"] == "error"
+    return unread
 
 
 def _check_sources(sources: Sequence[str]) -> None:
@@ -132,7 +225,7 @@ def _with_pictures(predictions: Iterable[Prediction], cascade: Cascade, folder: 
         yield replace(prediction, warnings=prediction.warnings + note)
 
 
-def _with_progress(predictions: Iterable[Prediction], total: int) -> Iterator[Prediction]:
+def _with_progress(predictions: Iterable[Answer], total: int) -> Iterator[Answer]:
     """Show a bar with rate and time left on standard error, where that is a terminal."""
     if not sys.stderr.isatty() or total == 1:
         yield from predictions

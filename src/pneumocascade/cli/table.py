@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from pneumocascade.report import DISCLAIMER, encodable, reasons_of
+from pneumocascade.report import DISCLAIMER, UNDETERMINED, encodable, reasons_of
 
 if TYPE_CHECKING:
     from pneumocascade.records import Prediction, StageResult
@@ -53,4 +53,5 @@ def _positive(result: StageResult | None) -> str:
 
 def _note(prediction: Prediction) -> str:
     reasons = [f"{reason.code}: {reason.message}" for reason in reasons_of(prediction)]
-    return " ".join([*reasons, *prediction.warnings])
+    undetermined = [UNDETERMINED] if prediction.undetermined else []
+    return " ".join([*reasons, *undetermined, *prediction.warnings])

@@ -107,7 +107,9 @@ def export_stage(folder: Path, path: Path, version: str, say: Say) -> dict[str, 
         outputs = {name: run_clean(file, held_out) for name, file in (("float32", full), ("int8", path))}
     trained = datetime.fromtimestamp((folder / BEST).stat().st_mtime, timezone.utc).date().isoformat()
     shipped = outputs["int8"].and_also(run_shifted(path, held_out))
-    spec, report = calibrated(spec, shipped, run["config"]["seed"], held_out, len(learnt), trained)
+    learnt_from = f"{len(learnt)} films of the training side of the same split"
+    spec = replace(spec, training_data=learnt_from, trained=trained)
+    spec, report = calibrated(spec, shipped, run["config"]["seed"], held_out, "validation split")
     report["auroc_float32"] = auroc_figure(outputs["float32"]).to_dict()
     report["auroc_int8"] = auroc_figure(outputs["int8"]).to_dict()
     write_spec(path, spec)
@@ -169,7 +171,7 @@ def check_parity(network: nn.Module, path: Path, samples: Sequence[Sample]) -> N
 
 
 def calibrated(
-    spec: ModelSpec, outputs: Outputs, seed: int, held_out: Sequence[Sample], learnt: int, trained: str
+    spec: ModelSpec, outputs: Outputs, seed: int, held_out: Sequence[Sample], films: str
 ) -> tuple[ModelSpec, dict[str, Any]]:
     """Calibrate on all held-out films; measure with what the other half of the patients gave.
 
@@ -180,10 +182,8 @@ def calibrated(
         What the model said of the held-out films, as they are and shifted.
     seed : int
     held_out : sequence of Sample
-    learnt : int
-        Films that the weights were fitted on.
-    trained : str
-        Date, ISO 8601.
+    films : str
+        What the held-out films are called.
 
     Returns
     -------
@@ -194,7 +194,7 @@ def calibrated(
     """
     clean = outputs.where(outputs.clean)
     data = (
-        f"validation split: {len(held_out)} films of {len(set(clean.patients))} patients, grouped by "
+        f"{films}: {len(held_out)} films of {len(set(clean.patients))} patients, grouped by "
         f"patient, in {len(clean.labels)} renderings"
     )
     final = calibrate(spec, outputs, data, seed)
@@ -205,12 +205,7 @@ def calibrated(
             metrics.update(
                 {name: figure.value, f"{name}_low": figure.ci95[0], f"{name}_high": figure.ci95[1]}
             )
-    final = replace(
-        final,
-        metrics={name: round(value, 6) for name, value in metrics.items()},
-        training_data=f"{learnt} films of the training side of the same split",
-        trained=trained,
-    )
+    final = replace(final, metrics={name: round(value, 6) for name, value in metrics.items()})
     report = {
         "data": data,
         "temperature": final.temperature,

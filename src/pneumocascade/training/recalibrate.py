@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +12,6 @@ from typing import Any
 
 from pneumocascade.dataset import Film, Split, find_training_films
 from pneumocascade.errors import DataSetError, UsageError
-from pneumocascade.session import OnnxClassifier
 from pneumocascade.spec import ModelSpec
 from pneumocascade.store import STAGES, load_classifier, read_manifest, write_manifest
 from pneumocascade.training.data import Renderings, Sample, renderings_by_name, samples_of
@@ -20,6 +21,10 @@ from pneumocascade.training.held_out import run_clean, run_shifted
 from pneumocascade.training.onnx_export import write_spec
 
 REPORT_FILE = "calibration.json"
+
+HELD_OUT = "films calibrated on anew"
+"""What is stored of them; that the weights never saw them is for the caller to see to: models do not name
+the films that they learnt from."""
 
 Say = Callable[[str], None]
 
@@ -54,6 +59,9 @@ def recalibrate(
     say: Say = print,
 ) -> dict[str, Any]:
     """Write models with the weights of others, and calibration, thresholds, sets and gate of their own.
+
+    The films of the validation side must not be among those that the weights learnt from: the models do not
+    name these, so it is not checked. The output is written whole or not at all.
 
     Parameters
     ----------
@@ -91,26 +99,37 @@ def recalibrate(
     known = films.split.train | films.split.validation
     found = [film for film in find_training_films(films.data) if film.name in known]
     renderings = renderings_by_name(films.renderings, say)
-    output.mkdir(parents=True, exist_ok=True)
+    loaded = {stage: load_classifier(models, manifest, stage) for stage in STAGES}
+    sides = {stage: _sides(found, films.split, model.spec, renderings) for stage, model in loaded.items()}
     report: dict[str, Any] = {"version": version}
-    for stage, margin in zip(STAGES, margins, strict=True):
-        model = load_classifier(models, manifest, stage)
-        spec = replace(model.spec, version=version, margin=model.spec.margin if margin is None else margin)
-        path = output / f"{stage}.onnx"
-        path.write_bytes((models / manifest.files[stage]).read_bytes())
-        write_spec(path, spec)
-        learnt, held_out = _sides(found, films.split, spec, renderings)
-        outputs = run_clean(path, held_out).and_also(run_shifted(path, held_out))
-        spec, report[stage] = calibrated(spec, outputs, seed, held_out, len(learnt), spec.trained)
-        write_spec(path, spec)
-        for name, figure in report[stage]["cross_fitted"].items():
-            say(f"{stage} {name:18} {figure['value']:.4f} {figure['ci95']}")
-    stage1 = output / f"{STAGES[0]}.onnx"
-    spec = OnnxClassifier(stage1.read_bytes(), stage1.name).spec
-    report["gate"] = fit_gate(stage1, *_sides(found, films.split, spec, renderings), seed, say)
-    (output / REPORT_FILE).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    write_manifest(output, version)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=output.parent) as scratch:
+        folder = Path(scratch) / output.name
+        folder.mkdir()
+        for stage, margin in zip(STAGES, margins, strict=True):
+            spec = replace(loaded[stage].spec, version=version)
+            spec = spec if margin is None else replace(spec, margin=margin)
+            path = folder / f"{stage}.onnx"
+            path.write_bytes((models / manifest.files[stage]).read_bytes())
+            report[stage] = _recalibrate_stage(path, spec, sides[stage][1], seed, say)
+        report["gate"] = fit_gate(folder / f"{STAGES[0]}.onnx", *sides[STAGES[0]], seed, say)
+        (folder / REPORT_FILE).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        write_manifest(folder, version)
+        shutil.copytree(folder, output, dirs_exist_ok=True)
     say(f"models {version} written to {output}")
+    return report
+
+
+def _recalibrate_stage(
+    path: Path, spec: ModelSpec, held_out: Sequence[Sample], seed: int, say: Say
+) -> dict[str, Any]:
+    """Write the new specification into a model's file; what its weights learnt from stays as it was."""
+    write_spec(path, spec)
+    outputs = run_clean(path, held_out).and_also(run_shifted(path, held_out))
+    spec, report = calibrated(spec, outputs, seed, held_out, HELD_OUT)
+    write_spec(path, spec)
+    for name, figure in report["cross_fitted"].items():
+        say(f"{path.stem} {name:18} {figure['value']:.4f} {figure['ci95']}")
     return report
 
 

@@ -14,8 +14,7 @@ from PIL import Image
 
 from pneumocascade.pictures import percent, reasons_of, verdict_of
 from pneumocascade.plots import distribution_plots
-from pneumocascade.report import to_csv
-from pneumocascade.web.verdict import UNDETERMINED, undetermined
+from pneumocascade.report import UNDETERMINED, to_csv
 
 if TYPE_CHECKING:
     from pneumocascade.measures import Quality
@@ -139,7 +138,7 @@ def gallery(analyses: Sequence[Analysis]) -> str:
         f'<img src="{data_uri(analysis.tile)}" '
         f'alt="{escape(analysis.name)}: {escape(verdict_of(analysis.prediction).title)}">'
         f"<span>{escape(analysis.name)}</span>"
-        f"{f'<span>{UNDETERMINED.capitalize()}</span>' if undetermined(analysis.prediction) else ''}</button>"
+        f"{f'<span>{UNDETERMINED.capitalize()}</span>' if analysis.prediction.undetermined else ''}</button>"
         for index, analysis in enumerate(analyses)
     )
     return f'<div class="pc-gallery">{tiles}</div>'
@@ -167,5 +166,5 @@ def _result_row(prediction: Prediction) -> tuple[str, ...]:
     remarks = [f"{reason.code}: {reason.message}" for reason in reasons_of(prediction)]
     figures = (shares.get(label, "—") for label in ("pneumonia", "bacterial", "viral"))
     verdict = verdict_of(prediction).title
-    verdict += f" ({UNDETERMINED})" if undetermined(prediction) else ""
+    verdict += f" ({UNDETERMINED})" if prediction.undetermined else ""
     return prediction.source, verdict, *figures, " ".join([*remarks, *prediction.warnings])

@@ -6,19 +6,11 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from pneumocascade.pictures import percent, reasons_of, verdict_of
-from pneumocascade.report import DISCLAIMER
+from pneumocascade.report import DISCLAIMER, UNDETERMINED
 
 if TYPE_CHECKING:
     from pneumocascade.records import Prediction, StageResult
     from pneumocascade.web.analysis import Analysis
-
-UNDETERMINED = "type undetermined"
-"""Stands beside an aetiology where stage 2 can rule neither out."""
-
-
-def undetermined(prediction: Prediction) -> bool:
-    """Tell whether stage 2 ran and its prediction set holds both aetiologies."""
-    return prediction.stage2 is not None and len(prediction.stage2.prediction_set) > 1
 
 
 def verdict_card(analysis: Analysis) -> str:
@@ -30,7 +22,7 @@ def verdict_card(analysis: Analysis) -> str:
         f"Operating point <b>{escape(prediction.operating_point)}</b> · "
         f"models {escape(prediction.model_version)} · {prediction.elapsed_ms:.0f} ms"
     )
-    tag = f' <span class="pc-tag">{UNDETERMINED}</span>' if undetermined(prediction) else ""
+    tag = f' <span class="pc-tag">{UNDETERMINED}</span>' if prediction.undetermined else ""
     return (
         f'<section class="pc-card pc-tone-{verdict.tone}">'
         f'<p class="pc-source">{escape(analysis.name)}</p>'
@@ -70,7 +62,7 @@ def _figure_of(result: StageResult) -> str:
 
 
 def _undetermined_note(prediction: Prediction) -> str:
-    if not undetermined(prediction):
+    if not prediction.undetermined:
         return ""
     return (
         f'<p class="pc-undetermined"><b>{UNDETERMINED.capitalize()}:</b> at a coverage of 90 % the film fits '

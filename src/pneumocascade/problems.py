@@ -1,0 +1,64 @@
+"""What the server says when it gives no answer: problem details (RFC 9457), ``application/problem+json``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from pneumocascade.errors import BusyError, UsageError
+
+_TITLES = {
+    400: "Bad request",
+    404: "Not found",
+    405: "Method not allowed",
+    413: "Content too large",
+    422: "Unusable request",
+    500: "Failure of the server",
+    503: "Busy",
+}
+
+
+def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """Return a problem report (RFC 9457)."""
+    body = {"type": "about:blank", "title": _TITLES.get(status, "Error"), "status": status, "detail": detail}
+    return JSONResponse(body, status, headers, media_type="application/problem+json")
+
+
+def add_problem_handlers(app: FastAPI) -> None:
+    """Answer every exception of an application's own routes with a problem report."""
+    app.add_exception_handler(HTTPException, _http_problem)
+    app.add_exception_handler(RequestValidationError, _validation_problem)
+    app.add_exception_handler(UsageError, _usage_problem)
+    app.add_exception_handler(BusyError, _busy_problem)
+    app.add_exception_handler(Exception, _failure_problem)
+
+
+async def _http_problem(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    return problem(error.status_code, str(error.detail), error.headers)
+
+
+async def _validation_problem(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    found = "; ".join(f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors())
+    return problem(422, found)
+
+
+async def _usage_problem(_: Request, error: Exception) -> JSONResponse:
+    return problem(422, str(error))
+
+
+async def _busy_problem(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, BusyError)
+    return problem(503, str(error), {"Retry-After": str(error.retry_after)})
+
+
+async def _failure_problem(_: Request, error: Exception) -> JSONResponse:
+    # What went wrong is for the log, to which the server writes it once this answer is sent.
+    return problem(
+        500, f"an unexpected {type(error).__name__}: it is not the request's fault; see the server's log"
+    )

@@ -1,0 +1,1 @@
+"""The same cascade on many machines."""
