@@ -17,6 +17,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import speed_figures
+
 from pneumocascade.cascade import Cascade
 from pneumocascade.evaluation.subgroups import TITLES
 from pneumocascade.spec import OPERATING_POINTS, ModelSpec
@@ -28,8 +30,7 @@ DOCUMENTS = (
     "README.md",
     "docs/training.md",
     "docs/robustness.md",
-    "docs/subgroups.md",
-    "docs/failure-modes.md",
+    *(f"docs/{name}.md" for name in ("subgroups", "failure-modes", "performance", "scale")),
 )
 
 NAMES = {
@@ -260,6 +261,7 @@ BLOCKS: dict[str, Callable[[Cascade], str]] = {
     "aetiologies": aetiologies,
     "subgroups_224": lambda _: subgroups("kermany224"),
     "subgroups_original": lambda _: subgroups("kermany-original"),
+    **speed_figures.blocks(lambda: load("speed.json") | {"variants": load("speed-variants.json")}, table),
 }
 
 

@@ -1,4 +1,4 @@
-"""The tables of docs/performance.md, from what ``benchmarks/speed.py`` wrote."""
+"""The tables of docs/performance.md and docs/scale.md, from what ``benchmarks/speed.py`` wrote."""
 
 from __future__ import annotations
 
@@ -12,6 +12,13 @@ BASE = "usual, PyTorch"
 """What the others are compared with."""
 
 FILMS = {"224": "224 pixels", "original": "as published"}
+
+
+ARCHIVE = 10_000_000
+"""Films of the archive that docs/scale.md reckons with."""
+
+CLUSTERS = (16, 64, 256, 1024)
+"""Sizes of clusters, in cores, that it reckons with."""
 
 
 def milliseconds(row: Mapping[str, float]) -> str:
@@ -101,7 +108,59 @@ def memory(report: Report) -> Table:
     return rows
 
 
+def variants(report: Report) -> Table:
+    """Return what was tried, from what ``benchmarks/variants_of_speed.py`` wrote."""
+    found = report["variants"]
+    rows = [["", "what ships", "the other", "ratio"]]
+    for key, title in (("batch_1", "one film at a time"), ("batch_16", "batches of 16")):
+        ways = found["spinning"][key]
+        cells = [f"{milliseconds(ways[name])} ms a film" for name in ("sleeping", "spinning")]
+        ratio = ways["spinning"]["median_ms"] / ways["sleeping"]["median_ms"]
+        rows.append([f"threads sleep, or spin: {title}", *cells, f"{ratio:.2f}"])
+    decoding, averaging = found["decoding"], found["averaging"]
+    title = (
+        f"{decoding['films']} originals decoded whole, or ({decoding['reduced']} of them) reduced: reading"
+    )
+    times = [f"{decoding[name]} ms" for name in ("whole_ms", "reduced_ms")]
+    rows.append([title, *times, f"{decoding['reduced_ms'] / decoding['whole_ms']:.2f}"])
+    moved = f"{decoding['largest_move']}; {decoding['findings_changed']} findings changed"
+    rows.append(["the same: largest change of P(pneumonia)", "-", moved, ""])
+    ways = [averaging[name] for name in ("whole number", "fraction")]
+    ratio = ways[1]["median_ms"] / ways[0]["median_ms"]
+    title = "originals averaged by a whole number, or a fraction"
+    rows.append([title, *(f"{milliseconds(way)} ms" for way in ways), f"{ratio:.1f}"])
+    return rows
+
+
+def sizing(report: Report) -> Table:
+    """Return what an archive takes, reckoned from the rates of one machine, all of whose cores were busy."""
+    cores = report["machine"]["cpus"]
+    usual = next(row for row in report["throughput_224"] if (row["workers"], row["batch"]) == (2, 16))
+    rates = (usual["films_per_second"], report["memory"][-1]["films_per_second"])
+    head = ["films", f"measured, films a second on {cores} cores", "films a core-second"]
+    rows = [[*head, f"{ARCHIVE:,} films: core-hours", *(f"hours on {size:,} cores" for size in CLUSTERS)]]
+    for title, rate in zip(FILMS.values(), rates, strict=True):
+        hours = ARCHIVE * cores / rate / 3600
+        cells = [f"{rate:.1f}", f"{rate / cores:.1f}", f"{hours:,.0f}"]
+        rows.append([title, *cells, *(f"{hours / size:.1f}" for size in CLUSTERS)])
+    return rows
+
+
 BLOCKS: dict[str, Callable[[Report], str | Table]] = {
     f"speed_{made.__name__}": made
-    for made in (machine, single, batch, steps, throughput, networks, roofline, processes, memory)
+    for made in (machine, single, batch, steps, throughput, networks, roofline, processes, memory, variants)
 }
+BLOCKS["sizing"] = sizing
+
+
+def blocks(load: Callable[[], Report], table: Callable[[Table], str]) -> dict[str, Callable[[object], str]]:
+    """Return what writes each block; the report is read when it is asked for."""
+
+    def writer(make: Callable[[Report], str | Table]) -> Callable[[object], str]:
+        def write(_: object) -> str:
+            made = make(load())
+            return made if isinstance(made, str) else table(made)
+
+        return write
+
+    return {name: writer(make) for name, make in BLOCKS.items()}
