@@ -209,7 +209,8 @@ def _import_ray(*, loopback: bool) -> Any:
     except ImportError as error:
         raise MissingExtraError("--engine ray", "ray") from error
     for handler in logging.getLogger("ray.data").handlers:
-        if isinstance(handler, logging.StreamHandler):  # the log file of the session has everything
+        # Ray's own: others' may hang there too. The log file of the session has everything.
+        if isinstance(handler, logging.StreamHandler) and type(handler).__module__.startswith("ray."):
             handler.setLevel(logging.CRITICAL)
     return ray
 
