@@ -12,7 +12,6 @@ over films and over patients. Needs the extra ``[train]``.
 from __future__ import annotations
 
 import argparse
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -26,7 +25,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks.label_noise import features_of
-from pneumocascade.dataset import Film, Split, find_films
+from pneumocascade.dataset import Split, find_films
+from pneumocascade.evaluation.measure import weights_by_patient
 
 Floats: TypeAlias = NDArray[np.float64]
 STRENGTHS = (1e-4, 3e-4, 1e-3)
@@ -37,12 +37,6 @@ def fitted(x: NDArray[np.float32], y: NDArray[np.int64], weights: Floats, streng
     """Return a logistic regression on standardised features."""
     regression = LogisticRegression(C=strength, class_weight="balanced", max_iter=400)
     return make_pipeline(StandardScaler(), regression).fit(x, y, logisticregression__sample_weight=weights)
-
-
-def by_patient(films: Sequence[Film]) -> Floats:
-    """Return weights by which each patient counts once in each category."""
-    count = Counter((film.patient, film.category) for film in films)
-    return np.array([1 / count[film.patient, film.category] for film in films])
 
 
 def best_strength(
@@ -70,7 +64,7 @@ def main() -> None:
     films = [film for film in find_films(arguments.data) if film.aetiology is not None]
     sides = [[film for film in films if film.name in side] for side in (split.train, split.validation)]
     labels = [np.array([film.aetiology == "viral" for film in side], np.int64) for side in sides]
-    over_patients = [by_patient(side) for side in sides]
+    over_patients = [weights_by_patient(side) for side in sides]
     patients = [film.patient for film in sides[0]]
     print(
         "| input | each weighs the same | AUROC over films | over patients |\n| --- | --- | --- | --- |",

@@ -25,7 +25,7 @@ from pneumocascade.calibration import positive_probability
 from pneumocascade.dataset import Film, Split, find_films
 from pneumocascade.evaluation.metrics import stage_figures
 from pneumocascade.perturbations import eight_bit
-from pneumocascade.preprocess import prepare
+from pneumocascade.preprocess import inner, prepare
 from pneumocascade.reading import read_radiograph
 from pneumocascade.records import Radiograph
 from pneumocascade.session import OnnxClassifier
@@ -47,18 +47,16 @@ def flipped(film: Radiograph) -> Radiograph:
     return replace(film, pixels=np.ascontiguousarray(eight_bit(film)[:, ::-1]))
 
 
-def inner(film: Radiograph, share: float) -> Radiograph:
+def inside(film: Radiograph, margin: float) -> Radiograph:
     """Return a film without a share of its height and width on each side."""
-    rows, columns = round(share * film.height), round(share * film.width)
-    kept = eight_bit(film)[rows : film.height - rows, columns : film.width - columns]
-    return replace(film, pixels=np.ascontiguousarray(kept))
+    return replace(film, pixels=np.ascontiguousarray(inner(eight_bit(film), margin)))
 
 
 VARIANTS: dict[str, Views] = {
     "as it is": lambda film: [film],
     "mean of film and mirror image": lambda film: [film, flipped(film)],
-    "inner 92 %": lambda film: [inner(film, 0.04)],
-    "inner 84 %": lambda film: [inner(film, 0.08)],
+    "inner 92 %": lambda film: [inside(film, 0.04)],
+    "inner 84 %": lambda film: [inside(film, 0.08)],
 }
 
 

@@ -26,7 +26,7 @@ from tests.conftest import draw_chest
 from tests.tiny_models import PNEUMONIA_FROM, SCALE, VIRAL_FROM, write_tiny_models
 
 if TYPE_CHECKING:
-    from pneumocascade.cascade import AnySource
+    from pneumocascade.ready import AnySource
 
 NORMAL, BACTERIAL, VIRAL = 60, 120, 180
 """Mean grey values that the tiny models call by these names."""

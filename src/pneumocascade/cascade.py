@@ -27,11 +27,7 @@ from pneumocascade.spec import OPERATING_POINTS
 from pneumocascade.store import STAGES, bundled_models, load_classifier, load_gate, read_manifest
 
 if TYPE_CHECKING:
-    from typing import TypeAlias
-
-    from pneumocascade.reading import Source
-
-    AnySource: TypeAlias = Source | Radiograph
+    from pneumocascade.ready import AnySource
 
 DEFAULT_OPERATING_POINT = OPERATING_POINTS[0]
 
