@@ -14,6 +14,31 @@ from pneumocascade.errors import UsageError
 Status = Literal["ok", "refused", "error"]
 
 
+@dataclass(frozen=True, slots=True)
+class Acquisition:
+    """What a DICOM object says of how its film was made; nothing in it tells who the patient is.
+
+    Attributes
+    ----------
+    modality : str
+        ``"CR"``, ``"DX"``, ``"SC"``...; as in the object, upper case; empty where it is not said.
+    body_part, view_position, laterality : str
+        As in the object, upper case, or its coded equivalent; empty where it is not said.
+    age_years : float or None
+        Of the patient when the film was made.
+    sop_class_uid, sop_instance_uid : str
+        Of the object.
+    """
+
+    modality: str = ""
+    body_part: str = ""
+    view_position: str = ""
+    laterality: str = ""
+    age_years: float | None = None
+    sop_class_uid: str = ""
+    sop_instance_uid: str = ""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Radiograph:
     """One film as the grey picture that a viewer would show.
@@ -29,12 +54,15 @@ class Radiograph:
         0 for a grey film.
     warnings : tuple of str
         What had to be assumed while reading.
+    acquisition : Acquisition or None
+        ``None`` for a film that did not come as DICOM.
     """
 
     pixels: NDArray[np.uint8] | NDArray[np.uint16]
     source: str
     colourfulness: float = 0.0
     warnings: tuple[str, ...] = ()
+    acquisition: Acquisition | None = None
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 2 or self.pixels.dtype not in (np.uint8, np.uint16):
