@@ -3,11 +3,12 @@
     python -m benchmarks.server_load kermany224
 
 Two servers with the same bundled models, in this process, on free ports of the loopback interface: one
-shares batches between requests; in the other each request takes its films through the cascade on a thread
-of its own, at most 40 at a time. Each client posts one film after the other over one connection and waits
-for the answer. The servers take turns, round by round, after requests that do not count. The clients run in
-this process too, and what they take is part of every figure. Prints a table in Markdown; the ratios are
-shared batches to each request alone. Needs a machine with nothing else to do.
+shares batches between requests, one batch on each core, as ``serve`` does; in the other each request takes
+its films through the cascade on a thread of its own, at most 40 at a time, and a run has all cores. Each
+client posts one film after the other over one connection and waits for the answer. The servers take turns,
+round by round, after requests that do not count. The clients run in this process too, and what they take is
+part of every figure. Prints a table in Markdown; the ratios are shared batches to each request alone. Needs
+a machine with nothing else to do.
 """
 
 from __future__ import annotations
@@ -66,9 +67,9 @@ class Alone(Batcher):
         self, films: Sequence[Film], operating_point: str = DEFAULT_OPERATING_POINT
     ) -> Future[list[Prediction]]:
         """Judge the films of one request, whatever others do."""
-        return self.pool.submit(self._judge, films, operating_point)
+        return self.pool.submit(self._all, films, operating_point)
 
-    def _judge(self, films: Sequence[Film], operating_point: str) -> list[Prediction]:
+    def _all(self, films: Sequence[Film], operating_point: str) -> list[Prediction]:
         answers = self.cascade.predict_many(
             (film.read() for film in films),
             batch_size=self.batch_size,
@@ -94,9 +95,9 @@ class Load:
 
 
 @contextmanager
-def serving(cascade: Cascade, batcher: Batcher) -> Iterator[int]:
+def serving(batcher: Batcher) -> Iterator[int]:
     """Run a server and give its port."""
-    app = create_app(cascade, with_web=False, batcher=batcher)
+    app = create_app(batcher.cascade, with_web=False, batcher=batcher)
     with listen("127.0.0.1", 0) as listener:
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
@@ -184,21 +185,23 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=60, help="after which a round posts no more")
     parser.add_argument("--batch-size", type=int, default=BATCH_SIZE)
-    parser.add_argument("--workers", type=int, default=0, help="threads that prepare films; 0: one per core")
-    parser.add_argument("--threads", type=int, default=0, help="of one run of a model; 0: all cores")
+    parser.add_argument("--workers", type=int, default=0, help="batches at once; 0: one per core")
     arguments = parser.parse_args()
     paths = list(find_sources([arguments.films]))
     random.Random(0).shuffle(paths)  # a folder may hold one class first, and stage 2 runs on one only
     bodies = [body_of(Path(path).read_bytes()) for path in paths[: arguments.most_films]]
-    cascade = Cascade.load(threads=arguments.threads)
+    shared_cores, own_cores = Cascade.load(), Cascade.load(threads=1)
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     print(f"{len(bodies)} films, {machine}\n")
     names = ("each request alone", "shared batches")
     with tempfile.TemporaryDirectory() as state, ExitStack() as stack:
         os.environ[STATE_VARIABLE] = state  # these films are not counted
         size, workers = arguments.batch_size, arguments.workers
-        batchers = (Alone(cascade, batch_size=size), Batcher(cascade, batch_size=size, workers=workers))
-        ports = [stack.enter_context(serving(cascade, batcher)) for batcher in batchers]
+        batchers = (
+            Alone(shared_cores, batch_size=size),
+            Batcher(own_cores, batch_size=size, workers=workers),
+        )
+        ports = [stack.enter_context(serving(batcher)) for batcher in batchers]
         for port in ports:
             put_load(Load(), port, bodies, 1, WARM_UP, arguments.seconds)
         columns = ("clients", "server", "requests", "films/s", *(f"p{value} ms" for value in PERCENTILES))

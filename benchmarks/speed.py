@@ -12,13 +12,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,9 +29,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.networks import networks, roofline
-from benchmarks.timing import Row, seconds_of, spread
+from benchmarks.timing import Judge, Row, contest, machine, seconds_of, some, spread
 from pneumocascade import Cascade
-from pneumocascade.dataset import find_films
+from pneumocascade.ahead import usable_cores
 from pneumocascade.gate import reasons_to_refuse, thumbnail
 from pneumocascade.preprocess import normalise, prepare, steps_of
 from pneumocascade.reading import read_radiograph
@@ -41,7 +39,7 @@ from pneumocascade.training.network import build_network
 from pneumocascade.training.onnx_export import to_onnx
 
 BATCH = 16
-Judge = Callable[[Sequence[Path]], object]
+CORES = usable_cores()
 
 
 def usual_input(path: Path) -> NDArray[np.float32]:
@@ -81,18 +79,6 @@ def usual_onnx(folder: Path, cascade: Cascade) -> Judge:
     return judge
 
 
-def contest(ways: dict[str, Judge], films: Sequence[Path], batch: int, rounds: int) -> dict[str, Row]:
-    """Time each way on the same films, in turns; per film, after a round that does not count."""
-    found: dict[str, list[float]] = {name: [] for name in ways}
-    for number in range(rounds + 1):
-        chosen = films[number * batch : (number + 1) * batch]
-        for name, judge in ways.items():
-            taken = seconds_of(judge, chosen) / batch
-            if number:
-                found[name].append(taken)
-    return {name: spread(values) for name, values in found.items()}
-
-
 def per_step(cascade: Cascade, films: Sequence[Path]) -> dict[str, Row]:
     """Time each step of one film."""
     spec = cascade.stage1.spec
@@ -117,13 +103,24 @@ def per_step(cascade: Cascade, films: Sequence[Path]) -> dict[str, Row]:
     return {name: spread(values) for name, values in steps.items()}
 
 
-def throughput(cascade: Cascade, films: Sequence[Path]) -> list[Row]:
-    """Count films a second by workers and batch size, reading included."""
+def in_batches(judge: Judge) -> Judge:
+    """Return what judges any number of films, ``BATCH`` at a time."""
+    return lambda paths: [judge(paths[start : start + BATCH]) for start in range(0, len(paths), BATCH)]
+
+
+def throughput(films: Sequence[Path]) -> list[Row]:
+    """Count films a second by threads of a run, batches at once, workers and batch size, reading included."""
+    shared, own = Cascade.load(), Cascade.load(threads=1)
     rows = []
-    for workers, batch in ((1, 1), (1, 16), (2, 1), (2, 4), (2, 16), (2, 32), (4, 16)):
-        answers = cascade.predict_many(films, workers=workers, batch_size=batch)
+    for parallel, workers, batch in (
+        *((1, 1, 1), (1, 1, 16), (1, 2, 16)),
+        *((CORES, 1, 16), (CORES, 2, 1), (CORES, 2, 4), (CORES, 2, 16), (CORES, 2, 32), (CORES, 4, 16)),
+    ):
+        cascade = own if parallel > 1 else shared
+        answers = cascade.predict_many(films, parallel=parallel, workers=workers, batch_size=batch)
         taken = seconds_of(list, answers)
-        rows.append({"workers": workers, "batch": batch, "films_per_second": round(len(films) / taken, 1)})
+        settings = {"threads": 1 if parallel > 1 else CORES, "parallel": parallel, "workers": workers}
+        rows.append({**settings, "batch": batch, "films_per_second": round(len(films) / taken, 1)})
     return rows
 
 
@@ -157,60 +154,25 @@ print(next(line.split()[1] for line in lines if line.startswith("VmHWM")), file=
 """
 
 
-def peak_memory(films: Sequence[Path], counts: Sequence[int]) -> list[Row]:
+def peak_memory(films: Sequence[Path], counts: Sequence[int], *options: str) -> list[Row]:
     """Return the largest resident size of ``predict`` by the number of files."""
     rows = []
     for count in counts:
         names = "\n".join(str(films[index % len(films)]) for index in range(count))
         with tempfile.TemporaryDirectory() as folder:
             output = Path(folder) / "answers.jsonl"
-            command = [sys.executable, "-c", _PEAK, "predict", "-", "--output", str(output)]
+            command = [sys.executable, "-c", _PEAK, "predict", "-", *options, "--output", str(output)]
             started = time.perf_counter()
             done = subprocess.run(command, input=names, text=True, capture_output=True, check=True)
             taken = time.perf_counter() - started
+            with output.open("rb") as answers:
+                if (found := sum(1 for _ in answers)) != count:
+                    raise RuntimeError(f"{count} films, {found} answers")
         megabytes = int(done.stderr.split()[-1]) / 1024
         rows.append(
             {"files": count, "peak_mb": round(megabytes), "films_per_second": round(count / taken, 1)}
         )
     return rows
-
-
-def machine() -> Row:
-    """Return what was measured on."""
-    lines = (
-        Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        if Path("/proc/cpuinfo").exists()
-        else []
-    )
-    model = next(
-        (line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine()
-    )
-    flags = next((line for line in lines if line.startswith("flags")), "")
-    return {
-        "processor": model,
-        "cpus": os.cpu_count(),
-        "vnni": "avx512_vnni" in flags or "avx_vnni" in flags,
-        "pytorch": torch.__version__,
-        "onnxruntime": ort.__version__,
-        "load_before": round(os.getloadavg()[0], 2),
-    }
-
-
-def some(folder: Path, count: int) -> list[Path]:
-    """Return films of a folder, a quarter of them normal, in a fixed order."""
-    rng = np.random.default_rng(0)
-    films = find_films(folder)
-    groups = [
-        [film.path for film in films if (film.finding == "normal") is normal] for normal in (True, False)
-    ]
-    for group in groups:
-        rng.shuffle(group)
-    return list(_mixed(*groups))[:count]
-
-
-def _mixed(normal: list[Path], pneumonia: list[Path]) -> Iterator[Path]:
-    for index in range(min(len(normal), len(pneumonia) // 3)):
-        yield from (normal[index], *pneumonia[3 * index : 3 * index + 3])
 
 
 def main() -> None:
@@ -232,13 +194,18 @@ def main() -> None:
         }
         for name, films in (("224", small), ("original", large)):
             report[f"single_{name}"] = contest(ways, films, 1, arguments.rounds)
-        report["batch_224"] = contest(ways, small, BATCH, 6)
+        many = Cascade.load(threads=1)
+        ways = {name: in_batches(judge) for name, judge in ways.items()}
+        ways["pneumocascade"] = lambda paths: list(
+            many.predict_many(paths, workers=2, parallel=CORES, batch_size=BATCH)
+        )
+        report["batch_224"] = contest(ways, small, 4 * BATCH, 5)
         report["network_batch_1"] = networks(cascade, small[:1], Path(folder), arguments.rounds)
         report["network_batch_16"] = networks(cascade, small[:BATCH], Path(folder), 5)
     report["roofline"] = roofline(cascade, small[:BATCH])
     for name, films in (("224", small[:40]), ("original", large[:40])):
         report[f"steps_{name}"] = per_step(cascade, films)
-    report["throughput_224"] = throughput(cascade, small[:128])
+    report["throughput_224"] = throughput(small[:256])
     report["processes"] = processes(large, 7)
     report["memory"] = peak_memory(large, (16, 128, 512))
     arguments.output.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")

@@ -17,8 +17,7 @@ import numpy as np
 import onnxruntime as ort
 from PIL import Image
 
-from benchmarks.speed import some
-from benchmarks.timing import Row, seconds_of, spread
+from benchmarks.timing import Row, seconds_of, some, spread
 from pneumocascade import Cascade
 from pneumocascade.gate import _coarse
 from pneumocascade.preprocess import to_square

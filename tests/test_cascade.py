@@ -112,15 +112,17 @@ def test_answers_of_the_bundled_models_are_consistent(cascade: Cascade, point: s
     assert_consistent(prediction, cascade)
 
 
-@pytest.mark.parametrize(("batch_size", "workers"), [(1, 1), (3, 2), (16, 4)])
+@pytest.mark.parametrize(("batch_size", "workers", "parallel"), [(1, 1, 1), (3, 2, 2), (16, 4, 1), (2, 1, 3)])
 def test_batches_and_workers_do_not_change_the_answer(
     cascade: Cascade,
     chests: list[NDArray[np.uint8]],
     one_by_one: list[Prediction],
     batch_size: int,
     workers: int,
+    parallel: int,
 ) -> None:
-    found = list(cascade.predict_many(chests, batch_size=batch_size, workers=workers, gate=False))
+    settings: dict[str, Any] = {"batch_size": batch_size, "workers": workers, "parallel": parallel}
+    found = list(cascade.predict_many(chests, **settings, gate=False))
     assert len(found) == len(chests)
     for prediction, expected in zip(found, one_by_one, strict=True):
         assert_same_answer(prediction, expected)
@@ -287,13 +289,14 @@ def outcome(prediction: Prediction) -> str:
 
 
 @settings(max_examples=15, deadline=None)
-@given(st.lists(st.sampled_from(MIXED), max_size=20), st.integers(1, 7), st.integers(1, 3))
+@given(st.lists(st.sampled_from(MIXED), max_size=20), st.integers(1, 7), st.integers(1, 3), st.integers(1, 3))
 def test_order_is_kept_and_bad_films_disturb_no_other(
-    tiny: Cascade, chosen: list[tuple[int | bytes, str]], batch_size: int, workers: int
+    tiny: Cascade, chosen: list[tuple[int | bytes, str]], batch_size: int, workers: int, parallel: int
 ) -> None:
     sources = [mixed_source(kind) for kind, _ in chosen]
     names = [f"film {index}" for index in range(len(chosen))]
-    found = list(tiny.predict_many(sources, batch_size=batch_size, workers=workers, names=names))
+    settings: dict[str, Any] = {"batch_size": batch_size, "workers": workers, "parallel": parallel}
+    found = list(tiny.predict_many(sources, **settings, names=names))
     assert [prediction.source for prediction in found] == names
     assert [outcome(prediction) for prediction in found] == [expected for _, expected in chosen]
     for prediction in found:
@@ -331,6 +334,9 @@ def test_films_are_taken_up_as_they_are_needed(tiny: Cascade) -> None:
     assert 8 <= taken <= 16, "two batches were asked for, two may be read ahead"
     assert [outcome(prediction) for prediction in first] == ["normal", "viral"] * 3
     assert [prediction.source for prediction in first] == list("012345")
+    taken = 0
+    list(itertools.islice(tiny.predict_many(endless(), batch_size=4, parallel=2), 6))
+    assert 8 <= taken <= 4 * 8, "two batches were asked for; four may be in work, and two more read ahead"
 
 
 def test_no_films_no_answers(tiny: Cascade) -> None:
@@ -370,10 +376,12 @@ def test_an_unknown_operating_point_is_an_error_at_the_call(tiny: Cascade, point
         tiny.predict_many([], operating_point=point)
 
 
-@pytest.mark.parametrize(("batch_size", "workers"), [(0, 1), (-1, 1), (1, 0)])
-def test_a_batch_of_nothing_is_an_error_at_the_call(tiny: Cascade, batch_size: int, workers: int) -> None:
+@pytest.mark.parametrize(
+    "settings", [{"batch_size": 0}, {"batch_size": -1}, {"workers": 0}, {"parallel": 0}], ids=str
+)
+def test_a_batch_of_nothing_is_an_error_at_the_call(tiny: Cascade, settings: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="expected at least 1"):
-        tiny.predict_many([], batch_size=batch_size, workers=workers)
+        tiny.predict_many([], **settings)
 
 
 @pytest.mark.parametrize(

@@ -209,7 +209,7 @@ def test_concurrent_clients_get_the_answers_of_the_cascade_alone(watched: Watche
 
 
 def test_many_more_requests_may_wait_than_the_server_has_threads(watched: Watched) -> None:
-    batcher = Batcher(watched)
+    batcher = Batcher(watched, workers=1)
     with (
         TestClient(server.create_app(watched, with_web=False, batcher=batcher)) as client,
         ThreadPoolExecutor(60) as pool,
@@ -228,7 +228,7 @@ def test_many_more_requests_may_wait_than_the_server_has_threads(watched: Watche
 
 
 def test_a_full_line_is_a_problem_that_says_when_to_try_again(watched: Watched) -> None:
-    batcher = Batcher(watched, max_waiting=2)
+    batcher = Batcher(watched, max_waiting=2, workers=1)
     with (
         TestClient(server.create_app(watched, with_web=False, batcher=batcher)) as client,
         ThreadPoolExecutor(2) as pool,
@@ -256,7 +256,7 @@ def test_a_failure_of_the_models_is_a_problem_and_the_next_request_works(watched
 
 
 def test_those_who_wait_at_shutdown_are_told_so(watched: Watched) -> None:
-    batcher = Batcher(watched)
+    batcher = Batcher(watched, workers=1)
     app = server.create_app(watched, with_web=False, batcher=batcher)
 
     async def answers() -> list[httpx2.Response]:

@@ -64,10 +64,13 @@ def steps(report: Report) -> Table:
 
 
 def throughput(report: Report) -> Table:
-    """Return films a second by workers and batch size."""
-    rows = [["workers", "batch size", "films a second"]]
+    """Return films a second by threads, batches at once, workers and batch size."""
+    rows = [["threads of a run", "batches at once", "workers", "batch size", "films a second"]]
     rows += [
-        [str(row["workers"]), str(row["batch"]), f"{row['films_per_second']:.1f}"]
+        [
+            *(str(row[name]) for name in ("threads", "parallel", "workers", "batch")),
+            f"{row['films_per_second']:.1f}",
+        ]
         for row in report["throughput_224"]
     ]
     return rows
@@ -135,7 +138,11 @@ def variants(report: Report) -> Table:
 def sizing(report: Report) -> Table:
     """Return what an archive takes, reckoned from the rates of one machine, all of whose cores were busy."""
     cores = report["machine"]["cpus"]
-    usual = next(row for row in report["throughput_224"] if (row["workers"], row["batch"]) == (2, 16))
+    usual = next(
+        row
+        for row in report["throughput_224"]
+        if (row["threads"], row["workers"], row["batch"]) == (1, 2, 16)
+    )
     rates = (usual["films_per_second"], report["memory"][-1]["films_per_second"])
     head = ["films", f"measured, films a second on {cores} cores", "films a core-second"]
     rows = [[*head, f"{ARCHIVE:,} films: core-hours", *(f"hours on {size:,} cores" for size in CLUSTERS)]]

@@ -1,20 +1,19 @@
-"""Batches shared by concurrent requests: one worker takes films of all of them through the cascade.
+"""Batches shared by concurrent requests: a few workers take films of all of them through the cascade.
 
-Requests that each run the models on their own wait without limit. Here they stand in one line: the
-worker takes up what is there, a film of each request in turn, and never waits for a batch to fill.
+Requests that each run the models on their own wait without limit. Here they stand in one line: a worker
+that is free takes up what is there, a film of each request in turn, and never waits for a batch to fill.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
+from pneumocascade.ahead import usable_cores
 from pneumocascade.cascade import DEFAULT_OPERATING_POINT
 from pneumocascade.errors import UsageError
 from pneumocascade.line import Film, Group, Line, Taken
@@ -30,10 +29,7 @@ MAX_WAITING = 256
 """Films that may wait to be taken up, of all requests together."""
 
 STOP_SECONDS = 30.0
-"""Longest wait, when the worker is stopped, for the films that it has taken up."""
-
-_RUN = 8
-"""Batches of one operating point after which another one has its turn."""
+"""Longest wait, when the workers are stopped, for the films that they have taken up."""
 
 _log = logging.getLogger(__name__)
 
@@ -50,8 +46,8 @@ class Batcher:
     max_waiting : int
         Films that may wait; a request of more is never taken.
     workers : int
-        Threads that read and prepare the films of a batch; 0 for one per core, and never more than
-        films in a batch.
+        Batches that are judged at once; 0 for one per core, which is fastest with a cascade that was
+        loaded with ``threads=1``.
 
     Raises
     ------
@@ -75,9 +71,9 @@ class Batcher:
         self.cascade = cascade
         self.batch_size = batch_size
         self.max_waiting = max_waiting
-        self.workers = min(workers or os.cpu_count() or 1, batch_size)
+        self.workers = workers or usable_cores()
         self._line = Line(max_waiting)
-        self._worker: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
 
     @property
     def waiting(self) -> int:
@@ -87,15 +83,18 @@ class Batcher:
     def start(self) -> None:
         """Begin to take films."""
         self._line.open()
-        if self._worker is None or not self._worker.is_alive():
-            self._worker = threading.Thread(target=self._work, name="batcher", daemon=True)
-            self._worker.start()
+        self._threads = [thread for thread in self._threads if thread.is_alive()]
+        for number in range(len(self._threads), self.workers):
+            thread = threading.Thread(target=self._work, name=f"batcher {number}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
 
     def stop(self) -> None:
-        """Refuse what waits, finish what is taken up, and end the worker; :meth:`start` begins again."""
+        """Refuse what waits, finish what is taken up, and end the workers; :meth:`start` begins again."""
         self._line.close()
-        if self._worker is not None:
-            self._worker.join(STOP_SECONDS)
+        deadline = time.monotonic() + STOP_SECONDS
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def submit(
         self, films: Sequence[Film], operating_point: str = DEFAULT_OPERATING_POINT
@@ -111,82 +110,72 @@ class Batcher:
         -------
         Future of list of Prediction
             One answer for each film, in order. It raises :class:`pneumocascade.errors.BusyError` where the
-            worker is stopped before, and whatever else judging one of the films raises; it cannot be
+            workers are stopped before, and whatever else judging one of the films raises; it cannot be
             cancelled.
 
         Raises
         ------
         BusyError
-            Where they do not fit, or the worker was stopped. It need not be started: that is done here.
+            Where they do not fit, or the workers were stopped. They need not be started: that is done here.
         UsageError
             For an unknown operating point, no film, or more films than may ever wait.
         """
         self.cascade.predict_many((), operating_point=operating_point)  # judges nothing: checks the name
         if not 0 < len(films) <= self.max_waiting:
             raise UsageError(f"{len(films)} films were given at once; expected 1 to {self.max_waiting}")
-        if self._worker is None:  # whoever serves the app need not run its lifespan
+        if not self._threads:  # whoever serves the app need not run its lifespan
             self.start()
         group = Group(films, operating_point)
         self._line.add(group)
         return group.future
 
     def _work(self) -> None:
-        while (first := self._line.wait()) is not None:
-            self._run(first)
+        while batch := self._line.wait(self.batch_size):
+            started = time.perf_counter()
+            self._run(batch)
+            self._line.note((time.perf_counter() - started) / (len(batch) * self.workers))
 
-    def _run(self, first: Taken) -> None:
-        """Judge films of one operating point, until none waits or another point has its turn."""
-        taken = deque([first])  # without an answer so far
-        names: deque[str] = deque()  # not asked for so far
+    def _run(self, batch: Sequence[Taken]) -> None:
+        """Judge films of one operating point."""
+        contents = {taken: content for taken in batch if (content := self._content(taken)) is not None}
         try:
-            answers = self.cascade.predict_many(
-                self._contents(taken, names),
-                batch_size=self.batch_size,
-                operating_point=first.group.operating_point,
-                workers=self.workers,
-                names=_emptied(names),
-            )
-            before = time.perf_counter()
-            for prediction in answers:
-                taken.popleft().group.answer(prediction)
-                now = time.perf_counter()
-                self._line.note(now - before)
-                before = now
+            predictions = self._judge(contents)
         except Exception:  # noqa: BLE001  the worker goes on, whatever it is
             _log.exception("a batch failed: its films are judged one by one")
-        # One film must not cost the others of its batch their answers.
-        for each in taken:
-            self._judge_alone(each)
+            # One film must not cost the others of its batch their answers.
+            for taken, content in contents.items():
+                self._judge_alone(taken, content)
+        else:
+            for taken, prediction in zip(contents, predictions, strict=True):
+                taken.group.answer(taken.index, prediction)
 
-    def _contents(self, taken: deque[Taken], names: deque[str]) -> Iterator[bytes]:
-        """Read the film that is taken up, then take up and read others, as the cascade asks for them."""
-        operating_point = taken[-1].group.operating_point
-        for left in reversed(range(_RUN * self.batch_size)):
-            try:
-                content = taken[-1].film.read()
-            except Exception as error:  # noqa: BLE001  it is raised where the answer is waited for
-                self._line.drop(taken.pop().group, error)
-            else:
-                names.append(taken[-1].film.name)
-                yield content
-            following = self._line.take(operating_point) if left else None
-            if following is None:
-                return
-            taken.append(following)
+    def _content(self, taken: Taken) -> bytes | None:
+        try:
+            return taken.film.read()
+        except Exception as error:  # noqa: BLE001  it is raised where the answer is waited for
+            self._line.drop(taken.group, error)
+            return None
 
-    def _judge_alone(self, each: Taken) -> None:
-        if each.group.future.done():
+    def _judge_alone(self, taken: Taken, content: bytes) -> None:
+        if taken.group.future.done():
             return
         try:
-            (prediction,) = self.cascade.predict_many(
-                [each.film.read()], operating_point=each.group.operating_point, names=[each.film.name]
-            )
+            (prediction,) = self._judge({taken: content})
         except Exception as error:  # noqa: BLE001  it is raised where the answer is waited for
-            self._line.drop(each.group, error)
+            self._line.drop(taken.group, error)
         else:
-            each.group.answer(prediction)
+            taken.group.answer(taken.index, prediction)
 
-
-def _emptied(names: deque[str]) -> Iterator[str]:
-    while names:
-        yield names.popleft()
+    def _judge(self, contents: Mapping[Taken, bytes]) -> list[Prediction]:
+        if not contents:
+            return []
+        predictions = self.cascade.predict_many(
+            contents.values(),
+            batch_size=self.batch_size,
+            operating_point=next(iter(contents)).group.operating_point,
+            names=[taken.film.name for taken in contents],
+        )
+        found = list(predictions)
+        if len(found) != len(contents):
+            raise RuntimeError(f"{len(contents)} films were judged and {len(found)} answers given")
+        return found

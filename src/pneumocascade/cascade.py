@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -131,22 +131,26 @@ class Cascade:
         batch_size: int = 16,
         operating_point: str = DEFAULT_OPERATING_POINT,
         workers: int = 1,
+        parallel: int = 1,
         names: Iterable[str] | None = None,
         gate: bool = True,
     ) -> Iterator[Prediction]:
         """Judge many films, in order; while the models run, the next films are read.
 
-        No more than three batches are held, and of each film only what the models need.
+        Of each film only what the models need is held, and no more than ``2 * parallel + 2`` batches.
 
         Parameters
         ----------
         sources : iterable
-            As for :meth:`predict`; taken up to two batches before they are needed.
+            As for :meth:`predict`; taken up a few batches before they are needed.
         batch_size : int
             Films that go through a model at once.
         operating_point : {"balanced", "sensitive", "specific"}
         workers : int
             Threads that read and prepare films.
+        parallel : int
+            Batches that go through the models at once. Of a cascade that was loaded with ``threads=1``,
+            one for each core is fastest.
         names : iterable of str, optional
             Shown as the answers' ``source``, one for each film.
         gate : bool
@@ -161,16 +165,18 @@ class Cascade:
         Raises
         ------
         UsageError
-            For an unknown operating point, fewer than one film a batch or worker, one film where
-            several are expected, or not as many names as films.
+            For an unknown operating point, fewer than one film a batch, worker or batch at once, one film
+            where several are expected, or not as many names as films.
         """
         stored = [
             name for name in self.stage1.spec.operating_points if name in self.stage2.spec.operating_points
         ]
         if operating_point not in stored:
             raise UsageError(f"operating point is {operating_point!r}; the models store {', '.join(stored)}")
-        if batch_size < 1 or workers < 1:
-            raise UsageError(f"batch_size is {batch_size} and workers {workers}; expected at least 1")
+        if min(batch_size, workers, parallel) < 1:
+            raise UsageError(
+                f"batch_size is {batch_size}, workers {workers} and parallel {parallel}; expected at least 1"
+            )
         one = isinstance(sources, (str, bytes, os.PathLike, np.ndarray)) or not isinstance(sources, Iterable)
         if one:  # a PIL image and a Radiograph are not iterable
             raise UsageError(
@@ -182,7 +188,11 @@ class Cascade:
             raise UsageError(f"{len(names)} names were given for {len(sources)} films")
         ready = partial(make_ready, specs=(self.stage1.spec, self.stage2.spec), gate=gate)
         films = map_ahead(ready, _named(sources, names), workers=workers, ahead=2 * batch_size)
-        return self._stream(films, batch_size, operating_point, gate)
+        batches = iter(lambda: list(islice(films, batch_size)), [])
+        judge_batch = partial(self._timed, operating_point=operating_point, gate=gate)
+        if parallel == 1:
+            return chain.from_iterable(map(judge_batch, batches))
+        return chain.from_iterable(map_ahead(judge_batch, batches, workers=parallel, ahead=2 * parallel))
 
     def stage_results(
         self, stage: int, radiographs: Sequence[Radiograph], operating_point: str = DEFAULT_OPERATING_POINT
@@ -228,15 +238,14 @@ class Cascade:
             ]
         return results, output.features
 
-    def _stream(
-        self, films: Iterator[ReadyFilm], batch_size: int, operating_point: str, gate: bool
-    ) -> Iterator[Prediction]:
-        while batch := list(islice(films, batch_size)):
-            started = time.perf_counter()
-            predictions = self._judge(batch, operating_point, gate)
-            share = (time.perf_counter() - started) / len(batch)
-            for film, prediction in zip(batch, predictions, strict=True):
-                yield replace(prediction, elapsed_ms=round(1000 * (film.seconds + share), 3))
+    def _timed(self, films: Sequence[ReadyFilm], operating_point: str, gate: bool) -> list[Prediction]:
+        started = time.perf_counter()
+        predictions = self._judge(films, operating_point, gate)
+        share = (time.perf_counter() - started) / len(films)
+        return [
+            replace(prediction, elapsed_ms=round(1000 * (film.seconds + share), 3))
+            for film, prediction in zip(films, predictions, strict=True)
+        ]
 
     def _judge(self, films: Sequence[ReadyFilm], operating_point: str, gate: bool) -> list[Prediction]:
         predictions = [self._before_models(film, operating_point) for film in films]

@@ -44,7 +44,7 @@ class Group:
     Attributes
     ----------
     waiting : deque of Film
-        Films not taken up yet. They are to be taken up, and answered, in order.
+        Films not taken up yet. They are taken up in order, and may be answered in any.
     future : Future of list of Prediction
         Done when the last answer is given, or when one film fails. It cannot be cancelled: whoever
         waits for it may go away, and those who give the answers need not know.
@@ -56,15 +56,20 @@ class Group:
         self.future: Future[list[Prediction]] = Future()
         self.future.set_running_or_notify_cancel()
         self._size = len(films)
-        self._answers: list[Prediction] = []
+        self._answers: dict[int, Prediction] = {}
         self._lock = threading.Lock()  # it may fail on one thread while an answer is given on another
 
-    def answer(self, prediction: Prediction) -> None:
-        """Take the answer to the next film."""
+    @property
+    def taken(self) -> int:
+        """How many films have been taken up."""
+        return self._size - len(self.waiting)
+
+    def answer(self, index: int, prediction: Prediction) -> None:
+        """Take the answer to the film of that index."""
         with self._lock:
-            self._answers.append(prediction)
+            self._answers[index] = prediction
             if len(self._answers) == self._size and not self.future.done():
-                self.future.set_result(self._answers)
+                self.future.set_result([self._answers[number] for number in range(self._size)])
 
     def fail(self, error: Exception) -> None:
         """Raise an exception where the answers are waited for, unless they are there already."""
@@ -74,9 +79,10 @@ class Group:
 
 
 class Taken(NamedTuple):
-    """A film that has left the line, and the request that it is of."""
+    """A film that has left the line, the request that it is of, and its place in it, from 0."""
 
     group: Group
+    index: int
     film: Film
 
 
@@ -135,28 +141,28 @@ class Line:
             self._films += films
             self._changed.notify_all()
 
-    def wait(self) -> Taken | None:
-        """Take a film as soon as there is one; ``None`` where the line is closed."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._groups or not self._open)
-            return self.take()
+    def wait(self, most: int) -> list[Taken]:
+        """Take films of one operating point as soon as there are any; none where the line is closed.
 
-    def take(self, operating_point: str | None = None) -> Taken | None:
-        """Take a film of the first request of an operating point, or of any, if one waits.
-
-        A request that has more films goes to the end of the line, so that none waits for a large one.
+        The first request's operating point has its turn; of each of its requests one film is taken in
+        turn, and a request that has more goes to the end of the line, so that none waits for a large one.
         """
         with self._changed:
-            fitting = (one for one in self._groups if operating_point in (None, one.operating_point))
-            group = next(fitting, None)
-            if group is None:
-                return None
-            self._groups.remove(group)
-            self._films -= 1
-            taken = Taken(group, group.waiting.popleft())
-            if group.waiting:
-                self._groups.append(group)
+            self._changed.wait_for(lambda: self._groups or not self._open)
+            taken: list[Taken] = []
+            while len(taken) < most and (group := self._next(taken)) is not None:
+                taken.append(Taken(group, group.taken, group.waiting.popleft()))
+                self._films -= 1
+                self._groups.remove(group)
+                if group.waiting:
+                    self._groups.append(group)
             return taken
+
+    def _next(self, taken: Sequence[Taken]) -> Group | None:
+        """Return the first request, but none of another operating point than those taken."""
+        wanted = taken[0].group.operating_point if taken else None
+        fitting = (group for group in self._groups if wanted in (None, group.operating_point))
+        return next(fitting, None)
 
     def drop(self, group: Group, error: Exception) -> None:
         """Give a request an exception for its answer; its films that wait leave the line."""

@@ -104,6 +104,10 @@ def serve(
         str, typer.Option(help="Address to listen on; the default is reached from this machine only.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, envvar="PORT")] = 7860,
+    threads: Annotated[
+        int,
+        typer.Option(min=0, help="Of one run of a model; each core judges a batch of its own. 0: all cores."),
+    ] = 1,
     provider: ProviderOption = "cpu",
     models: ModelsOption = None,
 ) -> None:
@@ -111,7 +115,7 @@ def serve(
     from pneumocascade.cascade import Cascade
 
     server = import_extra("pneumocascade.server", "the web app", "web")
-    server.serve(Cascade.load(models, provider=provider), host=host, port=port)
+    server.serve(Cascade.load(models, threads=threads, provider=provider), host=host, port=port)
 
 
 def info(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import sys
 import time
@@ -132,15 +133,19 @@ def _here(
     pictures: Path | None,
 ) -> int:
     """Judge films in this process; return how many could not be read."""
+    from pneumocascade.ahead import usable_cores
     from pneumocascade.batch.writers import open_writer
     from pneumocascade.cascade import Cascade
 
-    cascade = Cascade.load(how.models, provider=how.provider)
+    # Cores share out batches better than they share one run of a model; other devices have no such cores.
+    parallel = max(1, min(usable_cores(), len(sources))) if how.provider == "cpu" else 1
+    cascade = Cascade.load(how.models, threads=1 if parallel > 1 else 0, provider=how.provider)
     predictions: Iterable[Prediction] = cascade.predict_many(
         sources,
-        batch_size=how.batch_size,
+        batch_size=min(how.batch_size, max(1, math.ceil(len(sources) / parallel))),
         operating_point=how.operating_point,
         workers=how.workers,
+        parallel=parallel,
         gate=how.gate,
     )
     if pictures is not None:
