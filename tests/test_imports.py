@@ -18,15 +18,17 @@ import pneumocascade
 PACKAGE = Path(pneumocascade.__file__).parent
 
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"ahead", "errors"}),
+    frozenset({"ahead", "database", "errors"}),
     frozenset({"uris"}),
     frozenset({"records", "spec"}),
+    frozenset({"dicom"}),
     frozenset({"reading", "preprocess", "dataset", "perturbations"}),
-    frozenset({"calibration", "gate", "session", "store"}),
+    frozenset({"calibration", "gate", "history", "session", "store"}),
     frozenset({"ready"}),
     frozenset({"cascade"}),
     frozenset(
         {
+            "audited",
             "batch",
             "batcher",
             "line",
@@ -36,6 +38,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "plots",
             "saliency",
             "evaluation",
+            "reports",
             "scale",
         }
     ),
@@ -60,13 +63,17 @@ ONLY_IN = {
     "torch": {"training"},
     "monai": {"training"},
     "typer": {"cli"},
-    "jinja2": {"evaluation"},
+    "jinja2": {"evaluation", "reports"},
     "matplotlib": {"plots", "pictures", "evaluation", "training"},
     "sklearn": {"evaluation", "training"},
     "pandas": set[str](),
     "pyarrow": {"batch", "scale"},
     "ray": {"scale"},
     "fsspec": {"uris"},
+    "pydicom": {"dicom", "reports"},
+    "highdicom": {"reports"},
+    "weasyprint": {"reports"},
+    "prometheus_client": {"server"},
 }
 """Third-party packages and the only rooms that may import them."""
 
@@ -84,6 +91,10 @@ HEAVY = (
     "pyarrow",
     "ray",
     "fsspec",
+    "pydicom",
+    "highdicom",
+    "weasyprint",
+    "prometheus_client",
 )
 
 

@@ -13,9 +13,10 @@ from pneumocascade import Cascade
 REPORT = {
     "machine": {"processor": "some processor", "cpus": 2},
     "throughput_224": [
-        {"workers": 1, "batch": 1, "films_per_second": 11.0},
-        {"workers": 2, "batch": 16, "films_per_second": 40.0},
-        {"workers": 4, "batch": 16, "films_per_second": 41.0},
+        {"parallel": 1, "workers": 1, "batch": 1, "films_per_second": 11.0},
+        {"parallel": 1, "workers": 2, "batch": 16, "films_per_second": 30.0},
+        {"parallel": 2, "workers": 2, "batch": 16, "films_per_second": 40.0},
+        {"parallel": 2, "workers": 4, "batch": 16, "films_per_second": 41.0},
     ],
     "memory": [
         {"files": 16, "peak_mb": 300, "films_per_second": 8.0},

@@ -275,6 +275,8 @@ class Cascade:
             warnings=film.warnings,
             reasons=film.reasons,
             error=film.error,
+            pixels_sha256=film.pixels_sha256,
+            acquisition=film.acquisition,
         )
 
     def _reasons(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
@@ -13,7 +14,7 @@ from pneumocascade.errors import FilmError
 from pneumocascade.gate import NEVER_JUDGED, UNCHECKED, reasons_to_refuse, thumbnail
 from pneumocascade.preprocess import prepare
 from pneumocascade.reading import name_of, read_radiograph
-from pneumocascade.records import Radiograph, Reason
+from pneumocascade.records import Acquisition, Radiograph, Reason
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -44,6 +45,9 @@ class ReadyFilm:
         Of stage 1 and of stage 2; empty unless the status is ``"ok"``.
     thumbnail : ndarray of float32, shape (T,)
         See :func:`pneumocascade.gate.thumbnail`.
+    pixels_sha256 : str
+        Of the grey values, row by row.
+    acquisition : Acquisition or None
     seconds : float
         That all this took.
     """
@@ -55,6 +59,8 @@ class ReadyFilm:
     error: Reason | None = None
     inputs: tuple[NDArray[np.float32], ...] = ()
     thumbnail: NDArray[np.float32] = field(default_factory=lambda: _NOTHING)
+    pixels_sha256: str = ""
+    acquisition: Acquisition | None = None
     seconds: float = 0.0
 
 
@@ -73,20 +79,26 @@ def make_ready(
         ``False``: only what is too small to prepare is refused.
     """
     started = time.perf_counter()
-    film = _make_ready(*named, specs, gate)
-    return replace(film, seconds=time.perf_counter() - started)
-
-
-def _make_ready(
-    source: AnySource, name: str | None, specs: tuple[ModelSpec, ModelSpec], gate: bool
-) -> ReadyFilm:
-    notes = () if gate else (UNCHECKED,)
+    source, name = named
     try:
         radiograph = source if isinstance(source, Radiograph) else read_radiograph(source, name)
     except FilmError as error:
-        reason = Reason(error.code, error.message)
-        return ReadyFilm(name or name_of(source), "error", notes, error=reason)
-    shown = name or radiograph.source
+        notes = () if gate else (UNCHECKED,)
+        film = ReadyFilm(name or name_of(source), "error", notes, error=Reason(error.code, error.message))
+    else:
+        film = _prepared(radiograph, name or radiograph.source, specs, gate)
+        film = replace(film, pixels_sha256=_digest(radiograph), acquisition=radiograph.acquisition)
+    return replace(film, seconds=time.perf_counter() - started)
+
+
+def _digest(radiograph: Radiograph) -> str:
+    return hashlib.sha256(np.ascontiguousarray(radiograph.pixels)).hexdigest()
+
+
+def _prepared(
+    radiograph: Radiograph, shown: str, specs: tuple[ModelSpec, ModelSpec], gate: bool
+) -> ReadyFilm:
+    notes = () if gate else (UNCHECKED,)
     warnings = radiograph.warnings + notes
     reasons = reasons_to_refuse(radiograph)
     if not gate:

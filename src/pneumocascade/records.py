@@ -162,6 +162,11 @@ class Prediction:
         Why it was refused; empty otherwise.
     error : Reason or None
         Why it could not be read.
+    pixels_sha256 : str
+        Of the film's grey values as they were judged, row by row; empty where it could not be read. Not
+        part of the JSON.
+    acquisition : Acquisition or None
+        ``None`` for a film that did not come as DICOM. Not part of the JSON.
     """
 
     source: str
@@ -176,6 +181,8 @@ class Prediction:
     elapsed_ms: float = 0.0
     reasons: tuple[Reason, ...] = ()
     error: Reason | None = None
+    pixels_sha256: str = ""
+    acquisition: Acquisition | None = None
 
     @property
     def undetermined(self) -> bool:

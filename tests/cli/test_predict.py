@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
@@ -15,10 +16,11 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from pneumocascade import Cascade, Prediction
+from pneumocascade import Cascade, Prediction, UsageError
 from pneumocascade.cli import app
 from pneumocascade.cli.predict import _rate, _with_pictures
 from pneumocascade.gate import UNCHECKED
+from pneumocascade.history import History
 from pneumocascade.report import to_dict
 from tests.conftest import draw_chest
 
@@ -255,3 +257,14 @@ def test_a_film_that_vanishes_before_its_pictures_are_drawn_ends_nothing(
 def test_speed_is_over_all_the_time_so_far() -> None:
     assert _rate(16, 160, 2.0) == "8.0 films/s, 0:00:18 left"
     assert _rate(160, 160, 20.0) == "8.0 films/s, 0:00:00 left"
+
+
+def test_answers_are_entered_in_a_history(films: Path, tmp_path: Path) -> None:
+    history = tmp_path / "history.sqlite3"
+    rows = [
+        json.loads(line) for line in run(films, "--format", "jsonl", "--history", history).stdout.splitlines()
+    ]
+    with contextlib.closing(History(history)) as opened:
+        assert [entry.status for entry in opened.entries()] == [row["status"] for row in rows]
+    on_ray = run(films, "--engine", "ray", "--output", tmp_path / "out", "--history", history)
+    assert isinstance(on_ray.exception, UsageError)

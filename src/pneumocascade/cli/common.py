@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from pneumocascade.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from pneumocascade.cascade import Cascade
 
 ModelsOption = Annotated[
     Path | None,
@@ -21,6 +24,24 @@ ProviderOption = Annotated[
     Literal["cpu", "cuda", "openvino"],
     typer.Option(help="What runs the models; others than cpu need another build of ONNX Runtime."),
 ]
+HistoryOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--history",
+        envvar="PNEUMOCASCADE_HISTORY",
+        help="Enter each answer in this file (no pixels, no names); see 'history'.",
+    ),
+]
+
+
+def audited(cascade: Cascade, history: Path | None) -> Cascade:
+    """Return a cascade that enters its answers in a history, where one is asked for."""
+    if history is None:
+        return cascade
+    from pneumocascade.audited import AuditedCascade
+    from pneumocascade.history import History
+
+    return AuditedCascade(cascade, History(history))
 
 
 def import_extra(module: str, what: str, extra: str) -> Any:

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pneumocascade.cli.common import ModelsOption, OperatingPointOption, ProviderOption, import_extra
+from pneumocascade.cli.common import (
+    HistoryOption,
+    ModelsOption,
+    OperatingPointOption,
+    ProviderOption,
+    audited,
+    import_extra,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,6 +115,7 @@ def serve(
         int,
         typer.Option(min=0, help="Of one run of a model; each core judges a batch of its own. 0: all cores."),
     ] = 1,
+    history: HistoryOption = None,
     provider: ProviderOption = "cpu",
     models: ModelsOption = None,
 ) -> None:
@@ -115,7 +123,8 @@ def serve(
     from pneumocascade.cascade import Cascade
 
     server = import_extra("pneumocascade.server", "the web app", "web")
-    server.serve(Cascade.load(models, threads=threads, provider=provider), host=host, port=port)
+    cascade = audited(Cascade.load(models, threads=threads, provider=provider), history)
+    server.serve(cascade, host=host, port=port)
 
 
 def info(

@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, TextIO, TypeVa
 
 import typer
 
-from pneumocascade.cli.common import ModelsOption, OperatingPointOption, ProviderOption
+from pneumocascade.cli.common import (
+    HistoryOption,
+    ModelsOption,
+    OperatingPointOption,
+    ProviderOption,
+    audited,
+)
 from pneumocascade.errors import FilmError, UsageError
 
 if TYPE_CHECKING:
@@ -66,6 +72,7 @@ def predict(
     ray_address: Annotated[
         str | None, typer.Option(help="Of a Ray cluster; by default a Ray is started on this machine.")
     ] = None,
+    history: HistoryOption = None,
     models: ModelsOption = None,
 ) -> None:
     """Judge films.
@@ -80,7 +87,7 @@ def predict(
     warnings.filterwarnings("ignore", module="PIL")
     kind = format_of(output, format)
     if engine == "ray":
-        kind = _format_on_ray(kind, output, format, save_pictures)
+        kind = _format_on_ray(kind, output, format, save_pictures or history)
     elif ray_address is not None:
         raise UsageError("--ray-address goes with --engine ray")
     named = (name for path in paths for name in (_lines_of_stdin() if path == "-" else [path]))
@@ -93,7 +100,8 @@ def predict(
         assert output is not None, "was looked at above"
         unread += _on_ray(left, how, output, go_on=begun, address=ray_address)
     else:
-        unread += _here(left, how, output, kind, go_on=begun, pictures=save_pictures)
+        judged = _judged(left, how, save_pictures, history)
+        unread += _written(judged, len(left), output, kind, go_on=begun)
     if unread:
         typer.echo(f"{unread} of {len(sources)} could not be read", err=True)
         raise typer.Exit(1)
@@ -123,24 +131,17 @@ def _done(output: Path | None, kind: Format, sources: Sequence[str], how: _How) 
     return done.films, done.unread, done.begun
 
 
-def _here(
-    sources: Sequence[str],
-    how: _How,
-    output: Path | None,
-    kind: Format,
-    *,
-    go_on: bool,
-    pictures: Path | None,
-) -> int:
-    """Judge films in this process; return how many could not be read."""
+def _judged(
+    sources: Sequence[str], how: _How, pictures: Path | None, history: Path | None
+) -> Iterable[Prediction]:
+    """Judge films in this process."""
     from pneumocascade.ahead import usable_cores
-    from pneumocascade.batch.writers import open_writer
     from pneumocascade.cascade import Cascade
 
     # Cores share out batches better than they share one run of a model; other devices have no such cores.
     parallel = max(1, min(usable_cores(), len(sources))) if how.provider == "cpu" else 1
     cascade = Cascade.load(how.models, threads=1 if parallel > 1 else 0, provider=how.provider)
-    predictions: Iterable[Prediction] = cascade.predict_many(
+    predictions: Iterable[Prediction] = audited(cascade, history).predict_many(
         sources,
         batch_size=min(how.batch_size, max(1, math.ceil(len(sources) / parallel))),
         operating_point=how.operating_point,
@@ -148,19 +149,24 @@ def _here(
         parallel=parallel,
         gate=how.gate,
     )
-    if pictures is not None:
-        predictions = _with_pictures(predictions, cascade, pictures)
+    return _with_pictures(predictions, cascade, pictures) if pictures is not None else predictions
+
+
+def _written(
+    predictions: Iterable[Prediction], total: int, output: Path | None, kind: Format, *, go_on: bool
+) -> int:
+    """Write answers as they come; return how many films could not be read."""
+    from pneumocascade.batch.writers import open_writer
+
     unread = 0
     with open_writer(output, kind, _table, go_on=go_on) as writer:
-        for prediction in _with_progress(predictions, len(sources)):
+        for prediction in _with_progress(predictions, total):
             writer.write(prediction)
             unread += prediction.status == "error"
     return unread
 
 
-def _format_on_ray(
-    kind: Format, output: Path | None, asked: Format | None, save_pictures: Path | None
-) -> Format:
+def _format_on_ray(kind: Format, output: Path | None, asked: Format | None, local: Path | None) -> Format:
     """Refuse what Ray's answers cannot become; Parquet need not be asked for."""
     if asked is None and kind == "table":
         kind = "parquet"
@@ -169,8 +175,8 @@ def _format_on_ray(
             f"--engine ray writes a folder of Parquet files, not {kind}"
             f"{'' if output else ' to standard output'}: give --format parquet --output FOLDER"
         )
-    if save_pictures is not None:
-        raise UsageError("--save-pictures needs the films here: leave it out, or use --engine local")
+    if local is not None:
+        raise UsageError("--save-pictures and --history are kept here: leave them out, or use --engine local")
     return kind
 
 

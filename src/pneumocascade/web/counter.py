@@ -6,17 +6,17 @@ import logging
 import os
 import sqlite3
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+
+from pneumocascade.database import connect
 
 STATE_VARIABLE = "PNEUMOCASCADE_STATE"
 """Environment variable with the folder of the counter's file."""
 
 FILE_NAME = "counter.sqlite3"
 
-_BUSY_SECONDS = 30.0
 _TABLE = "CREATE TABLE IF NOT EXISTS counter (id INTEGER PRIMARY KEY CHECK (id = 1), films INTEGER NOT NULL)"
 _log = logging.getLogger(__name__)
 
@@ -83,9 +83,7 @@ class Counter:
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """Open the file for one transaction that holds the write lock from its first statement."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None)
-        with closing(connection):
-            _write_ahead(connection)
+        with closing(connect(self.path)) as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 connection.execute(_TABLE)
@@ -95,23 +93,3 @@ class Counter:
                 connection.execute("ROLLBACK")
                 raise
             connection.execute("COMMIT")
-
-
-def _write_ahead(connection: sqlite3.Connection) -> None:
-    """Switch a new file to the write-ahead log.
-
-    SQLite does not wait for other processes that do the same at the same moment: try again.
-    """
-    deadline = time.monotonic() + _BUSY_SECONDS
-    while not _switched(connection, last_try=time.monotonic() > deadline):
-        time.sleep(0.01)
-
-
-def _switched(connection: sqlite3.Connection, last_try: bool) -> bool:
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-    except sqlite3.OperationalError as error:
-        if last_try or "locked" not in str(error):
-            raise
-        return False
-    return True

@@ -1,0 +1,37 @@
+"""A cascade whose every answer is entered in a history, whichever door asked for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pneumocascade.cascade import Cascade
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from pneumocascade.history import History
+    from pneumocascade.ready import AnySource
+    from pneumocascade.records import Prediction
+
+
+class AuditedCascade(Cascade):
+    """Gives the answers of a cascade, each after it was entered.
+
+    Parameters
+    ----------
+    cascade : Cascade
+    history : History
+        An answer that cannot be entered is not given: what it raises goes to whoever asked.
+    """
+
+    def __init__(self, cascade: Cascade, history: History) -> None:
+        super().__init__(cascade.stage1, cascade.stage2, cascade.version, cascade.gate)
+        self.history = history
+
+    def predict_many(self, sources: Iterable[AnySource], **options: Any) -> Iterator[Prediction]:
+        """Judge many films as :meth:`Cascade.predict_many` does, with its options."""
+        return map(self._entered, super().predict_many(sources, **options))
+
+    def _entered(self, prediction: Prediction) -> Prediction:
+        self.history.add(prediction)
+        return prediction

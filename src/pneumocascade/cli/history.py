@@ -1,0 +1,107 @@
+"""``pneumocascade history``: list, export and purge the audit trail."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import dataclasses
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, TextIO
+
+import typer
+
+from pneumocascade.errors import UsageError
+
+if TYPE_CHECKING:
+    from pneumocascade.history import Entry, History
+
+app = typer.Typer(no_args_is_help=True, help="List, export and purge an audit trail (see serve --history).")
+
+_File = Annotated[Path, typer.Argument(help="The history's file.", envvar="PNEUMOCASCADE_HISTORY")]
+_Since = Annotated[datetime | None, typer.Option(help="Entered at or after this time, in the local zone.")]
+_Until = Annotated[datetime | None, typer.Option(help="Entered before this time, in the local zone.")]
+
+
+@app.command("list")
+def list_entries(
+    file: _File,
+    since: _Since = None,
+    until: _Until = None,
+    last: Annotated[int, typer.Option(min=1, help="No more than so many, the newest.")] = 50,
+) -> None:
+    """Show the newest analyses in a table."""
+    from collections import deque
+
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("id", "time (UTC)", "result", "P(pneumonia)", "P(viral)", "models", "pixels (SHA-256)")
+    with _opened(file) as history:
+        for entry in deque(history.entries(since=_local(since), until=_local(until)), maxlen=last):
+            result = entry.aetiology or entry.finding or f"{entry.status}: {entry.codes}"
+            chances = (entry.probability_pneumonia, entry.probability_viral)
+            shown = (f"{chance:.3f}" if chance is not None else "" for chance in chances)
+            cells = (result, *shown, entry.model_version, entry.pixels_sha256[:12])
+            table.add_row(str(entry.id), entry.time, *cells)
+    Console().print(table)
+
+
+@app.command()
+def export(
+    file: _File,
+    output: Annotated[Path | None, typer.Option(help="Write to this file.")] = None,
+    format: Annotated[Literal["jsonl", "csv"], typer.Option()] = "jsonl",  # noqa: A002
+    since: _Since = None,
+    until: _Until = None,
+) -> None:
+    """Write analyses as JSON lines or CSV."""
+    with contextlib.ExitStack() as stack:
+        history = stack.enter_context(_opened(file))
+        target: TextIO = sys.stdout
+        if output is not None:
+            target = stack.enter_context(output.open("w", encoding="utf-8", newline=""))
+        _write(history.entries(since=_local(since), until=_local(until)), target, format)
+
+
+@app.command()
+def purge(
+    file: _File,
+    before: Annotated[
+        datetime | None, typer.Option(help="Delete what was entered before this time, in the local zone.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Delete all.")] = False,
+) -> None:
+    """Delete analyses for good."""
+    if (before is None) != everything:
+        raise UsageError("give --before TIME, or --all")
+    with _opened(file) as history:
+        deleted = history.purge(before=_local(before))
+    typer.echo(f"{deleted} analyses deleted", err=True)
+
+
+@contextlib.contextmanager
+def _opened(file: Path) -> Iterator[History]:
+    from pneumocascade.history import History
+
+    with contextlib.closing(History(file, must_exist=True)) as history:
+        yield history
+
+
+def _local(moment: datetime | None) -> datetime | None:
+    return moment.astimezone() if moment is not None else None
+
+
+def _write(entries: Iterable[Entry], target: TextIO, kind: Literal["jsonl", "csv"]) -> None:
+    from pneumocascade.history import COLUMNS
+
+    if kind == "csv":
+        writer = csv.DictWriter(target, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(dataclasses.asdict(entry) for entry in entries)
+        return
+    for entry in entries:
+        target.write(json.dumps(dataclasses.asdict(entry)) + "\n")

@@ -1,0 +1,49 @@
+"""SQLite files with a write-ahead log: readers do not wait for writers, a kill loses nothing committed."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from pathlib import Path
+
+BUSY_SECONDS = 30.0
+"""Longest wait for another process that writes."""
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open a file, or make it; the connection may be used by one thread at a time, whichever.
+
+    Transactions are begun and ended by whoever uses it.
+
+    Raises
+    ------
+    sqlite3.Error
+        Where it cannot be opened, or is no such file.
+    """
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        _write_ahead(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Switch a new file to the write-ahead log.
+
+    SQLite does not wait for other processes that do the same at the same moment: try again.
+    """
+    deadline = time.monotonic() + BUSY_SECONDS
+    while not _switched(connection, last_try=time.monotonic() > deadline):
+        time.sleep(0.01)
+
+
+def _switched(connection: sqlite3.Connection, last_try: bool) -> bool:
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+    except sqlite3.OperationalError as error:
+        if last_try or "locked" not in str(error):
+            raise
+        return False
+    return True
