@@ -22,12 +22,12 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || { echo "python3-venv is needed: apt-get install python3-venv"; exit 1; }
 
 $(VENV)/.run: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
-	$(PIP) install --quiet --editable '.[web,evaluate]' --constraint $(CONSTRAINTS)
+	$(PIP) install --quiet --editable '.[web,report,evaluate]' --constraint $(CONSTRAINTS)
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 	$(if $(TORCH_INDEX),$(PIP) install --quiet --no-deps --index-url $(TORCH_INDEX) torch --constraint $(CONSTRAINTS))
-	$(PIP) install --quiet --editable '.[web,evaluate,parquet,ray,train,dev]' --constraint $(CONSTRAINTS)
+	$(PIP) install --quiet --editable '.[web,report,evaluate,parquet,ray,train,dev]' --constraint $(CONSTRAINTS)
 	@touch $@ $(VENV)/.run
 
 install: $(VENV)/.run ## Make .venv and install the package with the bundled models

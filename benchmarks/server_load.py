@@ -33,10 +33,10 @@ import uvicorn
 
 from pneumocascade import Cascade, Prediction
 from pneumocascade.batch.sources import find_sources
-from pneumocascade.batcher import BATCH_SIZE, Batcher
 from pneumocascade.cascade import DEFAULT_OPERATING_POINT
-from pneumocascade.line import Film
 from pneumocascade.server import create_app, listen
+from pneumocascade.server.batcher import BATCH_SIZE, Batcher
+from pneumocascade.server.line import Film
 from pneumocascade.web.counter import STATE_VARIABLE
 
 PERCENTILES = (50, 95, 99)

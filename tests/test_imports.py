@@ -30,8 +30,6 @@ LAYERS: tuple[frozenset[str], ...] = (
         {
             "audited",
             "batch",
-            "batcher",
-            "line",
             "report",
             "measures",
             "pictures",
@@ -42,7 +40,6 @@ LAYERS: tuple[frozenset[str], ...] = (
             "scale",
         }
     ),
-    frozenset({"problems"}),
     frozenset({"cli", "server", "web", "__main__"}),
 )
 """The rooms from bottom to top: one may import from its own layer and from those below."""
@@ -56,7 +53,8 @@ TRAINING_MAY_IMPORT = frozenset(
 
 ONLY_IN = {
     "gradio": {"web", "server"},
-    "fastapi": {"web", "server", "problems"},
+    "fastapi": {"web", "server"},
+    "pydantic": {"server"},
     "uvicorn": {"server", "cli"},
     "onnxruntime": {"session", "training"},
     "onnx": {"training"},

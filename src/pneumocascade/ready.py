@@ -92,7 +92,7 @@ def make_ready(
 
 
 def _digest(radiograph: Radiograph) -> str:
-    return hashlib.sha256(np.ascontiguousarray(radiograph.pixels)).hexdigest()
+    return hashlib.sha256(np.ascontiguousarray(radiograph.pixels).data).hexdigest()
 
 
 def _prepared(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,7 @@ from pneumocascade.cli.common import (
     audited,
     import_extra,
 )
+from pneumocascade.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,6 +117,9 @@ def serve(
         int,
         typer.Option(min=0, help="Of one run of a model; each core judges a batch of its own. 0: all cores."),
     ] = 1,
+    token_file: Annotated[
+        Path | None, typer.Option(help="Let in only those who know the token in this file.")
+    ] = None,
     history: HistoryOption = None,
     provider: ProviderOption = "cpu",
     models: ModelsOption = None,
@@ -124,7 +129,17 @@ def serve(
 
     server = import_extra("pneumocascade.server", "the web app", "web")
     cascade = audited(Cascade.load(models, threads=threads, provider=provider), history)
-    server.serve(cascade, host=host, port=port)
+    server.serve(cascade, host=host, port=port, token=_token(token_file))
+
+
+def _token(file: Path | None) -> str | None:
+    """Return the token in a file, or in the variable PNEUMOCASCADE_TOKEN; never from the command line."""
+    if file is None:
+        return os.environ.get("PNEUMOCASCADE_TOKEN") or None
+    try:
+        return file.read_text(encoding="ascii").strip()
+    except (OSError, ValueError) as error:
+        raise UsageError(f"the token in {file} cannot be read: {error}") from error
 
 
 def info(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from pneumocascade.ahead import usable_cores
 from pneumocascade.cascade import DEFAULT_OPERATING_POINT
 from pneumocascade.errors import UsageError
-from pneumocascade.line import Film, Group, Line, Taken
+from pneumocascade.server.line import Film, Group, Line, Taken
 
 if TYPE_CHECKING:
     from pneumocascade.cascade import Cascade
@@ -147,7 +147,7 @@ class Batcher:
                 self._judge_alone(taken, content)
         else:
             for taken, prediction in zip(contents, predictions, strict=True):
-                taken.group.answer(taken.index, prediction)
+                taken.group.answer(taken.place, prediction)
 
     def _content(self, taken: Taken) -> bytes | None:
         try:
@@ -164,7 +164,7 @@ class Batcher:
         except Exception as error:  # noqa: BLE001  it is raised where the answer is waited for
             self._line.drop(taken.group, error)
         else:
-            taken.group.answer(taken.index, prediction)
+            taken.group.answer(taken.place, prediction)
 
     def _judge(self, contents: Mapping[Taken, bytes]) -> list[Prediction]:
         if not contents:

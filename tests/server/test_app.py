@@ -16,11 +16,13 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from pneumocascade import Cascade, UsageError, __version__, server
-from pneumocascade.batcher import Batcher
 from pneumocascade.report import to_dict
+from pneumocascade.server import app as application
+from pneumocascade.server import predictions
+from pneumocascade.server.batcher import Batcher
 from pneumocascade.web.counter import STATE_VARIABLE, Counter
 from tests.conftest import vary_example
-from tests.test_batcher import FILMS, SECONDS, Watched, requests, wait_until
+from tests.server.test_batcher import FILMS, SECONDS, Watched, requests, wait_until
 from tests.tiny_models import write_tiny_models
 
 URL = "/api/v1/predictions"
@@ -137,18 +139,18 @@ def test_browsers_are_told_to_guess_no_types(client: TestClient, path: str) -> N
 
 
 def test_at_most_a_hundred_films(client: TestClient) -> None:
-    films = [("files", (f"{number}.png", b"x")) for number in range(server.MAX_FILES + 1)]
+    films = [("files", (f"{number}.png", b"x")) for number in range(predictions.MAX_FILES + 1)]
     assert_problem(client.post(URL, files=films), 413, "at most 100")
 
 
 def test_a_film_that_is_too_large(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "MAX_FILE_BYTES", 1000)
+    monkeypatch.setattr(predictions, "MAX_FILE_BYTES", 1000)
     assert_problem(client.post(URL, files={"files": ("a.png", b"x" * 1001)}), 413, "1001 bytes")
     assert client.post(URL, files={"files": ("a.png", b"x" * 1000)}).status_code == 200
 
 
 def test_a_body_that_is_too_large(cascade: Cascade, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "MAX_BODY_BYTES", 5000)
+    monkeypatch.setattr(application, "MAX_BODY_BYTES", 5000)
     with TestClient(server.create_app(cascade, with_web=False)) as client:
         assert_problem(client.post(URL, files={"files": ("a.png", b"x" * 6000)}), 413, "5000 bytes")
 

@@ -82,7 +82,7 @@ class Taken(NamedTuple):
     """A film that has left the line, the request that it is of, and its place in it, from 0."""
 
     group: Group
-    index: int
+    place: int
     film: Film
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -10,22 +11,41 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from pneumocascade.errors import BusyError, UsageError
+from pneumocascade.server.schema import Problem
+
+PROBLEM_JSON = "application/problem+json"
 
 _TITLES = {
     400: "Bad request",
+    401: "Unauthorised",
     404: "Not found",
     405: "Method not allowed",
     413: "Content too large",
     422: "Unusable request",
     500: "Failure of the server",
     503: "Busy",
+    504: "Too slow",
 }
+
+_MEANINGS = {
+    401: "The token is missing or wrong",
+    413: "Too many films, or too large",
+    422: "The request makes no sense",
+    503: "Too many films wait; see Retry-After",
+    504: "There was no answer in time",
+}
+
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    code: {"description": text, "content": {PROBLEM_JSON: {"schema": Problem.model_json_schema()}}}
+    for code, text in _MEANINGS.items()
+}
+"""What a route says of its problems in the API's description."""
 
 
 def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """Return a problem report (RFC 9457)."""
     body = {"type": "about:blank", "title": _TITLES.get(status, "Error"), "status": status, "detail": detail}
-    return JSONResponse(body, status, headers, media_type="application/problem+json")
+    return JSONResponse(body, status, headers, media_type=PROBLEM_JSON)
 
 
 def add_problem_handlers(app: FastAPI) -> None:

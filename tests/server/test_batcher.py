@@ -15,10 +15,10 @@ import pytest
 
 from pneumocascade import Cascade, Prediction, UsageError
 from pneumocascade.ahead import usable_cores
-from pneumocascade.batcher import BATCH_SIZE, MAX_WAITING, Batcher
 from pneumocascade.errors import BusyError
-from pneumocascade.line import Film, Group, Line
-from pneumocascade.server import MAX_FILES
+from pneumocascade.server.batcher import BATCH_SIZE, MAX_WAITING, Batcher
+from pneumocascade.server.line import Film, Group, Line
+from pneumocascade.server.predictions import MAX_FILES
 from pneumocascade.spec import OPERATING_POINTS
 from tests.test_cascade import NORMAL, VIRAL, assert_same_answer, film_of
 from tests.tiny_models import write_tiny_models

@@ -1,0 +1,13 @@
+"""The REST API, with the web app mounted at ``/``."""
+
+from pneumocascade.errors import MissingExtraError
+
+try:
+    from pneumocascade.server.app import create_app
+    from pneumocascade.server.serving import listen, serve
+except ModuleNotFoundError as error:
+    if error.name is not None and error.name.startswith("pneumocascade"):
+        raise
+    raise MissingExtraError("the server", "web") from error
+
+__all__ = ["create_app", "listen", "serve"]

@@ -1,0 +1,142 @@
+"""The application: the routes of the REST API, and the web app mounted at ``/``.
+
+Errors are problem details (RFC 9457), ``application/problem+json``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import PlainTextResponse
+from fastapi.routing import APIRoute
+
+from pneumocascade import __version__, report
+from pneumocascade.server.batcher import Batcher
+from pneumocascade.server.guard import TokenGuard, check_token
+from pneumocascade.server.limits import BodyLimit, SecurityHeaders
+from pneumocascade.server.metrics import CONTENT_TYPE, Meter, Metrics
+from pneumocascade.server.predictions import add_predictions
+from pneumocascade.server.problems import add_problem_handlers
+from pneumocascade.web.counter import Counter
+
+if TYPE_CHECKING:
+    from pneumocascade.cascade import Cascade
+
+MAX_BODY_BYTES = 512 * 1024 * 1024
+"""Largest request, in bytes."""
+
+
+def create_app(
+    cascade: Cascade, *, with_web: bool = True, batcher: Batcher | None = None, token: str | None = None
+) -> FastAPI:
+    """Return the application; its lifespan starts and stops the batcher.
+
+    Parameters
+    ----------
+    cascade : Cascade
+        Gives every answer.
+    with_web : bool
+        Mount the web app at ``/``.
+    batcher : Batcher, optional
+        Answers the requests for predictions; by default one around the cascade.
+    token : str, optional
+        Asked of every request but those for the server's health; see
+        :class:`pneumocascade.server.guard.TokenGuard`.
+
+    Raises
+    ------
+    UsageError
+        Where the token is too easily guessed.
+    """
+    shared = batcher or Batcher(cascade)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        shared.start()
+        try:
+            yield
+        finally:
+            await run_in_threadpool(shared.stop)
+
+    # The interactive documentation would load its scripts from another host.
+    app = FastAPI(
+        title="pneumocascade",
+        version=__version__,
+        description=report.DISCLAIMER,
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    counter = Counter()
+    metrics = Metrics(cascade.version, lambda: shared.waiting)
+    add_predictions(app, shared, counter, metrics)
+    _add_descriptions(app, cascade, metrics)
+    _add_refusals(app)
+    add_problem_handlers(app)
+    app.add_middleware(BodyLimit, limit=MAX_BODY_BYTES, prefix="/api/")
+    if token is not None:
+        app.add_middleware(TokenGuard, token=check_token(token))
+    app.add_middleware(Meter, metrics=metrics)
+    app.add_middleware(SecurityHeaders)
+    if with_web:
+        from pneumocascade.web import mount_app
+
+        mount_app(app, cascade, counter)
+    return app
+
+
+def _add_descriptions(app: FastAPI, cascade: Cascade, metrics: Metrics) -> None:
+    @app.get("/api/v1/models")
+    def models() -> dict[str, Any]:
+        """Describe the models."""
+        return {
+            "version": cascade.version,
+            "stage1": dataclasses.asdict(cascade.stage1.spec),
+            "stage2": dataclasses.asdict(cascade.stage2.spec),
+        }
+
+    @app.get("/healthz")
+    def healthz() -> dict[str, str]:
+        """Tell that the process answers."""
+        return {"status": "ok"}
+
+    @app.get("/readyz")
+    def readyz() -> dict[str, str]:
+        """Tell that the models are loaded."""
+        return {"status": "ready", "model_version": cascade.version}
+
+    @app.get("/metrics", response_class=PlainTextResponse)
+    def prometheus() -> Response:
+        """Tell Prometheus how many requests and films there were, and how long they took."""
+        return Response(metrics.text(), media_type=CONTENT_TYPE)
+
+    answers = {"/api/v1/models": models, "/healthz": healthz, "/readyz": readyz, "/metrics": prometheus}
+    for path, answer in answers.items():
+        app.head(path, include_in_schema=False)(answer)
+
+
+def _add_refusals(app: FastAPI) -> None:
+    """Answer for what is not there, and for other methods, rather than the web app mounted behind."""
+    methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+
+    def refuse(request: Request) -> None:
+        path = request.url.path
+        allowed = {
+            method
+            for route in app.routes
+            if isinstance(route, APIRoute) and route.path == path and route.endpoint is not refuse
+            for method in route.methods or ()
+        }
+        if not allowed:
+            raise HTTPException(404, f"there is no {path}")
+        listed = ", ".join(sorted(allowed))
+        raise HTTPException(405, f"{path} takes {listed}, not {request.method}", {"Allow": listed})
+
+    for path in ("/api", "/api/{rest:path}", "/healthz", "/readyz", "/metrics"):
+        app.add_api_route(path, refuse, methods=methods, include_in_schema=False)

@@ -1,0 +1,119 @@
+"""``POST /api/v1/predictions``."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import FastAPI, File, Form, HTTPException, Query, UploadFile
+from fastapi.concurrency import run_in_threadpool
+
+from pneumocascade import report
+from pneumocascade.cascade import DEFAULT_OPERATING_POINT
+from pneumocascade.errors import UsageError
+from pneumocascade.server.enclosures import ENCLOSURES, enclosed
+from pneumocascade.server.line import Film
+from pneumocascade.server.problems import RESPONSES
+from pneumocascade.server.schema import Predictions
+from pneumocascade.spec import OPERATING_POINTS
+
+if TYPE_CHECKING:
+    from pneumocascade.records import Prediction
+    from pneumocascade.server.batcher import Batcher
+    from pneumocascade.server.metrics import Metrics
+    from pneumocascade.web.counter import Counter
+
+MAX_FILES = 100
+"""Films of one request."""
+
+MAX_WITH_PICTURES = 10
+"""Films of one request for pictures."""
+
+MAX_FILE_BYTES = 64 * 1024 * 1024
+"""Largest film, in bytes."""
+
+MAX_SECONDS = 300.0
+"""Longest wait for an answer."""
+
+_POINTS: dict[str, Any] = {"anyOf": [{"enum": list(OPERATING_POINTS)}, {"type": "null"}]}
+_ONE = "|".join(ENCLOSURES)
+_INCLUDES: dict[str, Any] = {
+    "description": f"Any of {', '.join(ENCLOSURES)}; also several with commas between.",
+    "anyOf": [
+        {"type": "array", "items": {"type": "string", "pattern": f"^({_ONE})(,({_ONE}))*$"}},
+        {"type": "null"},
+    ],
+}
+# What a person is told of other values is the code's own message, so these stand in the description alone.
+
+
+def add_predictions(app: FastAPI, batcher: Batcher, counter: Counter, metrics: Metrics) -> None:
+    """Add the route that judges films."""
+
+    # A coroutine: hundreds of requests may wait for the batcher, and the server has few threads.
+    @app.post(
+        "/api/v1/predictions",
+        response_model=Predictions,
+        response_model_exclude_unset=True,
+        responses={code: RESPONSES[code] for code in (413, 422, 503, 504)},
+    )
+    async def predictions(
+        files: Annotated[list[UploadFile], File(min_length=1)],
+        operating_point: Annotated[str | None, Query(json_schema_extra=_POINTS)] = None,
+        in_form: Annotated[str | None, Form(alias="operating_point", json_schema_extra=_POINTS)] = None,
+        include: Annotated[list[str] | None, Query(json_schema_extra=_INCLUDES)] = None,
+    ) -> dict[str, Any]:
+        """Judge one or many films: images or DICOM objects."""
+        wanted = _wanted(include or [])
+        _check_limits(files, MAX_WITH_PICTURES if "pictures" in wanted else MAX_FILES)
+        films = [
+            Film(file.filename or f"file {number}", partial(_content, file))
+            for number, file in enumerate(files, start=1)
+        ]
+        answers = batcher.submit(films, _one_of(operating_point, in_form))
+        try:
+            found = await asyncio.wait_for(asyncio.wrap_future(answers), MAX_SECONDS)
+        except asyncio.TimeoutError as error:
+            raise HTTPException(504, f"there was no answer within {MAX_SECONDS:g} seconds") from error
+        metrics.count(found)
+        await run_in_threadpool(counter.add, sum(one.status == "ok" for one in found))
+        return {"predictions": await run_in_threadpool(_bodies, found, films, wanted)}
+
+
+def _bodies(found: list[Prediction], films: list[Film], wanted: frozenset[str]) -> list[dict[str, Any]]:
+    return [
+        report.to_dict(prediction) | enclosed(prediction, film, wanted)
+        for prediction, film in zip(found, films, strict=True)
+    ]
+
+
+def _content(file: UploadFile) -> bytes:
+    file.file.seek(0)
+    return file.file.read()
+
+
+def _wanted(include: list[str]) -> frozenset[str]:
+    wanted = frozenset(name.strip() for names in include for name in names.split(","))
+    if odd := sorted(wanted - set(ENCLOSURES)):
+        raise UsageError(f"include is {', '.join(map(repr, odd))}; expected any of {', '.join(ENCLOSURES)}")
+    return wanted
+
+
+def _one_of(*given: str | None) -> str:
+    """Return the operating point, which may be given in two places; the default where in none."""
+    found = {name for name in given if name is not None}
+    if len(found) > 1:
+        raise UsageError(f"two operating points are given: {' and '.join(sorted(found))}; expected one")
+    return found.pop() if found else DEFAULT_OPERATING_POINT
+
+
+def _check_limits(files: list[UploadFile], most: int) -> None:
+    if len(files) > most:
+        raise HTTPException(413, f"{len(files)} files were sent; at most {most} are taken at once")
+    for file in files:
+        if (file.size or 0) > MAX_FILE_BYTES:
+            raise HTTPException(
+                413,
+                f"{file.filename!r} has {file.size} bytes; at most {MAX_FILE_BYTES} are taken for one film",
+            )

@@ -1,0 +1,37 @@
+"""Answers of every kind, with their films, for the tests of reports."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timezone
+
+import numpy as np
+
+from pneumocascade import Cascade, Prediction, Radiograph, read_radiograph
+from pneumocascade.records import Acquisition
+from tests.conftest import EXAMPLES
+
+MADE = datetime(2026, 11, 23, 9, 30, tzinfo=timezone.utc)
+
+HOSTILE = (
+    '<script>alert(1)</script>"><img src=http://127.0.0.1:9/x onerror=alert(2)>'
+    "' style='background:url(file:///etc/hostname)' \u202efdp.\x00\n\udcff &amp; {{ 7 * 7 }}.png"
+)
+"""A file name that is mark-up, in every context it could be put into."""
+
+Items = list[tuple[Prediction, Radiograph | None]]
+
+
+def every_outcome(cascade: Cascade) -> Items:
+    """Return a normal, a bacterial of undetermined type, a viral, a refused and an unreadable film."""
+    normal, bacterial, viral = (read_radiograph(EXAMPLES[i], EXAMPLES[i].name) for i in (0, 2, 3))
+    turned = Radiograph(np.ascontiguousarray(normal.pixels.T.astype(np.uint8)), "turned.png")
+    films = [normal, bacterial, viral, turned]
+    items: Items = [(cascade.predict(film), film) for film in films]
+    return [*items, (cascade.predict(b"no picture", name="broken.png"), None)]
+
+
+def acquired(film: Radiograph) -> Radiograph:
+    """Return a film as if it had come as DICOM."""
+    said = Acquisition("DX", "CHEST", "PA", "U", 73.0, "1.2.840.10008.5.1.4.1.1.1.1", "1.2.826.0.1.4242")
+    return replace(film, acquisition=said)

@@ -1,0 +1,175 @@
+"""What goes with the answers, the figures for Prometheus, and the API's description held against itself."""
+
+from __future__ import annotations
+
+import base64
+import io
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import schemathesis
+import schemathesis.specs.openapi.schemas
+from fastapi.testclient import TestClient
+from hypothesis import assume, given, settings
+from PIL import Image
+
+import pneumocascade
+from pneumocascade import Cascade
+from pneumocascade.reading import read_radiograph
+from pneumocascade.saliency import overlay
+from pneumocascade.server import predictions
+from pneumocascade.server.app import create_app
+from pneumocascade.server.batcher import Batcher
+from pneumocascade.web.counter import STATE_VARIABLE
+from tests.server.test_batcher import FILMS, SECONDS, Watched
+from tests.tiny_models import write_tiny_models
+
+URL = "/api/v1/predictions"
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(STATE_VARIABLE, str(tmp_path / "state"))
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_models(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture
+def client(models: Path) -> Iterator[TestClient]:
+    with TestClient(create_app(Cascade.load(models, threads=1), with_web=False)) as client:
+        yield client
+
+
+@pytest.fixture
+def real(cascade: Cascade) -> Iterator[TestClient]:
+    with TestClient(create_app(cascade, with_web=False)) as client:
+        yield client
+
+
+EXAMPLES = sorted((Path(pneumocascade.__file__).parent / "examples").glob("person*"))
+
+
+def opened(uri: str) -> Image.Image:
+    head, _, data = uri.partition(",")
+    assert head == "data:image/png;base64"
+    return Image.open(io.BytesIO(base64.b64decode(data, validate=True)))
+
+
+@pytest.mark.parametrize(
+    "include", [["saliency", "pictures"], ["saliency,pictures"], [" pictures , saliency"]]
+)
+def test_maps_and_pictures_are_those_of_the_cascade(
+    real: TestClient, cascade: Cascade, include: list[str]
+) -> None:
+    film = EXAMPLES[0]
+    response = real.post(URL, files={"files": ("a", film.read_bytes())}, params={"include": include})
+    (found,) = response.json()["predictions"]
+    expected = cascade.predict(film)
+    assert expected.stage1 is not None and expected.stage1.activation_map is not None
+    assert set(found["saliency"]) == {"stage1", "stage2"}
+    np.testing.assert_allclose(found["saliency"]["stage1"]["map"], expected.stage1.activation_map, atol=1e-3)
+    assert found["saliency"]["stage1"]["margin"] == expected.stage1.margin
+    assert set(found["pictures"]) == {"film", "verdict", "stage1", "stage2"}
+    radiograph = read_radiograph(film)
+    sizes = {name: opened(uri).size for name, uri in found["pictures"].items()}
+    height = min(1024, radiograph.height)
+    assert sizes["film"] == sizes["stage1"] == sizes["stage2"]
+    assert sizes["film"][1] == height
+    if height == radiograph.height:
+        shown = np.asarray(opened(found["pictures"]["stage1"]), int)
+        assert np.abs(shown - overlay(radiograph, expected.stage1)).max() <= 2
+
+
+def test_only_what_is_asked_for_is_enclosed(client: TestClient) -> None:
+    def found(*include: str) -> list[dict[str, object]]:
+        files = [("files", (name, FILMS[name])) for name in ("normal", "small", "broken")]
+        rows = client.post(URL, files=files, params={"include": list(include)}).json()["predictions"]
+        assert [row["status"] for row in rows] == ["ok", "refused", "error"]
+        return list(rows)
+
+    assert not any({"saliency", "pictures"} & set(row) for row in found())
+    saliency, refused, error = found("saliency")
+    assert "saliency" in saliency and "pictures" not in saliency
+    assert refused["saliency"] == {} and "saliency" not in error
+    normal, small, broken = found("pictures")
+    assert set(normal["pictures"]) >= {"film", "verdict"}  # type: ignore[call-overload]
+    assert set(small["pictures"]) == {"film", "verdict"}  # type: ignore[call-overload]
+    assert "pictures" not in broken
+
+
+def test_what_cannot_be_enclosed_is_a_problem(client: TestClient) -> None:
+    film = [("files", ("a", FILMS["normal"]))]
+    odd = client.post(URL, files=film, params={"include": "saliency,heat"})
+    assert odd.status_code == 422
+    assert "'heat'" in odd.json()["detail"]
+    many = client.post(URL, files=film * 11, params={"include": "pictures"})
+    assert many.status_code == 413
+
+
+def test_an_answer_that_does_not_come_is_a_problem(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(predictions, "MAX_SECONDS", 0.05)
+    watched = Watched(Cascade.load(models, threads=1))
+    watched.release.clear()
+    with TestClient(create_app(watched, with_web=False, batcher=Batcher(watched, workers=1))) as client:
+        response = client.post(URL, files={"files": ("a", FILMS["normal"])})
+        threading.Timer(0.2, watched.release.set).start()
+        assert watched.release.wait(SECONDS)
+    assert response.status_code == 504
+    assert response.headers["content-type"] == "application/problem+json"
+
+
+def test_figures_for_prometheus_add_up(client: TestClient) -> None:
+    client.post(
+        URL, files=[("files", (name, FILMS[name])) for name in ("normal", "viral", "small", "broken")]
+    )
+    client.post(URL)
+    client.get("/api/v1/secret-name-of-a-patient")
+    client.request("INVENTED", "/healthz")
+    text = client.get("/metrics").text
+    rows = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    for outcome in ("normal", "viral", "refused", "error"):
+        assert float(rows[f'pneumocascade_films_total{{outcome="{outcome}"}}']) == 1
+    assert float(rows["pneumocascade_film_seconds_count"]) == 4
+    requests = 'pneumocascade_http_requests_total{{method="{}",route="{}",status="{}"}}'
+    assert float(rows[requests.format("POST", URL, 200)]) == 1
+    assert float(rows[requests.format("POST", URL, 422)]) == 1
+    assert float(rows["pneumocascade_films_waiting"]) == 0
+    assert 'method="other"' in text
+    assert "secret" not in text
+    assert "INVENTED" not in text
+
+
+@pytest.mark.parametrize(
+    "operation", ["POST /api/v1/predictions", *(f"GET {path}" for path in ("/api/v1/models", "/healthz"))]
+)
+def test_answers_are_as_the_description_says(models: Path, operation: str) -> None:
+    app = create_app(Cascade.load(models, threads=1), with_web=False)
+    described = schemathesis.openapi.from_asgi("/api/v1/openapi.json", app)
+    method, path = operation.split()
+
+    @settings(max_examples=25, deadline=None, derandomize=True)
+    @given(case=described[path][method].as_strategy())
+    def check(case: schemathesis.Case[Any]) -> None:
+        in_form = case.body.get("operating_point") if isinstance(case.body, dict) else None
+        in_query = (case.query or {}).get("operating_point")
+        assume(in_form is None or in_query is None or in_form == in_query)  # no schema can say this
+        case.call_and_validate()
+
+    check()
+
+
+def test_the_description_is_openapi_3_1_and_promises_no_more_than_it_keeps(client: TestClient) -> None:
+    found = client.get("/api/v1/openapi.json").json()
+    assert found["openapi"].startswith("3.1")
+    assert "Not intended for medical diagnosis" in found["info"]["description"]
+    answers = found["paths"][URL]["post"]["responses"]
+    assert set(answers) == {"200", "413", "422", "503", "504"}
+    for code in ("413", "422", "503", "504"):
+        assert set(answers[code]["content"]) == {"application/problem+json"}
