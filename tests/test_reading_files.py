@@ -65,9 +65,7 @@ def test_the_content_decides_not_the_suffix(tmp_path: Path, suffix: str, kind: s
     assert_shows(read_radiograph(path), GREY)
 
 
-@pytest.mark.parametrize(
-    "content", [b"just some text\n", b"%PDF-1.7\n", bytes(128) + b"DICM", b"\0" * 5000, b"GIF89a"]
-)
+@pytest.mark.parametrize("content", [b"just some text\n", b"%PDF-1.7\n", b"\0" * 5000, b"GIF89a"])
 def test_another_content_with_a_right_suffix_is_an_error(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "film.jpeg"
     path.write_bytes(content)
@@ -268,7 +266,7 @@ def test_damaged_files_raise_nothing_but_film_errors(seed: int) -> None:
 
 def test_messages_say_what_was_found_and_what_is_expected() -> None:
     expected = {
-        b"hello": "these 5 bytes are not an image; expected JPEG, PNG, TIFF, WebP, BMP or GIF",
+        b"hello": "these 5 bytes are not an image; expected JPEG, PNG, TIFF, WebP, BMP, GIF or DICOM",
         encode(np.zeros((1, 1), np.uint8), "PNG"): "the picture has 1 x 1 pixels; expected 16 or more a side",
         encode(
             np.full((20, 20), 9, np.uint8), "PNG"

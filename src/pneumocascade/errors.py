@@ -5,9 +5,11 @@
     PneumocascadeError
     ├── FilmError               one film could not be read; carries a ``code``; a batch goes on
     │   ├── FileAccessError     file_not_found, not_a_file, permission_denied, empty_file, unreadable_file
-    │   ├── UnreadableImageError  unreadable_image, truncated_image, unsupported_format
+    │   ├── UnreadableImageError  unreadable_image, truncated_image, unsupported_format,
+    │   │                         unsupported_transfer_syntax
     │   └── UnsuitableImageError  too_many_pixels, too_few_pixels, constant_image, multiple_frames,
-    │                             bad_shape, bad_dtype, bad_value_range, non_finite_values
+    │                             bad_shape, bad_dtype, bad_value_range, non_finite_values, no_pixels,
+    │                             no_such_frame, incomplete_object, burned_in_annotation
     ├── ModelError              a model is missing, altered, or not one of ours; nothing is answered
     │   ├── ModelChecksumError  the file's SHA-256 is not the manifest's
     │   └── ModelSpecError      the file carries no usable ``ModelSpec``

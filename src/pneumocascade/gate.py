@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pneumocascade.dicom import suitability
 from pneumocascade.errors import ModelError
 from pneumocascade.preprocess import to_square
 from pneumocascade.records import Radiograph, Reason
@@ -69,7 +70,7 @@ THUMBNAIL = 16
 
 
 def reasons_to_refuse(radiograph: Radiograph) -> tuple[Reason, ...]:
-    """Return why a film must not be judged, as far as its pixels tell; empty where it may be.
+    """Return why a film must not be judged, as far as is seen without a model; empty where it may be.
 
     Codes
     -----
@@ -79,6 +80,8 @@ def reasons_to_refuse(radiograph: Radiograph) -> tuple[Reason, ...]:
         Nothing but one tone.
     ``not_a_radiograph``
         A picture in colour.
+
+    Of a film that came as DICOM also what :func:`pneumocascade.dicom.suitability.reasons_to_refuse` says.
     """
     reasons = []
     shorter = min(radiograph.height, radiograph.width)
@@ -92,6 +95,8 @@ def reasons_to_refuse(radiograph: Radiograph) -> tuple[Reason, ...]:
         reasons.append(Reason("blank", found))
     if radiograph.colourfulness > MAX_COLOURFULNESS:
         reasons.append(Reason("not_a_radiograph", "The picture is in colour; a radiograph is grey."))
+    if radiograph.acquisition is not None:
+        reasons += suitability.reasons_to_refuse(radiograph.acquisition)
     return tuple(reasons)
 
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 import io
 import os
 import re
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from pneumocascade.dicom.sniff import is_dicom
 from pneumocascade.errors import FileAccessError, FilmError, UnreadableImageError, UnsuitableImageError
+from pneumocascade.files import MAX_BYTES, bytes_of, frame_of
 from pneumocascade.records import Radiograph
 from pneumocascade.uris import is_uri, read_uri
 
@@ -34,9 +36,6 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".webp",
 MAX_PIXELS = 89_000_000
 """Largest picture that is decoded, in pixels: several times the largest flat-panel detector, and just
 below the size from which Pillow warns (silencing it here would not be safe between threads)."""
-
-MAX_BYTES = 1 << 30
-"""Largest file that is read, in bytes: more than any picture of ``MAX_PIXELS`` needs."""
 
 MIN_SIDE = 16
 """Shortest side, in pixels, below which there is no picture to speak of."""
@@ -61,6 +60,8 @@ _UPRIGHT = {
 def read_radiograph(source: Source, name: str | None = None) -> Radiograph:
     """Read one film.
 
+    A DICOM object is read by :func:`pneumocascade.dicom.reading.read_dicom`; any other image so:
+
     1. Open the source; refuse what is not a supported image, too large, or more than one picture.
     2. Decode; turn it upright by its EXIF orientation.
     3. Show it as a viewer would: palette, CMYK and RGB become grey by ITU-R BT.601 luma,
@@ -70,7 +71,8 @@ def read_radiograph(source: Source, name: str | None = None) -> Radiograph:
     Parameters
     ----------
     source : path, URI, bytes, ndarray or PIL.Image.Image
-        A URI is text with a scheme and ``://``. Arrays have shape (H, W), (H, W, 1), (H, W, 3) in RGB
+        A path may lead into a zip archive (:mod:`pneumocascade.files`). A URI is text with a scheme and
+        ``://``. Arrays have shape (H, W), (H, W, 1), (H, W, 3) in RGB
         or (H, W, 4) in RGBA; dtype bool, integer in 0..255 or 0..65535, or float in 0..1 or 0..255.
     name : str, optional
         Name shown for the film; by default the path, or the kind of source.
@@ -94,15 +96,19 @@ def read_radiograph(source: Source, name: str | None = None) -> Radiograph:
     if isinstance(source, Image.Image):
         return _finish(_grey_of_image(source), name)
     if isinstance(source, bytes):
-        return _finish(_grey_of_bytes(source), name)
-    if isinstance(source, str) and is_uri(source):
-        return _finish(_grey_of_bytes(read_uri(source, MAX_BYTES)), name)
+        return _film_of_bytes(source, name, None)
     if isinstance(source, (str, os.PathLike)):
-        return _finish(_grey_of_bytes(_bytes_of(Path(os.fsdecode(source)))), name)
+        return _film_of_path(os.fsdecode(source), name)
     raise UnreadableImageError(
         "unsupported_format",
         f"a film is given as path, bytes, NumPy array or PIL image, not as {type(source).__name__}",
     )
+
+
+def _film_of_path(source: str, name: str) -> Radiograph:
+    source, frame = frame_of(source)
+    data = read_uri(source, MAX_BYTES) if is_uri(source) else bytes_of(source, _FOLDER)
+    return _film_of_bytes(data, name, frame)
 
 
 def name_of(source: object) -> str:
@@ -117,25 +123,19 @@ _Grey = tuple[NDArray[Any], float, tuple[str, ...]]
 """Grey pixels (H, W) of uint8 or uint16, colourfulness, warnings."""
 
 
-def _bytes_of(path: Path) -> bytes:
-    try:
-        if not path.exists():
-            raise FileAccessError("file_not_found", "there is no such file")
-        if path.is_dir():
-            raise FileAccessError("not_a_file", _FOLDER)
-        if not path.is_file():
-            raise FileAccessError("not_a_file", "this is not a regular file")
-        if (size := path.stat().st_size) > MAX_BYTES:
-            raise FileAccessError("unreadable_file", f"the file has {size} bytes, more than any film")
-        data = path.read_bytes()
-    except PermissionError as error:
-        raise FileAccessError("permission_denied", "the file may not be read") from error
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise FileAccessError("unreadable_file", f"the file cannot be read: {reason}") from error
-    if not data:
-        raise FileAccessError("empty_file", "the file is empty")
-    return data
+def _film_of_bytes(data: bytes, name: str, frame: int | None) -> Radiograph:
+    if not is_dicom(data):
+        if frame is not None:
+            raise UnsuitableImageError("no_such_frame", "only DICOM objects have frames by number")
+        return _finish(_grey_of_bytes(data), name)
+    from pneumocascade.dicom.reading import read_dicom  # pydicom takes a while to load
+
+    film = read_dicom(data, max_pixels=MAX_PIXELS, frame=frame)
+    if film.pixels.ndim == 3:
+        grey, colourfulness, _ = _grey_of_rgb(Image.fromarray(film.pixels))
+    else:
+        grey, colourfulness = film.pixels, 0.0
+    return replace(_finish((grey, colourfulness, film.warnings), name), acquisition=film.acquisition)
 
 
 def _grey_of_bytes(data: bytes) -> _Grey:
@@ -158,7 +158,7 @@ def _grey_of_bytes(data: bytes) -> _Grey:
 def _unidentified(data: bytes) -> str:
     if data[:4] in (b"II*\0", b"MM\0*"):
         return "the TIFF file is damaged or of an unusual kind; expected 8- or 16-bit grey or colour"
-    return f"these {len(data)} bytes are not an image; expected JPEG, PNG, TIFF, WebP, BMP or GIF"
+    return f"these {len(data)} bytes are not an image; expected JPEG, PNG, TIFF, WebP, BMP, GIF or DICOM"
 
 
 def _too_many_pixels(found: str) -> UnsuitableImageError:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pneumocascade.dicom.suitability import warnings_of
 from pneumocascade.errors import FilmError
 from pneumocascade.gate import NEVER_JUDGED, UNCHECKED, reasons_to_refuse, thumbnail
 from pneumocascade.preprocess import prepare
@@ -100,6 +101,8 @@ def _prepared(
 ) -> ReadyFilm:
     notes = () if gate else (UNCHECKED,)
     warnings = radiograph.warnings + notes
+    if radiograph.acquisition is not None:
+        warnings += warnings_of(radiograph.acquisition)
     reasons = reasons_to_refuse(radiograph)
     if not gate:
         reasons = tuple(reason for reason in reasons if reason.code in NEVER_JUDGED)

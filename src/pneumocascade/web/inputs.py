@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pneumocascade.cascade import Cascade
     from pneumocascade.spec import ModelSpec
 
-FORMATS = "JPEG, PNG, TIFF, WebP or BMP"
+FORMATS = "JPEG, PNG, TIFF, WebP, BMP or DICOM"
 
 EXPIRED = "These results are no longer kept here. Please analyse the films again."
 
