@@ -98,17 +98,24 @@ def read_radiograph(source: Source, name: str | None = None) -> Radiograph:
     if isinstance(source, bytes):
         return _film_of_bytes(source, name, None)
     if isinstance(source, (str, os.PathLike)):
-        return _film_of_path(os.fsdecode(source), name)
+        data, frame = content_of(os.fsdecode(source))
+        return _film_of_bytes(data, name, frame)
     raise UnreadableImageError(
         "unsupported_format",
         f"a film is given as path, bytes, NumPy array or PIL image, not as {type(source).__name__}",
     )
 
 
-def _film_of_path(source: str, name: str) -> Radiograph:
+def content_of(source: str) -> tuple[bytes, int | None]:
+    """Return the bytes that a path or URI leads to, and the number of the frame that it asks for.
+
+    Raises
+    ------
+    FileAccessError
+        Where it leads to no file that can be opened.
+    """
     source, frame = frame_of(source)
-    data = read_uri(source, MAX_BYTES) if is_uri(source) else bytes_of(source, _FOLDER)
-    return _film_of_bytes(data, name, frame)
+    return (read_uri(source, MAX_BYTES) if is_uri(source) else bytes_of(source, _FOLDER)), frame
 
 
 def name_of(source: object) -> str:

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,9 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from pneumocascade import Cascade, Prediction, UsageError
+from pneumocascade import Cascade, UsageError
 from pneumocascade.cli import app
-from pneumocascade.cli.predict import _rate, _with_pictures
+from pneumocascade.cli.predict import _rate
 from pneumocascade.gate import UNCHECKED
 from pneumocascade.history import History
 from pneumocascade.report import to_dict
@@ -237,21 +236,6 @@ def test_a_name_that_is_not_utf8_does_not_lose_the_others(
     text = process.stdout.decode()
     assert str(chest_png) in text
     assert r"fi\udce9lm.png" in text
-
-
-def test_a_film_that_vanishes_before_its_pictures_are_drawn_ends_nothing(
-    cascade: Cascade, films: Path, chest_png: Path, tmp_path: Path
-) -> None:
-    def vanishing() -> Iterator[Prediction]:
-        for prediction in cascade.predict_many([films / "a.png", chest_png]):
-            (films / "a.png").unlink(missing_ok=True)
-            yield prediction
-
-    gone, left = _with_pictures(vanishing(), cascade, tmp_path / "pictures")
-    assert (gone.status, left.status) == ("ok", "ok")
-    assert gone.warnings == ("there are no pictures of it: there is no such file",)
-    assert left.warnings == ()
-    assert len(list((tmp_path / "pictures").glob("*-verdict.png"))) == 1
 
 
 def test_speed_is_over_all_the_time_so_far() -> None:

@@ -8,8 +8,8 @@ import os
 import sys
 import time
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, TextIO, TypeVar
@@ -23,11 +23,11 @@ from pneumocascade.cli.common import (
     ProviderOption,
     audited,
 )
-from pneumocascade.errors import FilmError, UsageError
+from pneumocascade.errors import UsageError
 
 if TYPE_CHECKING:
     from pneumocascade.batch.writers import Format, Writer
-    from pneumocascade.cascade import Cascade
+    from pneumocascade.cli.outputs import Outputs
     from pneumocascade.records import Prediction
 
 Answer = TypeVar("Answer")
@@ -55,6 +55,21 @@ def predict(
     save_pictures: Annotated[
         Path | None, typer.Option(help="Write each film's preprocessing steps and verdict to this folder.")
     ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Write a report, PDF or HTML by its suffix (extra [report]).")
+    ] = None,
+    dicom_output: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write SR and Secondary Capture of DICOM films to this folder (extra [report])."
+        ),
+    ] = None,
+    deidentify: Annotated[
+        bool, typer.Option("--deidentify", help="Leave out of these what tells who the patient is.")
+    ] = False,
+    all_frames: Annotated[
+        bool, typer.Option("--all-frames", help="Judge each frame of a DICOM object, not the first alone.")
+    ] = False,
     workers: Annotated[
         int, typer.Option(min=1, help="Threads that read films; with Ray, actors of one core each.")
     ] = 2,
@@ -80,19 +95,20 @@ def predict(
     Exit status: 0 every film was judged or refused, 1 some could not be read, 2 wrong usage, 130
     interrupted.
     """
-    from pneumocascade.batch.sources import find_sources
     from pneumocascade.batch.writers import format_of
+    from pneumocascade.cli.outputs import Outputs, check
 
     # What Pillow warns of shows in the answer; on standard error it would only break the progress bar.
     warnings.filterwarnings("ignore", module="PIL")
     kind = format_of(output, format)
+    outputs = Outputs(save_pictures, dicom_output, report, deidentify)
+    check(outputs)
     if engine == "ray":
-        kind = _format_on_ray(kind, output, format, save_pictures or history)
+        kind = _format_on_ray(kind, output, format, alone=not (outputs.any or history))
     elif ray_address is not None:
         raise UsageError("--ray-address goes with --engine ray")
     named = (name for path in paths for name in (_lines_of_stdin() if path == "-" else [path]))
-    sources = list(find_sources(named))
-    _check_sources(sources)
+    sources = _sources(named, all_frames=all_frames)
     how = _How(models, provider, operating_point, not no_gate, batch_size, workers)
     films, unread, begun = _done(output, kind, sources, how) if resume else (0, 0, False)
     left = sources[films:]
@@ -100,8 +116,7 @@ def predict(
         assert output is not None, "was looked at above"
         unread += _on_ray(left, how, output, go_on=begun, address=ray_address)
     else:
-        judged = _judged(left, how, save_pictures, history)
-        unread += _written(judged, len(left), output, kind, go_on=begun)
+        unread += _here(left, how, outputs, history, _Target(output, kind, begun))
     if unread:
         typer.echo(f"{unread} of {len(sources)} could not be read", err=True)
         raise typer.Exit(1)
@@ -131,12 +146,20 @@ def _done(output: Path | None, kind: Format, sources: Sequence[str], how: _How) 
     return done.films, done.unread, done.begun
 
 
-def _judged(
-    sources: Sequence[str], how: _How, pictures: Path | None, history: Path | None
-) -> Iterable[Prediction]:
-    """Judge films in this process."""
+class _Target(NamedTuple):
+    """Where the answers go, and whether there are some already."""
+
+    output: Path | None
+    kind: Format
+    go_on: bool
+
+
+def _here(sources: Sequence[str], how: _How, outputs: Outputs, history: Path | None, target: _Target) -> int:
+    """Judge films in this process; return how many could not be read."""
     from pneumocascade.ahead import usable_cores
+    from pneumocascade.batch.writers import open_writer
     from pneumocascade.cascade import Cascade
+    from pneumocascade.cli.outputs import consume, with_files
 
     # Cores share out batches better than they share one run of a model; other devices have no such cores.
     parallel = max(1, min(usable_cores(), len(sources))) if how.provider == "cpu" else 1
@@ -149,24 +172,24 @@ def _judged(
         parallel=parallel,
         gate=how.gate,
     )
-    return _with_pictures(predictions, cascade, pictures) if pictures is not None else predictions
+    predictions = with_files(predictions, cascade, outputs, how.models)
+    unread = Counter[str]()
+    with open_writer(target.output, target.kind, _table, go_on=target.go_on) as writer:
+        consume(_written(predictions, len(sources), writer, unread), cascade, outputs)
+    return unread["error"]
 
 
 def _written(
-    predictions: Iterable[Prediction], total: int, output: Path | None, kind: Format, *, go_on: bool
-) -> int:
-    """Write answers as they come; return how many films could not be read."""
-    from pneumocascade.batch.writers import open_writer
-
-    unread = 0
-    with open_writer(output, kind, _table, go_on=go_on) as writer:
-        for prediction in _with_progress(predictions, total):
-            writer.write(prediction)
-            unread += prediction.status == "error"
-    return unread
+    predictions: Iterable[Prediction], total: int, writer: Writer, statuses: Counter[str]
+) -> Iterator[Prediction]:
+    """Write answers as they come, and count them by status."""
+    for prediction in _with_progress(predictions, total):
+        writer.write(prediction)
+        statuses[prediction.status] += 1
+        yield prediction
 
 
-def _format_on_ray(kind: Format, output: Path | None, asked: Format | None, local: Path | None) -> Format:
+def _format_on_ray(kind: Format, output: Path | None, asked: Format | None, *, alone: bool) -> Format:
     """Refuse what Ray's answers cannot become; Parquet need not be asked for."""
     if asked is None and kind == "table":
         kind = "parquet"
@@ -175,8 +198,11 @@ def _format_on_ray(kind: Format, output: Path | None, asked: Format | None, loca
             f"--engine ray writes a folder of Parquet files, not {kind}"
             f"{'' if output else ' to standard output'}: give --format parquet --output FOLDER"
         )
-    if local is not None:
-        raise UsageError("--save-pictures and --history are kept here: leave them out, or use --engine local")
+    if not alone:
+        raise UsageError(
+            "--save-pictures, --report, --dicom-output and --history are made here: leave them out, or use "
+            "--engine local"
+        )
     return kind
 
 
@@ -200,15 +226,21 @@ def _on_ray(sources: Sequence[str], how: _How, output: Path, *, go_on: bool, add
     return unread
 
 
-def _check_sources(sources: Sequence[str]) -> None:
-    """Refuse a list without films; a folder is left in it only where that holds none."""
+def _sources(named: Iterable[str], *, all_frames: bool) -> list[str]:
+    """Return the films that are meant; a folder is left in it only where that holds none."""
+    from pneumocascade.batch.sources import find_sources
     from pneumocascade.reading import SUFFIXES
 
+    left_out: list[str] = []
+    sources = list(find_sources(named, all_frames=all_frames, left_out=left_out))
+    if left_out:
+        typer.echo(f"{len(left_out)} DICOM objects without a picture are left out", err=True)
     if all(os.path.isdir(source) for source in sources):  # noqa: PTH112
         where = ", ".join(sources) or "the list on standard input"
         raise UsageError(
-            f"there are no films in {where} (looked in folders for {', '.join(sorted(SUFFIXES))})"
+            f"there are no films in {where} (looked in folders for {', '.join(sorted(SUFFIXES))}, and DICOM)"
         )
+    return sources
 
 
 def _table(file: TextIO) -> Writer:
@@ -220,20 +252,6 @@ def _table(file: TextIO) -> Writer:
 def _lines_of_stdin() -> Iterator[str]:
     # As bytes: a file's name need not be text.
     return (os.fsdecode(line) for raw in sys.stdin.buffer if (line := raw.rstrip(b"\r\n")))
-
-
-def _with_pictures(predictions: Iterable[Prediction], cascade: Cascade, folder: Path) -> Iterator[Prediction]:
-    from pneumocascade.pictures import save_pictures
-    from pneumocascade.reading import read_radiograph
-
-    for prediction in predictions:
-        note: tuple[str, ...] = ()
-        if prediction.status != "error":
-            try:
-                save_pictures(prediction, read_radiograph(prediction.source), cascade.stage1.spec, folder)
-            except FilmError as error:  # it was read a moment ago, and has been moved or written to since
-                note = (f"there are no pictures of it: {error.message}",)
-        yield replace(prediction, warnings=prediction.warnings + note)
 
 
 def _with_progress(predictions: Iterable[Answer], total: int) -> Iterator[Answer]:

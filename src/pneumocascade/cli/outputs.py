@@ -1,0 +1,130 @@
+"""What ``predict`` makes of answers besides the answers: pictures, DICOM objects, a report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from pneumocascade.errors import FilmError, UsageError
+
+if TYPE_CHECKING:
+    from pneumocascade.cascade import Cascade
+    from pneumocascade.records import Prediction, Radiograph
+
+    Make = Callable[[Prediction, Radiograph], object]
+
+
+class Outputs(NamedTuple):
+    """Where to, for what was asked for.
+
+    Attributes
+    ----------
+    pictures, objects : Path or None
+        Folders.
+    report : Path or None
+        File.
+    clean : bool
+        De-identify objects and report.
+    """
+
+    pictures: Path | None
+    objects: Path | None
+    report: Path | None
+    clean: bool
+
+    @property
+    def any(self) -> bool:
+        """Whether anything was asked for."""
+        return any((self.pictures, self.objects, self.report))
+
+
+def check(outputs: Outputs) -> None:
+    """Refuse what cannot be made, before films are judged for nothing."""
+    if outputs.clean and outputs.objects is None and outputs.report is None:
+        raise UsageError("--deidentify goes with --dicom-output or --report")
+    if outputs.objects is not None:
+        import pneumocascade.reports.objects  # noqa: F401  says which extra is missing
+    if outputs.report is not None:
+        from pneumocascade.reports.pdf import SUFFIXES, weasyprint_module
+
+        if outputs.report.suffix.lower() not in SUFFIXES:
+            raise UsageError(f"{outputs.report} names no report: expected {' or '.join(SUFFIXES)}")
+        if outputs.report.suffix.lower() == ".pdf":
+            weasyprint_module()
+
+
+def with_files(
+    predictions: Iterable[Prediction], cascade: Cascade, outputs: Outputs, models: Path | None
+) -> Iterator[Prediction]:
+    """Write pictures and objects of each answer; what could not be written is said in its warnings."""
+    makers = [*_pictures(cascade, outputs), *_objects(outputs, models)]
+    if not makers:
+        yield from predictions
+        return
+    for prediction in predictions:
+        yield replace(prediction, warnings=prediction.warnings + _made(prediction, makers))
+
+
+def _pictures(cascade: Cascade, outputs: Outputs) -> Iterator[tuple[str, Make]]:
+    from pneumocascade.pictures import save_pictures
+
+    if (folder := outputs.pictures) is not None:
+        yield "pictures", lambda answer, film: save_pictures(answer, film, cascade.stage1.spec, folder)
+
+
+def _objects(outputs: Outputs, models: Path | None) -> Iterator[tuple[str, Make]]:
+    if (folder := outputs.objects) is not None:
+        from pneumocascade.reports.objects import write_objects
+        from pneumocascade.store import bundled_models, read_manifest
+
+        manifest = read_manifest(models or bundled_models())
+        clean = outputs.clean
+        yield "DICOM objects", lambda answer, film: write_objects(answer, film, manifest, folder, clean=clean)
+
+
+def _made(prediction: Prediction, makers: Iterable[tuple[str, Make]]) -> tuple[str, ...]:
+    """Make all files of an answer; return what could not be made, in sentences."""
+    if prediction.status == "error":
+        return ()
+    notes = (_note(prediction, what, make) for what, make in makers)
+    return tuple(note for note in notes if note)
+
+
+def _note(prediction: Prediction, what: str, make: Make) -> str:
+    from pneumocascade.reading import read_radiograph
+
+    try:
+        make(prediction, read_radiograph(prediction.source))
+    except FilmError as error:  # moved or written to since it was judged, or it lacks what is needed
+        return f"there are no {what} of it: {error.message}"
+    return ""
+
+
+def consume(predictions: Iterable[Prediction], cascade: Cascade, outputs: Outputs) -> None:
+    """Take all answers, and write the report of them where one is asked for."""
+    if outputs.report is None:
+        for _ in predictions:
+            pass
+        return
+    from pneumocascade.reports.pdf import write_report
+
+    films = ((_shown(answer, clean=outputs.clean), _film(answer)) for answer in predictions)
+    write_report(films, cascade, outputs.report)
+
+
+def _shown(prediction: Prediction, *, clean: bool) -> Prediction:
+    """Return an answer without the film's name, which may be the patient's, where it is to be left out."""
+    if not clean:
+        return prediction
+    return replace(prediction, source=f"film {prediction.pixels_sha256[:12] or 'that could not be read'}")
+
+
+def _film(prediction: Prediction) -> Radiograph | None:
+    from pneumocascade.reading import read_radiograph
+
+    try:
+        return read_radiograph(prediction.source)
+    except FilmError:  # as the answer says, or it is gone since: the page then has no pictures
+        return None
