@@ -6,6 +6,7 @@ import base64
 import io
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,15 @@ from PIL import Image
 
 import pneumocascade
 from pneumocascade import Cascade
+from pneumocascade.audited import AuditedCascade
+from pneumocascade.history import History
 from pneumocascade.reading import read_radiograph
 from pneumocascade.saliency import overlay
 from pneumocascade.server import predictions
 from pneumocascade.server.app import create_app
 from pneumocascade.server.batcher import Batcher
 from pneumocascade.web.counter import STATE_VARIABLE
+from tests.reports.sources import MEANS, PLANTED, film_of, planted
 from tests.server.test_batcher import FILMS, SECONDS, Watched
 from tests.tiny_models import write_tiny_models
 
@@ -102,6 +106,24 @@ def test_only_what_is_asked_for_is_enclosed(client: TestClient) -> None:
     assert set(normal["pictures"]) >= {"film", "verdict"}  # type: ignore[call-overload]
     assert set(small["pictures"]) == {"film", "verdict"}  # type: ignore[call-overload]
     assert "pictures" not in broken
+
+
+def test_a_dicom_film_is_judged_and_nothing_tells_who_the_patient_is(
+    models: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    stream = io.BytesIO()
+    planted(film_of(MEANS["viral"])).save_as(stream, enforce_file_format=True)
+    history = History(tmp_path / "history.sqlite3")
+    audited = AuditedCascade(Cascade.load(models, threads=1), history)
+    files = [("files", ("a.dcm", stream.getvalue())), ("files", ("b.dcm", stream.getvalue()[:2500]))]
+    with TestClient(create_app(audited, with_web=False)) as client, closing(history):
+        answer = client.post(URL, files=files, params={"include": "saliency,pictures"})
+        assert [row["status"] for row in answer.json()["predictions"]] == ["ok", "error"]
+        assert answer.json()["predictions"][0]["aetiology"] == "viral"
+        told = [answer.text, client.get("/metrics").text, caplog.text, *capfd.readouterr()]
+        assert len(list(history.entries())) == 2
+    told += [path.read_bytes().decode("latin-1") for path in tmp_path.rglob("*") if path.is_file()]
+    assert not [text for text in told if PLANTED in text]
 
 
 def test_what_cannot_be_enclosed_is_a_problem(client: TestClient) -> None:

@@ -73,7 +73,7 @@ def predict(
     workers: Annotated[
         int, typer.Option(min=1, help="Threads that read films; with Ray, actors of one core each.")
     ] = 2,
-    batch_size: Annotated[int, typer.Option(min=1, help="Films that go through a model at once.")] = 16,
+    batch_size: Annotated[int, typer.Option(min=1, help="Films that go through a model at once.")] = 8,
     no_gate: Annotated[
         bool,
         typer.Option(
