@@ -12,7 +12,7 @@ TORCH_INDEX ?=
 # Folder of the data set, for the benchmarks.
 FILMS ?= $(PNEUMOCASCADE_DATA)
 
-.PHONY: run install test install-dev lint types tests bench clean help
+.PHONY: run install test install-dev lint types tests bench docs clean help
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -27,7 +27,7 @@ $(VENV)/.run: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 
 $(VENV)/.dev: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 	$(if $(TORCH_INDEX),$(PIP) install --quiet --no-deps --index-url $(TORCH_INDEX) torch --constraint $(CONSTRAINTS))
-	$(PIP) install --quiet --editable '.[web,report,evaluate,parquet,ray,train,dev]' --constraint $(CONSTRAINTS)
+	$(PIP) install --quiet --editable '.[web,report,evaluate,parquet,ray,train,docs,dev]' --constraint $(CONSTRAINTS)
 	@touch $@ $(VENV)/.run
 
 install: $(VENV)/.run ## Make .venv and install the package with the bundled models
@@ -52,6 +52,9 @@ tests: install-dev ## The whole test suite
 
 bench: install-dev ## Measure speed on the films in FILMS (kermany224, kermany-original): docs/data/speed.json
 	$(BIN)/python -m benchmarks.speed $(FILMS)/kermany224 $(FILMS)/kermany-original --output docs/data/speed.json
+
+docs: install-dev ## The documentation as a site in build/site
+	$(BIN)/mkdocs build --strict
 
 clean: ## Remove the environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -25,6 +25,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"reading", "preprocess", "dataset", "perturbations"}),
     frozenset({"calibration", "gate", "history", "session", "store"}),
     frozenset({"ready"}),
+    frozenset({"isolation"}),
     frozenset({"cascade"}),
     frozenset(
         {

@@ -5,7 +5,11 @@ Research and education only; not a medical device.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
+
+# ONNX Runtime keeps a device identifier and sends events unless this is set before it is imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from pneumocascade.cascade import Cascade

@@ -25,8 +25,14 @@ class AuditedCascade(Cascade):
     """
 
     def __init__(self, cascade: Cascade, history: History) -> None:
-        super().__init__(cascade.stage1, cascade.stage2, cascade.version, cascade.gate)
+        super().__init__(cascade.stage1, cascade.stage2, cascade.version, cascade.gate, cascade.reader)
         self.history = history
+        self._unrecorded = cascade
+
+    @property
+    def unrecorded(self) -> Cascade:
+        """The same cascade, whose answers are entered nowhere."""
+        return self._unrecorded
 
     def predict_many(self, sources: Iterable[AnySource], **options: Any) -> Iterator[Prediction]:
         """Judge many films as :meth:`Cascade.predict_many` does, with its options."""

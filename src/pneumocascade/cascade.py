@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -44,6 +44,8 @@ class Cascade:
         Of the pair of models.
     gate : FeatureGate, optional
         Fitted on this stage 1; without it films pass the checks on pixels alone.
+    reader : callable
+        Reads a film and makes it ready, as :func:`pneumocascade.ready.make_ready` does.
 
     Examples
     --------
@@ -54,12 +56,23 @@ class Cascade:
     """
 
     def __init__(
-        self, stage1: OnnxClassifier, stage2: OnnxClassifier, version: str, gate: FeatureGate | None = None
+        self,
+        stage1: OnnxClassifier,
+        stage2: OnnxClassifier,
+        version: str,
+        gate: FeatureGate | None = None,
+        reader: Callable[..., ReadyFilm] = make_ready,
     ) -> None:
         self.stage1 = stage1
         self.stage2 = stage2
         self.version = version
         self.gate = gate
+        self.reader = reader
+
+    @property
+    def unrecorded(self) -> Cascade:
+        """The same cascade, whose answers are entered nowhere."""
+        return self
 
     @classmethod
     def load(
@@ -186,7 +199,7 @@ class Cascade:
             raise UsageError(f"names is {names!r}; expected one name for each film, in a list")
         if isinstance(sources, Sized) and isinstance(names, Sized) and len(sources) != len(names):
             raise UsageError(f"{len(names)} names were given for {len(sources)} films")
-        ready = partial(make_ready, specs=(self.stage1.spec, self.stage2.spec), gate=gate)
+        ready = partial(self.reader, specs=(self.stage1.spec, self.stage2.spec), gate=gate)
         films = map_ahead(ready, _named(sources, names), workers=workers, ahead=2 * batch_size)
         batches = iter(lambda: list(islice(films, batch_size)), [])
         judge_batch = partial(self._timed, operating_point=operating_point, gate=gate)

@@ -20,6 +20,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",  # in its own mark-up, [ray] would be a style
     help="Read chest radiographs in two stages: normal or pneumonia, then bacterial or viral. "
     "Research demonstration only. Not intended for medical diagnosis.",
 )

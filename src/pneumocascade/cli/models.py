@@ -124,11 +124,15 @@ def serve(
     provider: ProviderOption = "cpu",
     models: ModelsOption = None,
 ) -> None:
-    """Serve the web app and the REST API."""
+    """Serve the web app and the REST API; uploads are decoded in processes of their own."""
+    from pneumocascade.ahead import usable_cores
     from pneumocascade.cascade import Cascade
+    from pneumocascade.isolation.pool import IsolatedReader
 
     server = import_extra("pneumocascade.server", "the web app", "web")
-    cascade = audited(Cascade.load(models, threads=threads, provider=provider), history)
+    cascade = Cascade.load(models, threads=threads, provider=provider)
+    cascade.reader = IsolatedReader(usable_cores())
+    cascade = audited(cascade, history)
     server.serve(cascade, host=host, port=port, token=_token(token_file))
 
 

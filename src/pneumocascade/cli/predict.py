@@ -60,9 +60,7 @@ def predict(
     ] = None,
     dicom_output: Annotated[
         Path | None,
-        typer.Option(
-            help="Write SR and Secondary Capture of DICOM films to this folder (extra [report])."
-        ),
+        typer.Option(help="Write SR and Secondary Capture of DICOM films to this folder (extra [report])."),
     ] = None,
     deidentify: Annotated[
         bool, typer.Option("--deidentify", help="Leave out of these what tells who the patient is.")

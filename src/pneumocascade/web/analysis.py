@@ -80,12 +80,14 @@ def analyse(cascade: Cascade, path: str | Path, operating_point: str) -> Analysi
         For an unknown operating point.
     """
     name = Path(path).name
+    prediction = cascade.predict(path, operating_point=operating_point, name=name)
+    if prediction.status == "error":
+        return Analysis(prediction)
     try:
+        # Decoded once before, perhaps in a process of its own: it will not fail now, unless it is gone.
         radiograph = read_radiograph(path, name)
     except FilmError:
-        # The cascade finds the same again, and puts it into its one shape of answer.
-        return Analysis(cascade.predict(path, operating_point=operating_point, name=name))
-    prediction = cascade.predict(radiograph, operating_point=operating_point)
+        return Analysis(prediction)
     return _drawn(cascade, radiograph, prediction)
 
 

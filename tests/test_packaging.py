@@ -1,0 +1,234 @@
+"""What runs the server elsewhere agrees with the code: image, Compose file, systemd unit, and their page."""
+
+from __future__ import annotations
+
+import configparser
+import http.server
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from pneumocascade.cli import app
+from pneumocascade.report import DISCLAIMER
+
+ROOT = Path(__file__).parents[1]
+UNIT = ROOT / "packaging" / "pneumocascade.service"
+SILENT = {"ORT_DISABLE_TELEMETRY": "1", "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
+"""Variables without which a library may report to its makers."""
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def options_of(command: Any) -> set[str]:
+    return {
+        name for option in command.params for name in (*option.opts, *option.secondary_opts) if "-" in name
+    }
+
+
+def all_commands(command: Any, path: tuple[str, ...] = ("pneumocascade",)) -> Iterator[tuple[str, Any]]:
+    """Yield every command below one, and itself, by its full name."""
+    yield " ".join(path), command
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from all_commands(inner, (*path, name))
+
+
+COMMANDS = dict(all_commands(typer.main.get_command(app)))
+
+
+def check_call(words: list[str]) -> None:
+    """Check that a command line names a command and options that there are."""
+    name = words[0]
+    while len(words) > 1 and f"{name} {words[1]}" in COMMANDS:
+        name = f"{name} {words.pop(1)}"
+    given = {word.partition("=")[0] for word in words if word.startswith("--")}
+    assert name in COMMANDS
+    assert given <= options_of(COMMANDS[name]) | {"--help"}, name
+
+
+def instructions() -> list[tuple[str, str]]:
+    """Return the Dockerfile's instructions and what each is given, comments left out."""
+    text = re.sub(r"^\s*#.*\n", "", read("Dockerfile"), flags=re.MULTILINE).replace("\\\n", " ")
+    split = [line.strip().partition(" ") for line in text.splitlines() if line.strip()]
+    return [(name, rest.strip()) for name, _, rest in split]
+
+
+def given_to(name: str) -> list[str]:
+    return [rest for instruction, rest in instructions() if instruction == name]
+
+
+def test_the_image_has_a_pinned_base() -> None:
+    bases = {rest.split()[0] for rest in given_to("FROM")}
+    assert len(bases) == 1
+    (base,) = bases
+    assert re.fullmatch(r"python:3\.\d+-slim-[a-z]+", base)
+    assert f'org.opencontainers.image.base.name="{base}"' in given_to("LABEL")[0]
+    assert DISCLAIMER in given_to("LABEL")[0]
+
+
+def test_the_image_runs_as_nobody_in_particular() -> None:
+    names = [name for name, _ in instructions()]
+    assert names.count("USER") == 1
+    assert names.index("USER") > max(index for index, name in enumerate(names) if name in ("RUN", "COPY"))
+    user, group = given_to("USER")[0].split(":")
+    assert int(user) > 0
+    assert int(group) > 0
+    assert f"--uid {user} " in " ".join(given_to("RUN"))
+
+
+def test_what_the_image_copies_is_there_and_sent_to_the_build() -> None:
+    copied = [rest.split()[:-1] for rest in given_to("COPY") if not rest.startswith("--from")]
+    sources = {source for line in copied for source in line}
+    assert sources
+    assert all((ROOT / source).exists() for source in sources)
+    sent = {line[1:] for line in read(".dockerignore").splitlines() if line.startswith("!")}
+    assert sources == sent
+
+
+def test_the_image_installs_extras_that_there_are() -> None:
+    (extras,) = re.findall(r"'\.\[(.+)\]'", " ".join(given_to("RUN")))
+    assert all(
+        re.search(rf"^{extra} = \[", read("pyproject.toml"), re.MULTILINE) for extra in extras.split(",")
+    )
+
+
+def test_the_image_starts_a_command_that_there_is() -> None:
+    words = [*json.loads(given_to("ENTRYPOINT")[0]), *json.loads(given_to("CMD")[0])]
+    check_call(words)
+    environment = " ".join(given_to("ENV"))
+    assert all(f"{name}={value}" in environment for name, value in SILENT.items())
+
+
+def debian_packages() -> set[str]:
+    (line,) = re.findall(r"apt-get install (.+?)&&", " ".join(given_to("RUN")))
+    return {word for word in line.split() if not word.startswith("-")}
+
+
+def test_debian_has_the_packages_of_the_image() -> None:
+    if shutil.which("apt-cache") is None or not list(Path("/var/lib/apt/lists").glob("*_Packages*")):
+        pytest.skip("no list of Debian's packages: apt-get update makes one")
+    done = subprocess.run(
+        ["apt-cache", "show", *debian_packages()], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert set(re.findall(r"^Package: (.+)$", done.stdout, re.MULTILINE)) == debian_packages(), done.stderr
+
+
+class Health(http.server.BaseHTTPRequestHandler):
+    """Answers /healthz with the status of the server it belongs to."""
+
+    status = 200
+
+    def do_GET(self) -> None:
+        self.send_response(self.status if self.path == "/healthz" else 404)
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.mark.parametrize(("status", "healthy"), [(200, True), (500, False)])
+def test_the_health_check_asks_the_server_and_no_proxy(status: int, healthy: bool) -> None:
+    _, _, text = given_to("HEALTHCHECK")[0].partition("CMD ")
+    words = [sys.executable, *json.loads(text)[1:]]
+    handler = type("Answering", (Health,), {"status": status})
+    with http.server.HTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        nowhere = {"http_proxy": "http://127.0.0.1:1", "no_proxy": ""}
+        environment = {**os.environ, **nowhere, "PORT": str(server.server_port)}
+        done = subprocess.run(words, env=environment, capture_output=True, check=False, timeout=60)
+        server.shutdown()
+    assert (done.returncode == 0) is healthy, done.stderr
+
+
+def test_the_compose_file_keeps_what_the_image_allows() -> None:
+    yaml: Any = pytest.importorskip("yaml")
+    service = yaml.safe_load(read("packaging/compose.yaml"))["services"]["pneumocascade"]
+    check_call(["pneumocascade", *service["command"]])
+    assert (UNIT.parent / service["build"]).resolve() == ROOT
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+    (volume,) = given_to("VOLUME")
+    assert service["volumes"] == [f"state:{volume}"]
+
+
+def unit() -> configparser.ConfigParser:
+    parser = configparser.ConfigParser(strict=False, interpolation=None, delimiters=("=",))
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read_string(read("packaging/pneumocascade.service"))
+    return parser
+
+
+def test_the_unit_starts_a_command_that_there_is() -> None:
+    words = shlex.split(unit()["Service"]["ExecStart"].replace("\\\n", " "))
+    assert Path(words[0]).name == "pneumocascade"
+    check_call(["pneumocascade", *words[1:]])
+    environment = " ".join(re.findall(r"^Environment=(.*)$", UNIT.read_text(encoding="utf-8"), re.MULTILINE))
+    assert all(f"{name}={value}" in environment for name, value in SILENT.items())
+
+
+def test_the_unit_is_confined() -> None:
+    service = unit()["Service"]
+    on = (
+        "DynamicUser",
+        "NoNewPrivileges",
+        "PrivateTmp",
+        "PrivateDevices",
+        "ProtectHome",
+        "RestrictNamespaces",
+    )
+    assert {name: service[name] for name in on} == dict.fromkeys(on, "yes")
+    assert service["ProtectSystem"] == "strict"
+    assert service["CapabilityBoundingSet"] == ""
+    assert "ProcSubset" not in service  # ONNX Runtime reads /proc/cpuinfo
+    assert {"SystemCallFilter", "RestrictAddressFamilies", "MemoryMax", "StateDirectory"} <= set(service)
+
+
+def systemd_analyze(*arguments: str) -> str:
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        pytest.skip("systemd-analyze is not installed")
+    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+def test_systemd_understands_the_unit(tmp_path: Path) -> None:
+    command = unit()["Service"]["ExecStart"].split()[0]
+    copy = tmp_path / UNIT.name
+    copy.write_text(
+        read("packaging/pneumocascade.service").replace(command, sys.executable), encoding="utf-8"
+    )
+    assert systemd_analyze("verify", str(copy)) == ""
+
+
+def test_the_exposure_that_is_told_is_the_units() -> None:
+    version = systemd_analyze("--version").split()[1]
+    page = read("docs/deployment.md")
+    if f"(systemd {version};" not in page:
+        pytest.skip(f"systemd {version} may rate units otherwise than the version that is told")
+    (told,) = re.findall(r"^→ (Overall exposure level for .*: [\d.]+)", page, re.MULTILINE)
+    assert told in systemd_analyze("security", "--offline=true", "--no-pager", str(UNIT))
+
+
+def test_the_commands_of_the_deployment_page_are_there() -> None:
+    page = read("docs/deployment.md")
+    calls = re.findall(r"^\$ (pneumocascade .+)$", page, re.MULTILINE)
+    inline = re.findall(r"`((?:pneumocascade )?(?:serve|predict)(?: -[^`]+)?)`", page)
+    assert len(calls) > 2
+    for call in [*calls, *(text.removeprefix("pneumocascade ") for text in inline)]:
+        words = shlex.split(call)
+        check_call(words if words[0] == "pneumocascade" else ["pneumocascade", *words])
