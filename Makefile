@@ -12,7 +12,7 @@ TORCH_INDEX ?=
 # Folder of the data set, for the benchmarks.
 FILMS ?= $(PNEUMOCASCADE_DATA)
 
-.PHONY: run install test install-dev lint types tests bench docs clean help
+.PHONY: run install test install-dev lint types tests bench torture docs clean help
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -52,6 +52,10 @@ tests: install-dev ## The whole test suite
 
 bench: install-dev ## Measure speed on the films in FILMS (kermany224, kermany-original): docs/data/speed.json
 	$(BIN)/python -m benchmarks.speed $(FILMS)/kermany224 $(FILMS)/kermany-original --output docs/data/speed.json
+
+torture: install-dev ## Kill it at random moments and put it under load: docs/data/torture-*.json (half an hour)
+	$(BIN)/python -m torture.faults --output docs/data/torture-faults.json
+	$(BIN)/python -m torture.load $(FILMS)/kermany224 --output docs/data/torture-load.json
 
 docs: install-dev ## The documentation as a site in build/site
 	$(BIN)/mkdocs build --strict

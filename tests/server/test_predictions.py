@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import threading
+import zipfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -28,6 +29,7 @@ from pneumocascade.server import predictions
 from pneumocascade.server.app import create_app
 from pneumocascade.server.batcher import Batcher
 from pneumocascade.web.counter import STATE_VARIABLE
+from tests.dicom.objects import report, to_bytes
 from tests.reports.sources import MEANS, PLANTED, film_of, planted
 from tests.server.test_batcher import FILMS, SECONDS, Watched
 from tests.tiny_models import write_tiny_models
@@ -124,6 +126,33 @@ def test_a_dicom_film_is_judged_and_nothing_tells_who_the_patient_is(
         assert len(list(history.entries())) == 2
     told += [path.read_bytes().decode("latin-1") for path in tmp_path.rglob("*") if path.is_file()]
     assert not [text for text in told if PLANTED in text]
+
+
+def test_an_archive_stands_for_its_films(client: TestClient) -> None:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name in ("viral", "small", "normal"):
+            archive.writestr(f"../{name}.png", FILMS[name])
+        archive.writestr("report", to_bytes(report()))
+        archive.writestr("notes.txt", "notes")
+    files = [("files", ("a.png", FILMS["normal"])), ("files", ("study.zip", stream.getvalue()))]
+    found = client.post(URL, files=files, params={"include": "pictures"}).json()
+    assert [row["source"] for row in found["predictions"]] == [
+        "a.png",
+        *(f"study.zip/../{name}.png" for name in ("viral", "small", "normal")),
+    ]
+    assert [row["status"] for row in found["predictions"]] == ["ok", "ok", "refused", "ok"]
+    assert found["left_out"] == 1
+    cut = client.post(URL, files={"files": ("study.zip", stream.getvalue()[:500])}).json()
+    assert [row["status"] for row in cut["predictions"]] == ["error"]
+
+
+def test_an_archive_of_too_many_films_is_a_problem(client: TestClient) -> None:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for number in range(101):
+            archive.writestr(f"{number}.png", b"no film")
+    assert client.post(URL, files={"files": ("study.zip", stream.getvalue())}).status_code == 413
 
 
 def test_what_cannot_be_enclosed_is_a_problem(client: TestClient) -> None:

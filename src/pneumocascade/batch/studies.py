@@ -46,11 +46,16 @@ def members_of(archive: str) -> Iterator[Found]:
     """Yield what is in a zip archive, as paths that lead into it; the archive itself where it is damaged."""
     try:
         with zipfile.ZipFile(archive) as opened:
-            members = [member for member in opened.infolist() if not member.is_dir()]
-            for member in members:
-                yield f"{archive}/{member.filename}", _kind_of_member(opened, member)
+            yield from ((f"{archive}/{member.filename}", kind) for member, kind in kinds_in(opened))
     except Exception:  # noqa: BLE001  zipfile raises many kinds; reading it as a film says that it is none
         yield archive, "film"
+
+
+def kinds_in(archive: zipfile.ZipFile) -> Iterator[tuple[zipfile.ZipInfo, Kind]]:
+    """Yield the files of an archive, each with what it is."""
+    for member in archive.infolist():
+        if not member.is_dir():
+            yield member, _kind_of_member(archive, member)
 
 
 def _kind_of_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Kind:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import FastAPI, File, Form, HTTPException, Query, UploadFile
@@ -13,14 +12,15 @@ from pneumocascade import report
 from pneumocascade.cascade import DEFAULT_OPERATING_POINT
 from pneumocascade.errors import UsageError
 from pneumocascade.server.enclosures import ENCLOSURES, enclosed
-from pneumocascade.server.line import Film
 from pneumocascade.server.problems import RESPONSES
 from pneumocascade.server.schema import Predictions
+from pneumocascade.server.uploads import films_of
 from pneumocascade.spec import OPERATING_POINTS
 
 if TYPE_CHECKING:
     from pneumocascade.records import Prediction
     from pneumocascade.server.batcher import Batcher
+    from pneumocascade.server.line import Film
     from pneumocascade.server.metrics import Metrics
     from pneumocascade.web.counter import Counter
 
@@ -31,7 +31,7 @@ MAX_WITH_PICTURES = 10
 """Films of one request for pictures."""
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
-"""Largest film, in bytes."""
+"""Largest file, in bytes."""
 
 MAX_SECONDS = 300.0
 """Longest wait for an answer."""
@@ -64,13 +64,13 @@ def add_predictions(app: FastAPI, batcher: Batcher, counter: Counter, metrics: M
         in_form: Annotated[str | None, Form(alias="operating_point", json_schema_extra=_POINTS)] = None,
         include: Annotated[list[str] | None, Query(json_schema_extra=_INCLUDES)] = None,
     ) -> dict[str, Any]:
-        """Judge one or many films: images or DICOM objects."""
+        """Judge one or many films: images, DICOM objects, or zip archives of these."""
         wanted = _wanted(include or [])
-        _check_limits(files, MAX_WITH_PICTURES if "pictures" in wanted else MAX_FILES)
-        films = [
-            Film(file.filename or f"file {number}", partial(_content, file))
-            for number, file in enumerate(files, start=1)
-        ]
+        most = MAX_WITH_PICTURES if "pictures" in wanted else MAX_FILES
+        _check_sizes(files)
+        films, left_out = await run_in_threadpool(films_of, files, most)
+        if len(films) > most:
+            raise HTTPException(413, f"there are more than {most} films; at most {most} are taken at once")
         answers = batcher.submit(films, _one_of(operating_point, in_form))
         try:
             found = await asyncio.wait_for(asyncio.wrap_future(answers), MAX_SECONDS)
@@ -78,7 +78,7 @@ def add_predictions(app: FastAPI, batcher: Batcher, counter: Counter, metrics: M
             raise HTTPException(504, f"there was no answer within {MAX_SECONDS:g} seconds") from error
         metrics.count(found)
         await run_in_threadpool(counter.add, sum(one.status == "ok" for one in found))
-        return {"predictions": await run_in_threadpool(_bodies, found, films, wanted)}
+        return {"predictions": await run_in_threadpool(_bodies, found, films, wanted), "left_out": left_out}
 
 
 def _bodies(found: list[Prediction], films: list[Film], wanted: frozenset[str]) -> list[dict[str, Any]]:
@@ -86,11 +86,6 @@ def _bodies(found: list[Prediction], films: list[Film], wanted: frozenset[str]) 
         report.to_dict(prediction) | enclosed(prediction, film, wanted)
         for prediction, film in zip(found, films, strict=True)
     ]
-
-
-def _content(file: UploadFile) -> bytes:
-    file.file.seek(0)
-    return file.file.read()
 
 
 def _wanted(include: list[str]) -> frozenset[str]:
@@ -108,12 +103,10 @@ def _one_of(*given: str | None) -> str:
     return found.pop() if found else DEFAULT_OPERATING_POINT
 
 
-def _check_limits(files: list[UploadFile], most: int) -> None:
-    if len(files) > most:
-        raise HTTPException(413, f"{len(files)} files were sent; at most {most} are taken at once")
+def _check_sizes(files: list[UploadFile]) -> None:
     for file in files:
         if (file.size or 0) > MAX_FILE_BYTES:
             raise HTTPException(
                 413,
-                f"{file.filename!r} has {file.size} bytes; at most {MAX_FILE_BYTES} are taken for one film",
+                f"{file.filename!r} has {file.size} bytes; at most {MAX_FILE_BYTES} are taken for one file",
             )

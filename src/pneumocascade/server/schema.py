@@ -58,6 +58,7 @@ class Predictions(BaseModel):
     """The answers for the films of a request, in their order."""
 
     predictions: list[PredictionBody]
+    left_out: int = Field(description="DICOM objects in archives that hold no picture.")
 
 
 class Problem(BaseModel):

@@ -1,0 +1,75 @@
+"""From the files of a request to films: a zip archive stands for the films in it."""
+
+from __future__ import annotations
+
+import zipfile
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from pneumocascade.batch.studies import kinds_in
+from pneumocascade.files import read_member
+from pneumocascade.server.line import Film
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fastapi import UploadFile
+
+
+class Uploads(NamedTuple):
+    """What a request holds.
+
+    Attributes
+    ----------
+    films : list of Film
+    left_out : int
+        DICOM objects in archives that hold no picture.
+    """
+
+    films: list[Film]
+    left_out: int
+
+
+def films_of(files: Sequence[UploadFile], most: int) -> Uploads:
+    """Return the films of uploaded files, in order; of archives no more than are asked for are looked at.
+
+    Parameters
+    ----------
+    files : sequence of UploadFile
+    most : int
+        Films after which the rest is not looked at: there are too many.
+    """
+    films: list[Film] = []
+    left_out = 0
+    for number, file in enumerate(files, start=1):
+        name = file.filename or f"file {number}"
+        found, others = _in_archive(file, name, most - len(films)) if _is_archive(file) else ([], 0)
+        films += found or [Film(name, partial(_content, file))]
+        left_out += others
+    return Uploads(films, left_out)
+
+
+def _is_archive(file: UploadFile) -> bool:
+    file.file.seek(0)
+    return file.file.read(4) == b"PK\x03\x04"
+
+
+def _in_archive(file: UploadFile, name: str, most: int) -> tuple[list[Film], int]:
+    films: list[Film] = []
+    left_out = 0
+    try:
+        archive = zipfile.ZipFile(file.file)
+        for member, kind in kinds_in(archive):
+            if kind == "film":
+                films.append(Film(f"{name}/{member.filename}", partial(read_member, archive, member)))
+            left_out += kind == "other object"
+            if len(films) > most:
+                break
+    except Exception:  # noqa: BLE001  zipfile raises many kinds; judging it as a film says that it is none
+        return [], 0
+    return films, left_out
+
+
+def _content(file: UploadFile) -> bytes:
+    file.file.seek(0)
+    return file.file.read()
