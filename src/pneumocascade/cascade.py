@@ -20,7 +20,7 @@ from pneumocascade.calibration import judge
 from pneumocascade.errors import UsageError
 from pneumocascade.gate import FeatureGate
 from pneumocascade.preprocess import prepare
-from pneumocascade.ready import ReadyFilm, make_ready
+from pneumocascade.ready import ReadyFilm, make_ready, with_names
 from pneumocascade.records import Prediction, Radiograph, Reason, StageResult
 from pneumocascade.session import OnnxClassifier
 from pneumocascade.spec import OPERATING_POINTS
@@ -102,6 +102,11 @@ class Cascade:
             load = partial(load_classifier, path, manifest, threads=threads, provider=provider)
             stage1, stage2 = pool.map(load, STAGES)
         return cls(stage1, stage2, manifest.version, load_gate(path, manifest))
+
+    def can_read(self, source: AnySource) -> bool:
+        """Return whether a film can be read; the reader finds out, which may be a process of its own."""
+        specs = (self.stage1.spec, self.stage2.spec)
+        return bool(self.reader((source, None), specs=specs).status != "error")
 
     def predict(
         self,
@@ -200,7 +205,7 @@ class Cascade:
         if isinstance(sources, Sized) and isinstance(names, Sized) and len(sources) != len(names):
             raise UsageError(f"{len(names)} names were given for {len(sources)} films")
         ready = partial(self.reader, specs=(self.stage1.spec, self.stage2.spec), gate=gate)
-        films = map_ahead(ready, _named(sources, names), workers=workers, ahead=2 * batch_size)
+        films = map_ahead(ready, with_names(sources, names), workers=workers, ahead=2 * batch_size)
         batches = iter(lambda: list(islice(films, batch_size)), [])
         judge_batch = partial(self._timed, operating_point=operating_point, gate=gate)
         if parallel == 1:
@@ -299,19 +304,3 @@ class Cascade:
         if self.gate is None or not films:
             return [()] * len(films)
         return self.gate.reasons(np.stack([film.thumbnail for film in films]), features)
-
-
-def _named(
-    sources: Iterable[AnySource], names: Iterable[str] | None
-) -> Iterator[tuple[AnySource, str | None]]:
-    if names is None:
-        yield from ((source, None) for source in sources)
-        return
-    left = iter(names)
-    for count, source in enumerate(sources):
-        name = next(left, None)
-        if name is None:
-            raise UsageError(f"{count} names were given for more films than that")
-        yield source, name
-    if next(left, None) is not None:
-        raise UsageError("more names were given than films")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pneumocascade.dicom.suitability import warnings_of
-from pneumocascade.errors import FilmError
+from pneumocascade.errors import FilmError, UsageError
 from pneumocascade.gate import NEVER_JUDGED, UNCHECKED, reasons_to_refuse, thumbnail
 from pneumocascade.preprocess import prepare
 from pneumocascade.reading import name_of, read_radiograph
@@ -111,3 +112,26 @@ def _prepared(
     first = prepare(radiograph, specs[0])
     second = first if specs[0].prepares_like(specs[1]) else prepare(radiograph, specs[1])
     return ReadyFilm(shown, "ok", warnings, inputs=(first, second), thumbnail=thumbnail(radiograph.pixels))
+
+
+def with_names(
+    sources: Iterable[AnySource], names: Iterable[str] | None
+) -> Iterator[tuple[AnySource, str | None]]:
+    """Yield each film with the name it is shown by, ``None`` where it goes by its own.
+
+    Raises
+    ------
+    UsageError
+        Where there are not as many names as films, as soon as that is seen.
+    """
+    if names is None:
+        yield from ((source, None) for source in sources)
+        return
+    left = iter(names)
+    for count, source in enumerate(sources):
+        name = next(left, None)
+        if name is None:
+            raise UsageError(f"{count} names were given for more films than that")
+        yield source, name
+    if next(left, None) is not None:
+        raise UsageError("more names were given than films")

@@ -32,10 +32,13 @@ def analyse_example(cascade: Cascade, path: Path, operating_point: str) -> Analy
     return replace(analyse(cascade, path, operating_point), reference=reference_of(path))
 
 
-def preview(path: Path) -> str:
-    """Return the film that *Analyze Image* would be given, small, with its name."""
+def preview(path: Path, *, drawn: bool = True) -> str:
+    """Return the film that *Analyze Image* would be given, small, with its name.
+
+    ``drawn=False`` leaves the picture out, of a film that cannot be read.
+    """
     return (
-        f'<div class="pc-preview">{_image(path, 96)}'
+        f'<div class="pc-preview">{_image(path, 96) if drawn else ""}'
         f"<p><span>Film to analyse</span><b>{escape(path.name)}</b></p></div>"
     )
 

@@ -66,7 +66,7 @@ def build_single_tab(cascade: Cascade, counter: Counter, page_header: gr.HTML) -
     with gr.Accordion("Processing configuration", open=False, elem_id="single-configuration"):
         gr.HTML(configuration(cascade))
     _wire_analysis(parts, films, cascade, counter, page_header)
-    _wire_choice(parts, films, first)
+    _wire_choice(parts, films, first, cascade)
 
 
 def _layout(films: list[Path], first: Analysis, cascade: Cascade) -> _Parts:
@@ -122,12 +122,13 @@ def _wire_analysis(
         event.success(None, js=scroll_to("#single-verdict"), **QUIET)
 
 
-def _wire_choice(parts: _Parts, films: list[Path], first: Analysis) -> None:
+def _wire_choice(parts: _Parts, films: list[Path], first: Analysis, cascade: Cascade) -> None:
     """Show the film that would be analysed, and the measure that was chosen."""
 
     def show(path: str | None, example: str) -> tuple[str, str]:
         if path:
-            return preview(uploaded(path)), example_tiles(films, None)
+            film = uploaded(path)
+            return preview(film, drawn=cascade.can_read(film)), example_tiles(films, None)
         return preview(Path(example)), example_tiles(films, films.index(Path(example)))
 
     def plot(shown: Analysis | None, analysed: bool, measure: str) -> str:
