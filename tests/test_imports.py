@@ -18,8 +18,8 @@ import pneumocascade
 PACKAGE = Path(pneumocascade.__file__).parent
 
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"ahead", "database", "errors"}),
-    frozenset({"uris"}),
+    frozenset({"ahead", "database", "errors", "logs"}),
+    frozenset({"bands", "uris"}),
     frozenset({"records", "spec"}),
     frozenset({"dicom", "files"}),
     frozenset({"reading", "preprocess", "dataset", "perturbations"}),

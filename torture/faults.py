@@ -54,7 +54,7 @@ def main() -> None:
         started = time.perf_counter()
         with tempfile.TemporaryDirectory() as folder:
             found = KINDS[name](Path(folder), kills, random.Random(arguments.seed))
-        report[name] = {**found, "kills": kills, "seconds": round(time.perf_counter() - started)}
+        report[name] = {"kills": kills, **found, "seconds": round(time.perf_counter() - started)}
         print(name, report[name], flush=True)
     arguments.output.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 

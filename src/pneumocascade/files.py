@@ -90,7 +90,9 @@ def _member(archive: str, member: str) -> bytes:
     except FileAccessError:
         raise
     except Exception as error:  # zipfile and its decompressors raise many kinds
-        raise FileAccessError("unreadable_file", f"it cannot be read from the archive: {error}") from error
+        # The error's text may quote what is in the archive, a patient's name perhaps.
+        kind = type(error).__name__
+        raise FileAccessError("unreadable_file", f"it cannot be read from the archive ({kind})") from error
 
 
 def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, most: int | None = None) -> bytes:

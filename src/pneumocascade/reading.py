@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from pneumocascade.bands import BAND, over_white, pixels_of
+from pneumocascade.dicom.codestreams import is_endless
 from pneumocascade.dicom.sniff import is_dicom
 from pneumocascade.errors import FileAccessError, FilmError, UnreadableImageError, UnsuitableImageError
 from pneumocascade.files import MAX_BYTES, bytes_of, frame_of
@@ -44,6 +46,10 @@ _FOLDER = f"this is a folder; give a film, or a folder that holds files with {',
 
 _RADIOGRAPH_BITS = 12
 """Integer values of 9 and more bits that fill no more than this many are stretched to 16 bits."""
+
+_MAX_NOTES = 10_000
+"""Comments in a GIF file from which it is taken for one made to keep its reader busy: Pillow joins them in
+time that grows with the square of their number."""
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -148,6 +154,10 @@ def _film_of_bytes(data: bytes, name: str, frame: int | None) -> Radiograph:
 def _grey_of_bytes(data: bytes) -> _Grey:
     if not data:
         raise FileAccessError("empty_file", "the film has no bytes")
+    if data[:2] == b"\xff\xd8" and is_endless(data):
+        raise UnreadableImageError("unreadable_image", "the JPEG file has more parts than any film")
+    if data[:4] == b"GIF8" and data.count(b"!\xfe") > _MAX_NOTES:
+        raise UnreadableImageError("unreadable_image", "the GIF file has more comments than any film")
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -179,11 +189,10 @@ def _grey_of_image(image: Image.Image) -> _Grey:
     if width * height > MAX_PIXELS:
         raise _too_many_pixels(f"{width} x {height} pixels")
     try:
-        # Counting the frames and decoding read damaged bytes alike.
-        frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
-        if frames > 1:
+        # Looking for a second frame and decoding read damaged bytes alike. To count them all takes long.
+        if image.format != "MPO" and getattr(image, "is_animated", False):
             raise UnsuitableImageError(
-                "multiple_frames", f"the file holds {frames} pictures; give one film a file"
+                "multiple_frames", "the file holds several pictures; give one film a file"
             )
         image.load()
         return _grey_of_decoded(image)
@@ -199,7 +208,7 @@ def _grey_of_decoded(image: Image.Image) -> _Grey:
     # Pillow inverts white-is-zero TIFF files of 8 bits by itself, but not deeper ones.
     inverted = deep and _tiff_white_is_zero(image)
     upright, orientation_notes = _upright(image)
-    grey, colourfulness, notes = _grey_of_array(np.asarray(upright)) if deep else _grey_of_rgb(upright)
+    grey, colourfulness, notes = _grey_of_array(pixels_of(upright)) if deep else _grey_of_rgb(upright)
     if inverted:
         grey = np.iinfo(grey.dtype).max - grey
     return grey, colourfulness, notes + orientation_notes
@@ -220,14 +229,13 @@ def _upright(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
 
 def _grey_of_rgb(image: Image.Image) -> _Grey:
     if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+        image = over_white(image)
     if image.mode in ("1", "L"):
-        return np.asarray(image.convert("L")), 0.0, ()
-    rgb = image.convert("RGB")
+        return pixels_of(image, "L"), 0.0, ()
+    rgb = image if image.mode == "RGB" else image.convert("RGB")
     thumbnail = np.asarray(rgb.resize((64, 64), Image.Resampling.BOX), np.int16)
     colourfulness = float(np.mean(thumbnail.max(axis=2) - thumbnail.min(axis=2)))
-    return np.asarray(rgb.convert("L")), colourfulness, ()
+    return pixels_of(rgb, "L"), colourfulness, ()
 
 
 def _grey_of_array(array: NDArray[Any]) -> _Grey:
@@ -257,8 +265,9 @@ def _stretched(array: NDArray[np.uint16]) -> tuple[NDArray[np.uint16], tuple[str
     bits = max(8, int(array.max()).bit_length())
     if bits > _RADIOGRAPH_BITS:
         return array, ()
-    stretched: NDArray[np.uint16] = np.round(array * np.float32(65535 / (2**bits - 1))).astype(np.uint16)
-    return stretched, (f"the film uses {bits} of its 16 bits; its grey values were stretched",)
+    every = np.arange(2**bits, dtype=np.uint16)
+    table: NDArray[np.uint16] = np.round(every * np.float32(65535 / (2**bits - 1))).astype(np.uint16)
+    return table[array], (f"the film uses {bits} of its 16 bits; its grey values were stretched",)
 
 
 def _unsigned(array: NDArray[Any]) -> NDArray[Any]:
@@ -284,7 +293,12 @@ def _unsigned(array: NDArray[Any]) -> NDArray[Any]:
     if array.dtype.kind in "iu":
         return array.astype(np.uint8 if high <= 255 else np.uint16)
     full_scale = 1.0 if high <= 1.0 else 255.0
-    return np.round(array.astype(np.float64) * (65535.0 / full_scale)).astype(np.uint16)
+    scaled = np.empty(array.shape, np.uint16)
+    rows = max(1, BAND // array[0].size)
+    for top in range(0, len(array), rows):
+        band = array[top : top + rows].astype(np.float64) * (65535.0 / full_scale)
+        scaled[top : top + rows] = np.round(band, out=band)
+    return scaled
 
 
 def _finish(grey: _Grey, name: str) -> Radiograph:

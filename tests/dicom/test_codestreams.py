@@ -8,10 +8,20 @@ from pathlib import Path
 import cv2
 import pytest
 
-from pneumocascade.dicom.codestreams import Size, is_whole, jpeg2000_size, jpeg_size
+from pneumocascade.dicom.codestreams import (
+    MAX_SCANS,
+    MAX_SEGMENTS,
+    Size,
+    is_endless,
+    is_whole,
+    jpeg2000_size,
+    jpeg_size,
+)
 from tests.dicom.encoders import codestream_of, encoded
 from tests.dicom.objects import DEEP, GREY, dataset
 from tests.film_files import encode
+from torture.monsters import scans_without_end
+from torture.writers import with_segments
 
 ROWS, COLUMNS = GREY.shape
 
@@ -47,3 +57,28 @@ def test_pictures_with_headers_before_the_frame() -> None:
 )
 def test_what_is_cut_says_nothing(size: Callable[[bytes], Size | None], data: bytes) -> None:
     assert size(data) is None
+
+
+@pytest.mark.parametrize(("scans", "endless"), [(MAX_SCANS - 1, False), (MAX_SCANS, True), (20_000, True)])
+def test_a_picture_of_too_many_scans_is_known_before_it_is_decoded(scans: int, endless: bool) -> None:
+    assert is_endless(scans_without_end(64, scans)) == endless  # one scan comes before them
+
+
+def test_a_picture_of_too_many_segments_is_known_before_it_is_decoded() -> None:
+    whole = encode(GREY, "JPEG")
+    own = whole[: whole.index(b"\xff\xda")].count(b"\xff")
+    sound = with_segments(whole, *[(0xE2, b"profile")] * (MAX_SEGMENTS - own))
+    assert not is_endless(sound)
+    assert is_endless(with_segments(whole, *[(0xE2, b"profile")] * (MAX_SEGMENTS + 1)))
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 1}])
+def test_films_end(options: dict[str, int]) -> None:
+    assert not is_endless(encode(GREY, "JPEG", **options))
+
+
+def test_scans_within_a_segment_are_not_counted() -> None:
+    """A preview or a colour profile may hold the marker's two bytes."""
+    assert not is_endless(with_segments(encode(GREY, "JPEG"), (0xE1, b"\xff\xda" * 1000)))
+    assert not is_endless(b"")
+    assert not is_endless(b"\xff\xd8\xff")

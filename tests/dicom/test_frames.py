@@ -18,6 +18,7 @@ from pneumocascade.errors import FilmError
 from tests.dicom.encoders import LOSSLESS, LOSSY, codestream_of, encoded, with_codestreams
 from tests.dicom.objects import DEEP, GREY, MAX_PIXELS, code_of, dataset, film_of, to_bytes
 from tests.film_files import encode
+from torture.monsters import scans_without_end
 
 SHALLOW = ("JPEG baseline", "JPEG extended 8")
 """Transfer syntaxes of 8 bits."""
@@ -178,3 +179,22 @@ def _syntax(data: bytes) -> uid.UID:
 def test_runs_that_would_burst_are_not_unrolled() -> None:
     bomb = (1).to_bytes(4, "little") + (64).to_bytes(4, "little") + bytes(56) + b"\x81\0" * 100_000
     assert code_of(with_codestreams(dataset(GREY, 8), uid.RLELossless, bomb)) == "unreadable_image"
+
+
+@pytest.mark.parametrize("way", ["JPEG baseline", "JPEG extended 8"])
+def test_scans_without_end_are_not_decoded(way: str) -> None:
+    syntax = uid.JPEGBaseline8Bit if way == "JPEG baseline" else uid.JPEGExtended12Bit
+    item = dataset(GREY, 8)
+    item.Rows = item.Columns = 64
+    assert code_of(with_codestreams(item, syntax, scans_without_end(64, 20_000))) == "unreadable_image"
+
+
+def test_colour_of_16_bits_takes_twice_the_room() -> None:
+    """The memory that a film may take is that of the largest picture in colour of 8 bits."""
+    for bits, needed in ((8, GREY.size), (16, 2 * GREY.size)):
+        colour = np.stack([GREY] * 3, axis=2).astype(np.uint8 if bits == 8 else np.uint16)
+        item = read_object(io.BytesIO(to_bytes(dataset(colour, bits))))
+        assert layout_of(item, needed).samples == 3
+        with pytest.raises(FilmError) as caught:
+            layout_of(item, needed - 1)
+        assert caught.value.code == "too_many_pixels"

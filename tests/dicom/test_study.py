@@ -5,11 +5,12 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pydicom import Dataset, FileMetaDataset, uid
 from pydicom.fileset import FileSet
 
-from pneumocascade.dicom.study import files_of_dicomdir, is_image_object
+from pneumocascade.dicom.study import count_frames, files_of_dicomdir, is_image_object
 from pneumocascade.errors import FileAccessError, UnreadableImageError
 from tests.dicom.objects import DEEP, GREY, code_of, dataset, film_of, report, sequence, to_bytes
 
@@ -141,3 +142,37 @@ def test_a_file_that_may_not_be_opened_raises(tmp_path: Path) -> None:
     assert stat.S_ISDIR(tmp_path.stat().st_mode)
     with pytest.raises(OSError, match="directory"):
         is_image_object(tmp_path)
+
+
+@pytest.mark.parametrize("vr", ["FL", "US", "SL", "FD", "OB", "UN"])
+def test_a_record_whose_file_id_is_a_number_is_passed_over(vr: str, tmp_path: Path) -> None:
+    path = dicomdir(tmp_path, "FILM")
+    data = path.read_bytes()
+    at = data.index(b"\x04\x00\x00\x15CS") + 4
+    path.write_bytes(data[:at] + vr.encode() + data[at + 2 :])
+    try:
+        assert all(tmp_path in each.parents for each in files_of_dicomdir(path).images)
+    except UnreadableImageError as error:
+        assert error.code == "unreadable_image"
+
+
+@pytest.mark.parametrize("syntax", [None, uid.ImplicitVRLittleEndian, uid.DeflatedExplicitVRLittleEndian])
+def test_frames_are_counted(syntax: uid.UID | None) -> None:
+    assert count_frames(to_bytes(dataset(DEEP), syntax)) == 1
+    black = np.zeros((40, *DEEP.shape), np.uint16)  # deflated, they are far shorter than one frame
+    assert count_frames(to_bytes(dataset(black), syntax)) == 40
+    assert count_frames(to_bytes(report())) == 1
+
+
+def test_frames_that_cannot_be_there_are_not_counted() -> None:
+    for frames in (3, 2**31 - 1):
+        assert count_frames(to_bytes(dataset(np.stack([DEEP, DEEP]), NumberOfFrames=frames))) == 1
+    item = dataset(DEEP, NumberOfFrames=2**31 - 1)
+    assert count_frames(to_bytes(item, uid.DeflatedExplicitVRLittleEndian)) == 1
+
+
+def test_a_number_of_frames_that_is_none_has_a_code() -> None:
+    data = to_bytes(dataset(DEEP, NumberOfFrames=11))
+    with pytest.raises(UnreadableImageError) as caught:
+        count_frames(data.replace(b"IS\x02\x0011", b"IS\x02\x00a."))
+    assert caught.value.code == "unreadable_image"

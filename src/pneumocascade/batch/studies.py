@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -97,9 +96,8 @@ def _count_frames(film: str) -> int:
         data = bytes_of(film, "a folder")
         if not is_dicom(data):
             return 1
-        from pneumocascade.dicom.objects import read_object
-        from pneumocascade.dicom.values import whole_of
+        from pneumocascade.dicom.study import count_frames
 
-        return whole_of(read_object(io.BytesIO(data), header_only=True), "NumberOfFrames", 1)
+        return count_frames(data)
     except FilmError:  # reading it as a film says what is wrong with it
         return 1

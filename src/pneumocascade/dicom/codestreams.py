@@ -15,11 +15,21 @@ _START_OF_FRAME = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}
 _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
 """Second bytes of markers that no length follows."""
 
+_START_OF_SCAN = 0xDA
+"""Second byte of the marker SOS."""
+
 _SIZ = b"\xff\x4f\xff\x51"
 """Start of a JPEG 2000 codestream: SOC and SIZ (ITU-T T.800, A.4 and A.5)."""
 
 _JP2_HEADER = 4096
 """Bytes within which the codestream begins where JPEG 2000 comes with a file header."""
+
+
+MAX_SCANS = 100
+"""Most scans of a JPEG picture; films have 1 to 13, more are there to keep the decoder busy."""
+
+MAX_SEGMENTS = 512
+"""Segments before the first scan; the longest colour profile takes 255."""
 
 
 class Size(NamedTuple):
@@ -55,6 +65,28 @@ def jpeg_size(data: bytes) -> Size | None:
         else:
             at += 2 + max(2, int.from_bytes(data[at + 2 : at + 4], "big"))
     return None
+
+
+def is_endless(data: bytes) -> bool:
+    """Return whether a JPEG or JPEG-LS codestream has too many segments or scans to be a film.
+
+    A progressive decoder goes over the whole picture for each scan, which takes no more than some twenty
+    bytes: a file of a megabyte keeps it busy for an hour. Pillow joins segments in time that grows with the
+    square of their number.
+    """
+    at, segments = 2, 0
+    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != _START_OF_SCAN:
+        segments += 1
+        if data[at + 1] == 0xFF:
+            at += 1  # fill byte
+        elif data[at + 1] in _WITHOUT_LENGTH:
+            at += 2
+        else:
+            at += 2 + max(2, int.from_bytes(data[at + 2 : at + 4], "big"))
+        if segments > MAX_SEGMENTS:
+            return True
+    # Within the entropy-coded data no 0xFF is followed by a marker's second byte (ITU-T T.81, B.1.1.5).
+    return data.count(bytes([0xFF, _START_OF_SCAN]), at) > MAX_SCANS
 
 
 def jpeg2000_size(data: bytes) -> Size | None:

@@ -14,7 +14,7 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import pixel_array
 
 from pneumocascade.dicom import jpeg
-from pneumocascade.dicom.codestreams import Size, is_whole, jpeg2000_size, jpeg_size
+from pneumocascade.dicom.codestreams import Size, is_endless, is_whole, jpeg2000_size, jpeg_size
 from pneumocascade.dicom.values import text_of, value_of, whole_of
 from pneumocascade.errors import FilmError, UnreadableImageError, UnsuitableImageError
 
@@ -22,7 +22,7 @@ MONOCHROME = ("MONOCHROME1", "MONOCHROME2")
 
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR")
 
-_NATIVE = frozenset({uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian})
+NATIVE = frozenset({uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian})
 
 _PLUGINS = {
     uid.RLELossless: "pydicom",
@@ -99,11 +99,12 @@ def layout_of(dataset: Dataset, max_pixels: int) -> Layout:
             "unreadable_image", f"the DICOM object is damaged: {error} is missing or no whole number"
         ) from None
     _check(layout)
-    if layout.rows * layout.columns > max_pixels:
+    # Of the largest colour picture no more than 8 bits a sample fit in the memory that a film may take.
+    if layout.rows * layout.columns * max(1, layout.samples * layout.allocated / 24) > max_pixels:
         raise UnsuitableImageError(
             "too_many_pixels",
             f"the picture has {layout.columns} x {layout.rows} pixels; at most "
-            f"{max_pixels // 1_000_000} million are read",
+            f"{max_pixels // 1_000_000} million are read (half as many in colour of 16 bits)",
         )
     return layout
 
@@ -183,7 +184,7 @@ def stored_values(dataset: Dataset, layout: Layout, index: int) -> NDArray[Any]:
         ``unsupported_transfer_syntax``, ``truncated_image`` or ``unreadable_image``.
     """
     syntax = uid.UID(str(dataset.file_meta.TransferSyntaxUID))
-    if syntax in _NATIVE:
+    if syntax in NATIVE:
         return _native(dataset, layout, index)
     return _compressed(dataset, layout, index, syntax)
 
@@ -221,9 +222,12 @@ def _compressed(dataset: Dataset, layout: Layout, index: int, syntax: uid.UID) -
         whole = layout.rows * layout.columns * layout.samples * layout.allocated // 8
         if len(codestream) > _RLE_OVERHEAD * whole + 1024:
             raise UnreadableImageError("unreadable_image", "the run-length encoded pixels are damaged")
+    elif syntax in _JPEG_2000:
+        _check_codestream(codestream, jpeg2000_size(codestream), layout)
     else:
-        size = jpeg2000_size(codestream) if syntax in _JPEG_2000 else jpeg_size(codestream)
-        _check_codestream(codestream, size, layout)
+        _check_codestream(codestream, jpeg_size(codestream), layout)
+        if is_endless(codestream):
+            raise UnreadableImageError("unreadable_image", "the compressed pixels have too many scans")
     if plugin not in get_decoder(syntax).available_plugins:
         raise UnreadableImageError(
             "unsupported_transfer_syntax", f"no decoder for {syntax.name} is installed ({plugin})"

@@ -22,8 +22,8 @@ from pneumocascade.dicom.quiet import quiet
 from pneumocascade.dicom.sniff import HEAD, is_dicom
 from pneumocascade.errors import FilmError, UnreadableImageError
 
-MAX_INFLATED = 1 << 29
-"""Largest data set, in bytes, that a deflated object is inflated to."""
+MAX_INFLATED = 1 << 28
+"""Largest data set, in bytes, that a deflated object is inflated to: the largest picture in colour."""
 
 _PIXEL_DATA = 0x7FE00008
 """Tag from which on a data set holds pixels (Float Pixel Data comes first)."""

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydicom.dataset import Dataset
-from pydicom.uid import UID
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
-from pneumocascade.dicom.objects import read_object
+from pneumocascade.dicom.frames import NATIVE
+from pneumocascade.dicom.objects import MAX_INFLATED, read_object
 from pneumocascade.dicom.quiet import quiet
-from pneumocascade.dicom.values import items_of, number_of, text_of, value_of
+from pneumocascade.dicom.values import items_of, number_of, text_of, value_of, whole_of
 from pneumocascade.errors import FileAccessError, FilmError, UnreadableImageError
 
 _IMAGE_RECORD = "IMAGE"
+
+_OF_A_FRAME = {"NumberOfFrames": 1, "Rows": 0, "Columns": 0, "SamplesPerPixel": 1, "BitsAllocated": 8}
+"""What says how long frames are, and what is meant where it is not said."""
+
+_FRAGMENT = 10
+"""Least bytes of a compressed frame: an item's tag and length, and two bytes (DICOM PS3.5, A.4)."""
+
+_META = 1024
+"""Bytes at the beginning of an object in which its transfer syntax stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +70,14 @@ def files_of_dicomdir(path: Path | str) -> Listing:
         raise FileAccessError(
             "unreadable_file", f"the DICOMDIR cannot be opened: {error.strerror}"
         ) from error
-    with quiet():
-        return _listed(dataset, path.parent)
+    try:
+        with quiet():
+            return _listed(dataset, path.parent)
+    except FilmError:
+        raise
+    except Exception as error:  # noqa: BLE001  pydicom, and paths of damaged names, raise many kinds
+        kind = type(error).__name__
+        raise UnreadableImageError("unreadable_image", f"the DICOMDIR is damaged ({kind})") from None
 
 
 def _listed(dataset: Dataset, folder: Path) -> Listing:
@@ -83,9 +100,11 @@ def _listed(dataset: Dataset, folder: Path) -> Listing:
 
 def _file_id(record: Dataset) -> list[str]:
     value = value_of(record, "ReferencedFileID")
-    if value is None or value == "":
-        return []
-    return [value] if isinstance(value, str) else [str(part) for part in value]
+    if isinstance(value, str):
+        return [value] if value else []
+    # A damaged one may be a number.
+    whole = isinstance(value, Sequence) and not isinstance(value, bytes)
+    return [str(part) for part in value] if whole else []
 
 
 def _inside(folder: Path, parts: list[str]) -> Path | None:
@@ -135,3 +154,32 @@ def is_image_object(source: Path | str | bytes) -> bool:
     # What follows holds for a data set that was cut before it describes its picture.
     kind = UID(text_of(dataset, "SOPClassUID"))
     return "Image" in kind.name or (not kind and "DirectoryRecordSequence" not in dataset)
+
+
+def count_frames(data: bytes) -> int:
+    """Return how many frames an object says; 1 where so many cannot be in it, which reading it then says.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole object.
+
+    Raises
+    ------
+    UnreadableImageError
+        ``unreadable_image`` where it is damaged, or the number is none.
+    """
+    dataset = read_object(io.BytesIO(data), header_only=True)
+    try:
+        frames, rows, columns, samples, bits = (
+            whole_of(dataset, keyword, default) for keyword, default in _OF_A_FRAME.items()
+        )
+    except ValueError as error:
+        raise UnreadableImageError(
+            "unreadable_image", f"the DICOM object is damaged: {error} is no whole number"
+        ) from None
+    native = UID(str(dataset.file_meta.TransferSyntaxUID)) in NATIVE
+    least = rows * columns * samples * bits // 8 if native else _FRAGMENT
+    # Of a deflated object it is not known, until it is inflated, how long it is.
+    deflated = DeflatedExplicitVRLittleEndian.encode() in data[:_META]
+    return frames if frames * max(1, least) <= (MAX_INFLATED if deflated else len(data)) else 1

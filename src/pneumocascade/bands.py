@@ -1,0 +1,44 @@
+"""The largest pictures a band of rows at a time, so that no step needs several times their memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+BAND = 1 << 20
+"""Pixels of a band."""
+
+
+def _bands(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    """Yield an image in parts of whole rows, each with the number of its first row."""
+    rows = max(1, BAND // max(1, image.width))
+    for top in range(0, image.height, rows):
+        yield top, image.crop((0, top, image.width, min(top + rows, image.height)))
+
+
+def pixels_of(image: Image.Image, mode: str | None = None) -> NDArray[Any]:
+    """Return an image of one channel as an array (H, W), converted to another mode perhaps."""
+    if 0 in image.size:
+        return np.asarray(image.convert(mode) if mode else image)
+    parts = _bands(image)
+    first = next(parts)[1]
+    pixels = np.asarray(first.convert(mode) if mode else first)
+    whole = np.empty((image.height, image.width), pixels.dtype)
+    whole[: len(pixels)] = pixels
+    for top, band in parts:
+        whole[top : top + band.height] = np.asarray(band.convert(mode) if mode else band)
+    return whole
+
+
+def over_white(image: Image.Image) -> Image.Image:
+    """Return an image as one laid over white sees it, in RGB."""
+    rgb = Image.new("RGB", image.size)
+    for top, band in _bands(image):
+        rgba = band.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        rgb.paste(Image.alpha_composite(white, rgba).convert("RGB"), (0, top))
+    return rgb

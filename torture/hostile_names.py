@@ -1,0 +1,73 @@
+"""Names that mean something to somebody: a shell, a spreadsheet, a browser, a path, a pattern."""
+
+NAMES = (
+    "..png",
+    "...",
+    "-rf.png",
+    "--help",
+    "=cmd|' -C calc'!A0.png",
+    "a\nb.png",
+    "a\r\nSet-Cookie: a=b.png",
+    "<script>alert(1)<script>.png",
+    '"><img src=x onerror=alert(1)>.png',
+    "$(touch owned).png",
+    "`touch owned`.png",
+    "; rm -rf ~ ;.png",
+    "a|b&c.png",
+    "%00%2e%2e%2f.png",
+    "%s%n%x.png",
+    "{0.__class__}.png",
+    "*?[a-z].png",
+    "**",
+    "[",
+    "a#frame=2",
+    "#frame=99999999999999999999",
+    "a.zip",
+    "a.dcm",
+    "DICOMDIR",
+    "dicomdir",
+    "\u202egnp.exe",
+    "\ufeff.png",
+    "\x1b[2J\x07.png",
+    "\udcff\udcfe.png",
+    "é\u0301\U0001f4a9.png",
+    "file:.png",
+    "CON.png",
+    "a" * 250 + ".png",
+    " ",
+    "\\..\\..\\a.png",
+)
+"""Names of films. Those with lone surrogates stand for bytes that are not UTF-8 (PEP 383)."""
+
+ABSENT = (
+    "../../../../../../etc/passwd",
+    "/etc/shadow\0.png",
+    "a" * 5_000,
+    "/".join(["a"] * 3_000),
+    "film.png/",
+    "film.png/../../film.png",
+    "film.png#frame=1",
+    "film.png#frame=0",
+    "/dev/null",
+    "/dev/zero",
+    "/dev/stdin",
+    "/proc/self/mem",
+    "/proc/self/fd",
+    "~root/film.png",
+    "https:/film.png",
+    "\0",
+    "**/" * 40 + "x",
+    "[" * 2_000,
+)
+"""What is named, and is no film."""
+
+MEMBERS = (
+    "../../escaped.png",
+    "/etc/escaped.png",
+    "a/../../b.png",
+    "C:\\b.png",
+    "\n.png",
+    "a.png/b.png",
+    ".png",
+)
+"""Names within an archive."""
