@@ -3,7 +3,7 @@
     python -m benchmarks.server_load kermany224
 
 Two servers with the same bundled models, in this process, on free ports of the loopback interface: one
-shares batches between requests, one batch on each core, as ``serve`` does; in the other each request takes
+shares batches between requests, two batches for each core, as ``serve`` does; in the other each request takes
 its films through the cascade on a thread of its own, at most 40 at a time, and a run has all cores. Each
 client posts one film after the other over one connection and waits for the answer. The servers take turns,
 round by round, after requests that do not count. The clients run in this process too, and what they take is
@@ -185,7 +185,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=60, help="after which a round posts no more")
     parser.add_argument("--batch-size", type=int, default=BATCH_SIZE)
-    parser.add_argument("--workers", type=int, default=0, help="batches at once; 0: one per core")
+    parser.add_argument("--workers", type=int, default=0, help="batches at once; 0: two per core")
     arguments = parser.parse_args()
     paths = list(find_sources([arguments.films]))
     random.Random(0).shuffle(paths)  # a folder may hold one class first, and stage 2 runs on one only

@@ -261,7 +261,17 @@ BLOCKS: dict[str, Callable[[Cascade], str]] = {
     "aetiologies": aetiologies,
     "subgroups_224": lambda _: subgroups("kermany224"),
     "subgroups_original": lambda _: subgroups("kermany-original"),
-    **speed_figures.blocks(lambda: load("speed.json") | {"variants": load("speed-variants.json")}, table),
+    **speed_figures.blocks(
+        lambda: (
+            load("speed.json")
+            | {
+                "variants": load("speed-variants.json"),
+                "many": load("many-files.json"),
+                "keras": load("speed-keras.json"),
+            }
+        ),
+        table,
+    ),
 }
 
 

@@ -111,6 +111,20 @@ def memory(report: Report) -> Table:
     return rows
 
 
+def many_files(report: Report) -> Table:
+    """Return the largest resident size as the number of files grows."""
+    rows = [["models", "files", "peak, MB"]]
+    for key, title in (("bundled", "bundled"), ("tiny", "tiny")):
+        rows += [[title, f"{row['files']:,}", str(row["peak_mb"])] for row in report["many"][key]]
+    return rows
+
+
+def keras(report: Report) -> Table:
+    """Return how a Keras model of stage 1's task compares."""
+    parts = {"one film": report["keras"]["single"], "64 films": report["keras"]["batch"]}
+    return _against(parts, "Keras model")
+
+
 def variants(report: Report) -> Table:
     """Return what was tried, from what ``benchmarks/variants_of_speed.py`` wrote."""
     found = report["variants"]
@@ -152,7 +166,20 @@ def sizing(report: Report) -> Table:
 
 BLOCKS: dict[str, Callable[[Report], str | Table]] = {
     f"speed_{made.__name__}": made
-    for made in (machine, single, batch, steps, throughput, networks, roofline, processes, memory, variants)
+    for made in (
+        machine,
+        single,
+        batch,
+        steps,
+        throughput,
+        networks,
+        roofline,
+        processes,
+        memory,
+        many_files,
+        keras,
+        variants,
+    )
 }
 BLOCKS["sizing"] = sizing
 

@@ -312,8 +312,8 @@ def test_requests_that_make_no_sense_are_told_so(watched: Watched, make: Callabl
         Batcher(watched, batch_size=0)
 
 
-def test_a_batcher_has_a_worker_for_each_core(watched: Watched) -> None:
-    assert Batcher(watched).workers == usable_cores()
+def test_a_batcher_has_two_workers_for_each_core(watched: Watched) -> None:
+    assert Batcher(watched).workers == 2 * usable_cores()
 
 
 def test_films_before_the_start_start_it(watched: Watched) -> None:

@@ -159,7 +159,7 @@ def _here(sources: Sequence[str], how: _How, outputs: Outputs, history: Path | N
     from pneumocascade.cascade import Cascade
     from pneumocascade.cli.outputs import consume, with_files
 
-    # Cores share out batches better than they share one run of a model; other devices have no such cores.
+    # Cores that judge batches of their own need no large ones; other devices have no such cores.
     parallel = max(1, min(usable_cores(), len(sources))) if how.provider == "cpu" else 1
     cascade = Cascade.load(how.models, threads=1 if parallel > 1 else 0, provider=how.provider)
     predictions: Iterable[Prediction] = audited(cascade, history).predict_many(

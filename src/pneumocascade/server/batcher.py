@@ -46,8 +46,8 @@ class Batcher:
     max_waiting : int
         Films that may wait; a request of more is never taken.
     workers : int
-        Batches that are judged at once; 0 for one per core, which is fastest with a cascade that was
-        loaded with ``threads=1``.
+        Batches that are judged at once; 0 for two for each core, which is fastest with a cascade that was
+        loaded with ``threads=1``: one is read while another is in the models.
 
     Raises
     ------
@@ -71,7 +71,7 @@ class Batcher:
         self.cascade = cascade
         self.batch_size = batch_size
         self.max_waiting = max_waiting
-        self.workers = workers or usable_cores()
+        self.workers = workers or 2 * usable_cores()
         self._line = Line(max_waiting)
         self._threads: list[threading.Thread] = []
 
