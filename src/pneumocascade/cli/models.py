@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -120,6 +120,12 @@ def serve(
     token_file: Annotated[
         Path | None, typer.Option(help="Let in only those who know the token in this file.")
     ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(help="Also answer requests for this host, as behind a proxy; may be repeated."),
+    ] = None,
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], typer.Option()] = "warning",
+    log_json: Annotated[bool, typer.Option("--log-json", help="Log JSON, one object a line.")] = False,
     history: HistoryOption = None,
     provider: ProviderOption = "cpu",
     models: ModelsOption = None,
@@ -128,12 +134,16 @@ def serve(
     from pneumocascade.ahead import usable_cores
     from pneumocascade.cascade import Cascade
     from pneumocascade.isolation.pool import IsolatedReader
+    from pneumocascade.logs import set_up
 
     server = import_extra("pneumocascade.server", "the web app", "web")
+    set_up(log_level, as_json=log_json)
     cascade = Cascade.load(models, threads=threads, provider=provider)
     cascade.reader = IsolatedReader(usable_cores())
     cascade = audited(cascade, history)
-    server.serve(cascade, host=host, port=port, token=_token(token_file))
+    hosts = (*server.LOOPBACK, *allow_host) if allow_host else None
+    access = server.Access(hosts=hosts) if hosts else None
+    server.serve(cascade, host=host, port=port, token=_token(token_file), access=access)
 
 
 def _token(file: Path | None) -> str | None:

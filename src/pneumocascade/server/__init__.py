@@ -3,11 +3,13 @@
 from pneumocascade.errors import MissingExtraError
 
 try:
+    from pneumocascade.server.access import Access
     from pneumocascade.server.app import create_app
+    from pneumocascade.server.origins import LOOPBACK
     from pneumocascade.server.serving import listen, serve
 except ModuleNotFoundError as error:
     if error.name is not None and error.name.startswith("pneumocascade"):
         raise
     raise MissingExtraError("the server", "web") from error
 
-__all__ = ["create_app", "listen", "serve"]
+__all__ = ["LOOPBACK", "Access", "create_app", "listen", "serve"]

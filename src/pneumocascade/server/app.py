@@ -16,10 +16,9 @@ from fastapi.responses import PlainTextResponse
 from fastapi.routing import APIRoute
 
 from pneumocascade import __version__, report
+from pneumocascade.server.access import Access, add_middleware
 from pneumocascade.server.batcher import Batcher
-from pneumocascade.server.guard import TokenGuard, check_token
-from pneumocascade.server.limits import BodyLimit, SecurityHeaders
-from pneumocascade.server.metrics import CONTENT_TYPE, Meter, Metrics
+from pneumocascade.server.metrics import CONTENT_TYPE, Metrics
 from pneumocascade.server.predictions import add_predictions
 from pneumocascade.server.problems import add_problem_handlers
 from pneumocascade.web.counter import Counter
@@ -32,7 +31,12 @@ MAX_BODY_BYTES = 512 * 1024 * 1024
 
 
 def create_app(
-    cascade: Cascade, *, with_web: bool = True, batcher: Batcher | None = None, token: str | None = None
+    cascade: Cascade,
+    *,
+    with_web: bool = True,
+    batcher: Batcher | None = None,
+    token: str | None = None,
+    access: Access | None = None,
 ) -> FastAPI:
     """Return the application; its lifespan starts and stops the batcher.
 
@@ -47,11 +51,13 @@ def create_app(
     token : str, optional
         Asked of every request but those for the server's health; see
         :class:`pneumocascade.server.guard.TokenGuard`.
+    access : Access, optional
+        Who may come in; by default requests for any host, and no page of another site.
 
     Raises
     ------
     UsageError
-        Where the token is too easily guessed.
+        Where the token is too easily guessed, or a host is none.
     """
     shared = batcher or Batcher(cascade)
 
@@ -79,11 +85,7 @@ def create_app(
     _add_descriptions(app, cascade, metrics)
     _add_refusals(app)
     add_problem_handlers(app)
-    app.add_middleware(BodyLimit, limit=MAX_BODY_BYTES, prefix="/api/")
-    if token is not None:
-        app.add_middleware(TokenGuard, token=check_token(token))
-    app.add_middleware(Meter, metrics=metrics)
-    app.add_middleware(SecurityHeaders)
+    add_middleware(app, metrics, access or Access(), max_body=MAX_BODY_BYTES, token=token)
     if with_web:
         from pneumocascade.web import mount_app
 

@@ -1,7 +1,14 @@
-"""Middleware around the whole application: the size of a body, and headers for browsers."""
+"""Middleware around the whole application: how much may be sent, how slowly, how often, by how many.
+
+Each middleware answers by itself what it refuses, with a problem report and, where it helps to come
+back, the seconds after which to.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import time
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from fastapi import HTTPException
@@ -11,61 +18,211 @@ from pneumocascade.server.problems import problem
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+MAX_TOTAL_BYTES = 2 * 1024**3
+"""Largest sum of all bodies that are taken in at one time, in bytes."""
+
+MAX_REQUESTS = 256
+"""Requests that are worked on at one time."""
+
+GRACE_SECONDS = 15.0
+"""How long a client may send nothing, in sum over its request, before its rate is looked at."""
+
+MIN_BYTES_PER_SECOND = 8 * 1024
+"""Least rate, after the grace, at which a body must come: a film of 64 MiB may take over two hours."""
+
+MAX_CLIENTS = 10_000
+"""Addresses that a :class:`RateLimit` remembers."""
+
+RETRY_SECONDS = 5
+"""When those who are refused may try again."""
+
+OPEN = frozenset({"/healthz", "/readyz", "/metrics"})
+"""Paths that are answered however busy the server is: they cost nothing and tell how busy it is."""
+
 
 class BodyLimit:
-    """Refuse a request whose body is too large, before it is stored.
+    """Refuse a request whose body is too large, or for which there is no room now, before it is stored.
 
     Parameters
     ----------
     app : ASGI application
     limit : int
-        In bytes.
-    prefix : str
+        Of one body, in bytes.
+    prefix : str or tuple of str
         Paths that it holds for.
+    total : int
+        Of all bodies whose requests are not answered yet, in bytes.
     """
 
-    def __init__(self, app: ASGIApp, limit: int, prefix: str) -> None:
+    def __init__(
+        self, app: ASGIApp, limit: int, prefix: str | tuple[str, ...], total: int = MAX_TOTAL_BYTES
+    ) -> None:
         self.app = app
         self.limit = limit
         self.prefix = prefix
+        self.total = total
+        self.held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Count the bytes as they come; a declared length is believed only if it is too large."""
         if scope["type"] != "http" or not scope["path"].startswith(self.prefix):
             await self.app(scope, receive, send)
             return
-        refusal = problem(413, f"the request is larger than {self.limit} bytes")
         declared = dict(scope["headers"]).get(b"content-length", b"0")
         if declared.isdigit() and int(declared) > self.limit:
-            await refusal(scope, receive, send)
+            await problem(413, self._too_large())(scope, receive, send)
             return
         received = 0
 
         async def counted() -> Message:
             nonlocal received
             message = await receive()
-            received += len(message.get("body", b""))
+            size = len(message.get("body", b""))
+            received += size
+            self.held += size
             if received > self.limit:
-                raise HTTPException(413, f"the request is larger than {self.limit} bytes")
+                raise HTTPException(413, self._too_large())
+            if self.held > self.total:
+                raise HTTPException(503, "the server has no room for more uploads now", _later())
             return message
 
-        await self.app(scope, counted, send)
+        try:
+            await self.app(scope, counted, send)
+        finally:
+            self.held -= received
+
+    def _too_large(self) -> str:
+        return f"the request is larger than {self.limit} bytes"
 
 
-class SecurityHeaders:
-    """Tell browsers to believe the type of each answer, and to send no address of this server on."""
+class SlowBodies:
+    """Give up on a client that sends its request's body too slowly (408), so that it holds nothing for long.
 
-    HEADERS = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
+    Only the time counts in which the server waits for the client. A client may keep it waiting for
+    ``grace`` seconds in all, and a second more for every ``rate`` bytes that it sent.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Parameters
+    ----------
+    app : ASGI application
+    grace : float
+        In seconds.
+    rate : float
+        In bytes a second.
+    """
+
+    def __init__(
+        self, app: ASGIApp, grace: float = GRACE_SECONDS, rate: float = MIN_BYTES_PER_SECOND
+    ) -> None:
         self.app = app
+        self.grace = grace
+        self.rate = rate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Add the headers to the first message of an answer."""
+        """Wait for the body no longer than what was sent of it allows."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        left = self.grace
+        whole = False
 
-        async def with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message = {**message, "headers": [*message.get("headers", ()), *self.HEADERS]}
-            await send(message)
+        async def timed() -> Message:
+            nonlocal left, whole
+            if whole:  # what comes now is that the client leaves, whenever it does
+                return await receive()
+            started = time.monotonic()
+            try:
+                message = await asyncio.wait_for(receive(), max(0.0, left))
+            except asyncio.TimeoutError as error:
+                text = f"the request came too slowly: less than {self.rate:g} bytes a second"
+                raise HTTPException(408, text, {"Connection": "close"}) from error
+            left += len(message.get("body", b"")) / self.rate - (time.monotonic() - started)
+            whole = not message.get("more_body", False)
+            return message
 
-        await self.app(scope, receive, with_headers)
+        await self.app(scope, timed, send)
+
+
+class RequestLimit:
+    """Refuse requests while as many are worked on as may be (503); health and metrics are always told.
+
+    Parameters
+    ----------
+    app : ASGI application
+    most : int
+        Requests at one time.
+    """
+
+    def __init__(self, app: ASGIApp, most: int = MAX_REQUESTS) -> None:
+        self.app = app
+        self.most = most
+        self.current = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Count those that are worked on."""
+        if scope["type"] == "lifespan" or scope["path"] in OPEN:
+            await self.app(scope, receive, send)
+            return
+        if self.current >= self.most:
+            text = f"{self.current} requests are worked on and at most {self.most} may be"
+            await refuse(scope, receive, send, 503, text)
+            return
+        self.current += 1
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            self.current -= 1
+
+
+class RateLimit:
+    """Refuse what one address sends beyond a rate (429): a bucket of tokens that fills as time goes by.
+
+    What only asks (GET, HEAD, OPTIONS) is not counted. Behind a proxy the address is that of the proxy
+    unless it sends ``X-Forwarded-For`` and the server trusts it.
+
+    Parameters
+    ----------
+    app : ASGI application
+    per_minute : int
+        Requests of one address; as many may come at once.
+    """
+
+    def __init__(self, app: ASGIApp, per_minute: int) -> None:
+        self.app = app
+        self.per_minute = per_minute
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take one out of the sender's bucket."""
+        if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
+            await self.app(scope, receive, send)
+            return
+        wait = self._wait(scope["client"][0] if scope.get("client") else "", time.monotonic())
+        if wait > 0:
+            text = f"more than {self.per_minute} requests came from this address within a minute"
+            await refuse(scope, receive, send, 429, text, int(wait) + 1)
+            return
+        await self.app(scope, receive, send)
+
+    def _wait(self, address: str, now: float) -> float:
+        """Return 0 and take one out, or return the seconds until there is one."""
+        left, last = self._buckets.pop(address, (float(self.per_minute), now))
+        left = min(float(self.per_minute), left + (now - last) * self.per_minute / 60)
+        wait = 0.0 if left >= 1 else (1 - left) * 60 / self.per_minute
+        self._buckets[address] = (left - 1 if wait == 0 else left, now)
+        if len(self._buckets) > MAX_CLIENTS:
+            self._buckets.popitem(last=False)  # who has not come for longest; its bucket may be full by now
+        return wait
+
+
+async def refuse(
+    scope: Scope, receive: Receive, send: Send, status: int, text: str, seconds: int = RETRY_SECONDS
+) -> None:
+    """Answer with a problem report that says when to try again."""
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1013})
+        return
+    await problem(status, text, _later(seconds))(scope, receive, send)
+
+
+def _later(seconds: int = RETRY_SECONDS) -> dict[str, str]:
+    return {"Retry-After": str(seconds)}

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from pneumocascade.errors import BusyError, UsageError
+from pneumocascade.server.headers import for_failures
 from pneumocascade.server.schema import Problem
 
 PROBLEM_JSON = "application/problem+json"
@@ -18,10 +19,14 @@ PROBLEM_JSON = "application/problem+json"
 _TITLES = {
     400: "Bad request",
     401: "Unauthorised",
+    403: "Forbidden",
     404: "Not found",
     405: "Method not allowed",
+    408: "Too slow",
     413: "Content too large",
+    421: "Misdirected request",
     422: "Unusable request",
+    429: "Too many requests",
     500: "Failure of the server",
     503: "Busy",
     504: "Too slow",
@@ -80,5 +85,7 @@ async def _busy_problem(_: Request, error: Exception) -> JSONResponse:
 async def _failure_problem(_: Request, error: Exception) -> JSONResponse:
     # What went wrong is for the log, to which the server writes it once this answer is sent.
     return problem(
-        500, f"an unexpected {type(error).__name__}: it is not the request's fault; see the server's log"
+        500,
+        f"an unexpected {type(error).__name__}: it is not the request's fault; see the server's log",
+        for_failures(),
     )

@@ -11,13 +11,24 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from pneumocascade.errors import UsageError
+from pneumocascade.server.access import Access
+from pneumocascade.server.access_log import AccessLog
 from pneumocascade.server.app import create_app
+from pneumocascade.server.connections import PatientProtocol, allow_files
+from pneumocascade.server.origins import LOOPBACK
 
 if TYPE_CHECKING:
     from pneumocascade.cascade import Cascade
 
 
-def serve(cascade: Cascade, host: str = "127.0.0.1", port: int = 7860, *, token: str | None = None) -> None:
+def serve(
+    cascade: Cascade,
+    host: str = "127.0.0.1",
+    port: int = 7860,
+    *,
+    token: str | None = None,
+    access: Access | None = None,
+) -> None:
     """Serve web app and REST API until interrupted, and print where.
 
     Parameters
@@ -29,6 +40,8 @@ def serve(cascade: Cascade, host: str = "127.0.0.1", port: int = 7860, *, token:
         0 for any free one.
     token : str, optional
         Asked of every request; see :func:`create_app`.
+    access : Access, optional
+        Who may come in; by default, on an address that only this machine reaches, requests for this machine.
 
     Raises
     ------
@@ -36,13 +49,20 @@ def serve(cascade: Cascade, host: str = "127.0.0.1", port: int = 7860, *, token:
         Where the port is taken or the address cannot be listened on.
     """
     with listen(host, port) as listener:
-        app = create_app(cascade, token=token)
+        allow_files()
+        if access is None:
+            access = Access(hosts=LOOPBACK if _is_loopback(listener) else ())
+        app = create_app(cascade, token=token, access=access)
         taken = listener.getsockname()[1]
         shown = f"[{host}]" if ":" in host else host
         print(f"pneumocascade is at http://{shown}:{taken} (stop with Ctrl-C)", flush=True)
         if token is None and not _is_loopback(listener):
             print("warning: whoever reaches this address may use it; see --token-file", file=sys.stderr)
-        config = uvicorn.Config(app, log_level="warning", server_header=False)
+        # The log is around all the rest, so that answers to failures have their line and id, too.
+        logged = AccessLog(app)
+        config = uvicorn.Config(
+            logged, http=PatientProtocol, log_config=None, access_log=False, server_header=False
+        )
         uvicorn.Server(config).run(sockets=[listener])
 
 

@@ -1,0 +1,121 @@
+"""Who a request is for, and which page made a browser send it.
+
+A page of another site can make a browser send requests to a server on this machine. It cannot read the
+answers, but what it sends would be worked on; and with a name of its own that it lets point here (DNS
+rebinding), it could read the answers, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+
+from pneumocascade.errors import UsageError
+from pneumocascade.server.problems import problem
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+"""Names of this machine for itself."""
+
+_SAFE = ("GET", "HEAD", "OPTIONS")
+
+
+class HostCheck:
+    """Answer only requests for a host that is known (RFC 9110, 15.5.20: 421).
+
+    Parameters
+    ----------
+    app : ASGI application
+    hosts : iterable of str
+        As :func:`check_hosts` returns them; empty for any.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Iterable[str]) -> None:
+        self.app = app
+        self.hosts = check_hosts(hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hold the Host header against the names."""
+        if scope["type"] == "lifespan" or not self.hosts:
+            await self.app(scope, receive, send)
+            return
+        given = Headers(scope=scope).getlist("host")
+        if len(given) == 1 and host_of(given[0]) in self.hosts:
+            await self.app(scope, receive, send)
+            return
+        named = ", ".join(sorted(self.hosts))
+        await _refuse(scope, receive, send, 421, f"this server answers for {named} and for no other host")
+
+
+class SameOrigin:
+    """Refuse what a page of another site made a browser send (403), unless it only asks.
+
+    Browsers say so in ``Sec-Fetch-Site``; older ones, and those that came by plain HTTP, in ``Origin``,
+    which must then name the host that the request is for. Programs send neither. No proxy stands in
+    the way of the first.
+
+    Parameters
+    ----------
+    app : ASGI application
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Look at where a request comes from."""
+        if scope["type"] == "lifespan" or scope.get("method", "") in _SAFE or _at_home(Headers(scope=scope)):
+            await self.app(scope, receive, send)
+            return
+        await _refuse(scope, receive, send, 403, "a page of another site made this request")
+
+
+def check_hosts(hosts: Iterable[str]) -> frozenset[str]:
+    """Return names and addresses of hosts in small letters.
+
+    Raises
+    ------
+    UsageError
+        Where one of them is no name or address, or has a port.
+    """
+    found = frozenset(host.lower() for host in hosts)
+    for host in found:
+        if host_of(f"[{host}]" if ":" in host else host) != host:
+            raise UsageError(f"{host!r} is no host; expected a name or an address without a port")
+    return found
+
+
+def host_of(header: str) -> str | None:
+    """Return the host of a Host header, in small letters and without its port; ``None`` where it has none."""
+    try:
+        split = urlsplit(f"//{header.strip()}")
+        _ = split.port  # raises where it is no number
+    except ValueError:
+        return None
+    if split.path or split.query or split.fragment or "@" in split.netloc:
+        return None
+    return split.hostname
+
+
+def _at_home(headers: Headers) -> bool:
+    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+    if site is not None:
+        return site in ("same-origin", "none")
+    if origin is None:
+        return True
+    try:
+        return urlsplit(origin).netloc.lower() == headers.get("host", "").lower() != ""
+    except ValueError:
+        return False
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, text: str) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008})
+        return
+    await problem(status, text)(scope, receive, send)
