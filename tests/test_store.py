@@ -210,3 +210,10 @@ def test_a_manifest_with_half_a_gate_is_a_model_error(gated: Path, entry: object
     (gated / MANIFEST).write_text(json.dumps({**content, GATE: entry}), encoding="utf-8")
     with pytest.raises(ModelError, match="is not a manifest"):
         Cascade.load(gated)
+
+
+@pytest.mark.parametrize("name", ["stage1.onnx", "stage2.onnx", "gate.npz"])
+def test_no_bundled_file_tells_where_it_was_made(name: str) -> None:
+    content = (bundled_models() / name).read_bytes()
+    for trace in (b"site-packages", b"stack_trace", b"/home/", b"/opt/", b"/usr/"):
+        assert trace not in content

@@ -115,8 +115,21 @@ def add_activation_map(path: Path, classifier: NDArray[np.float32]) -> None:
 
 
 def write_spec(path: Path, spec: ModelSpec) -> None:
-    """Put a specification into an ONNX file's metadata, in place of the one it holds."""
+    """Put a specification into an ONNX file's metadata, in place of all that it holds.
+
+    The exporter notes for each node the lines of code that made it, with the paths of the machine.
+    """
     model = onnx.load(path)
-    del model.metadata_props[:]
+    graph = model.graph
+    for part in (
+        model,
+        graph,
+        *graph.node,
+        *graph.input,
+        *graph.output,
+        *graph.value_info,
+        *graph.initializer,
+    ):
+        del part.metadata_props[:]
     onnx.helper.set_model_props(model, {METADATA_KEY: spec.to_json()})
     onnx.save(model, path)
