@@ -89,6 +89,23 @@ def test_a_json_line_says_when_who_what_and_for_which_request() -> None:
     }
 
 
+def test_what_another_library_adds_to_records_is_left_out() -> None:
+    make = logging.getLogRecordFactory()
+
+    def hooked(*given: Any, **more: Any) -> logging.LogRecord:
+        record = make(*given, **more)
+        record._ray_timestamp_ns = 1  # as Ray's own factory does
+        return record
+
+    logging.setLogRecordFactory(hooked)
+    try:
+        row = logged(lambda: ours.warning("slow", extra={"films": 3}))
+    finally:
+        logging.setLogRecordFactory(make)
+    assert row["films"] == 3
+    assert "_ray_timestamp_ns" not in row
+
+
 def test_a_line_of_text_says_the_same() -> None:
     with logs.request("the-id"):
         line = logged_as_text(lambda: ours.warning("slow", extra={"films": 3}))

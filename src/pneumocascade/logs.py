@@ -182,7 +182,9 @@ def _message(record: logging.LogRecord) -> str:
 def _extras(record: logging.LogRecord) -> dict[str, object]:
     if not _is_of(record, (_OURS,)):
         return {}
-    return {name: _plain(value) for name, value in vars(record).items() if name not in _STANDARD}
+    # What begins with an underscore was put there by a library that hooks into logging, as Ray does.
+    own = {name: value for name, value in vars(record).items() if name[:1] != "_" and name not in _STANDARD}
+    return {name: _plain(value) for name, value in own.items()}
 
 
 def _plain(value: object) -> object:
