@@ -32,7 +32,8 @@ from pneumocascade.scale.ray_engine import (
     connected,
     predict_on_ray,
 )
-from tests.conftest import vary_example
+from tests.conftest import EXAMPLES, vary_example
+from tests.test_golden import EXPECTED, TOLERANCE
 from tests.tiny_models import INVERTED_FROM, write_tiny_models
 
 FILMS = 60
@@ -136,6 +137,20 @@ def test_rows_are_those_of_one_process_though_an_actor_dies_and_the_run_was_cut(
     ]
     unread = sum(row["status"] == "error" for row in expected)
     assert f"{unread} of {FILMS - 1} could not be read" in result.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:ray")
+def test_the_bundled_models_say_what_was_written_down(ray: Any, tmp_path: Path) -> None:
+    result = run(list(map(str, EXAMPLES)), "--engine", "ray", "--output", tmp_path / "ray.parquet")
+    assert result.exit_code == 0, result.output
+    found = {Path(row["source"]).name: row for row in rows_of(tmp_path / "ray.parquet")}
+    assert set(found) == set(EXPECTED)
+    for name, row in found.items():
+        expected = EXPECTED[name]
+        assert (row["finding"], row["aetiology"]) == (expected["finding"], expected["aetiology"])
+        probability = expected["stage1"]["probabilities"]["pneumonia"]
+        assert row["probability_pneumonia"] == pytest.approx(probability, abs=TOLERANCE)
 
 
 @pytest.mark.slow
