@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 from pneumocascade import Cascade, Prediction, UsageError
 from pneumocascade.audited import AuditedCascade
 from pneumocascade.cli import app
+from pneumocascade.errors import StorageError
 from pneumocascade.history import COLUMNS, History
 from pneumocascade.records import Acquisition, Radiograph
 from tests.test_cascade import NORMAL, VIRAL, film_of
@@ -241,3 +242,29 @@ class TestCommand:
         wrong = self.runner.invoke(app, ["history", "list", str(path)])
         assert isinstance(wrong.exception, UsageError)
         assert not path.exists()
+
+
+def test_an_answer_that_cannot_be_entered_is_not_given(tiny: Cascade, history: History) -> None:
+    """A database that may not grow stands for a full disk; torture.disks fills a real one."""
+    audited = AuditedCascade(tiny, history)
+    (pages,) = history._connection.execute("PRAGMA page_count").fetchone()
+    history._connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+    given = []
+    with pytest.raises(StorageError, match="no answer can be entered: database or disk is full"):
+        given += [audited.predict(film_of(NORMAL)) for _ in range(1000)]
+    before = list(history.entries())
+    history._connection.execute("PRAGMA max_page_count = 1000")
+    given.append(audited.predict(film_of(VIRAL)))
+    assert [entry.finding for entry in history.entries()] == [*(one.finding for one in before), "pneumonia"]
+    assert before
+
+
+def test_a_damaged_file_is_said_to_be_one(path: Path, history: History) -> None:
+    for number in range(200):
+        history.add(answer(number))
+    history._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * 8192)
+    with pytest.raises(StorageError, match="cannot be read"):
+        list(history.entries())

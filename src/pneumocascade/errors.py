@@ -17,6 +17,7 @@
     ├── DataSetError            a data set's folders, names or classes are not as expected
     ├── TrainingError           a training run cannot start, resume or be exported
     ├── EngineError             Ray cannot be reached, or gave the run up; what was answered is kept
+    ├── StorageError            what must be kept could not be: a disk is full, read-only or damaged
     ├── BusyError               the server takes no film at the moment; says when to try again
     ├── MissingExtraError       an optional part of the package is not installed
     └── UsageError              an argument has a value that makes no sense
@@ -82,6 +83,10 @@ class TrainingError(PneumocascadeError):
 
 class EngineError(PneumocascadeError):
     """What runs the films on many machines cannot be reached, or gave the run up."""
+
+
+class StorageError(PneumocascadeError):
+    """What must be kept could not be written or read: a disk is full, read-only or damaged."""
 
 
 class BusyError(PneumocascadeError):

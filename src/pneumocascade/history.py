@@ -17,8 +17,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pneumocascade.database import connect
-from pneumocascade.errors import UsageError
+from pneumocascade.database import connect, transaction
+from pneumocascade.errors import StorageError, UsageError
 
 if TYPE_CHECKING:
     from pneumocascade.records import Prediction
@@ -118,8 +118,10 @@ class History:
         (tables,) = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if tables and found != APPLICATION_ID:
             raise UsageError(f"{self.path} is a database, but not a history of this package")
-        self._connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        self._connection.execute(_TABLE)
+        if not tables:  # one that is there can be read on a full disk, too
+            with transaction(self._connection):
+                self._connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                self._connection.execute(_TABLE)
 
     def close(self) -> None:
         """Close the file."""
@@ -127,11 +129,17 @@ class History:
             self._connection.close()
 
     def add(self, prediction: Prediction) -> None:
-        """Enter one answer, in a transaction of its own."""
+        """Enter one answer, in a transaction of its own.
+
+        Raises
+        ------
+        StorageError
+            Where it cannot be: the disk is full, for instance.
+        """
         values = _values(prediction)
         names, marks = ", ".join(values), ", ".join("?" * len(values))
         statement = f"INSERT INTO analysis ({names}) VALUES ({marks})"  # noqa: S608  names are our own
-        with self._transaction() as connection:
+        with self._lock, self._told("no answer can be entered"), transaction(self._connection) as connection:
             connection.execute(statement, tuple(values.values()))
 
     def entries(self, *, since: datetime | None = None, until: datetime | None = None) -> Iterator[Entry]:
@@ -144,7 +152,8 @@ class History:
         """
         condition, values = _between(since, until)
         statement = f"SELECT {', '.join(COLUMNS)} FROM analysis {condition} ORDER BY id"  # noqa: S608
-        with closing(connect(self.path)) as connection:  # its own: the store may be written to meanwhile
+        # A connection of its own: the store may be written to meanwhile.
+        with self._told("cannot be read"), closing(connect(self.path)) as connection:
             for row in connection.execute(statement, values):
                 yield Entry(*row)
 
@@ -157,23 +166,20 @@ class History:
             How many analyses were deleted.
         """
         condition, values = _between(None, before)
-        with self._transaction() as connection:
-            deleted = connection.execute(f"DELETE FROM analysis {condition}", values).rowcount  # noqa: S608
-        with self._lock:
+        statement = f"DELETE FROM analysis {condition}"  # noqa: S608
+        with self._lock, self._told("cannot be purged"):
+            with transaction(self._connection) as connection:
+                deleted = connection.execute(statement, values).rowcount
             self._connection.execute("VACUUM")
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return deleted
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._connection
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
+    def _told(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise StorageError(f"{self.path}: {what}: {error}") from error
 
 
 def _between(since: datetime | None, until: datetime | None) -> tuple[str, tuple[str, ...]]:

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
+from pneumocascade.errors import StorageError
 from pneumocascade.training.checkpoint import KEEP, Progress, load_latest, save_checkpoint, save_tensors
 
 
@@ -95,3 +97,22 @@ def test_a_checkpoint_without_digest_is_taken_as_it_is(tmp_path: Path) -> None:
     save_tensors(path, tensors, {"progress": '{"epoch": 1}'})
     progress = load_latest(tmp_path, *make(1))
     assert progress == Progress(epoch=1)
+
+
+def test_a_disk_that_takes_no_more_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``python -m torture.faults --only training-disk`` fills a real one."""
+    path = tmp_path / "best.safetensors"
+    save_tensors(path, {"weight": torch.ones(3)}, {})
+    before = path.read_bytes()
+
+    def half(_: object, temporary: Path, *__: object) -> None:
+        temporary.write_bytes(before[:10])
+        raise SafetensorError("No space left on device")
+
+    monkeypatch.setattr("pneumocascade.training.checkpoint.save_file", half)
+    with pytest.raises(StorageError, match=r"best\.safetensors cannot be written: No space left"):
+        save_tensors(path, {"weight": torch.zeros(3)}, {})
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,11 +12,18 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from pneumocascade.errors import BusyError, UsageError
+from pneumocascade.errors import BusyError, StorageError, UsageError
 from pneumocascade.server.headers import for_failures
 from pneumocascade.server.schema import Problem
 
 PROBLEM_JSON = "application/problem+json"
+
+STORAGE_SECONDS = 60
+"""When to try again where a disk is full or read-only: somebody has to see to it."""
+
+_DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
+
+_log = logging.getLogger(__name__)
 
 _TITLES = {
     400: "Bad request",
@@ -36,7 +45,7 @@ _MEANINGS = {
     401: "The token is missing or wrong",
     413: "Too many films, or too large",
     422: "The request makes no sense",
-    503: "Too many films wait; see Retry-After",
+    503: "Too many films wait, or a disk is full; see Retry-After",
     504: "There was no answer in time",
 }
 
@@ -59,11 +68,16 @@ def add_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _validation_problem)
     app.add_exception_handler(UsageError, _usage_problem)
     app.add_exception_handler(BusyError, _busy_problem)
+    app.add_exception_handler(StorageError, _storage_problem)
+    app.add_exception_handler(OSError, _disk_problem)
     app.add_exception_handler(Exception, _failure_problem)
 
 
-async def _http_problem(_: Request, error: Exception) -> JSONResponse:
+async def _http_problem(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
+    cause = error.__cause__  # FastAPI takes what a full disk raises for a fault of the request
+    if isinstance(cause, OSError) and cause.errno in _DISK_ERRORS:
+        return await _disk_problem(request, cause)
     return problem(error.status_code, str(error.detail), error.headers)
 
 
@@ -80,6 +94,21 @@ async def _usage_problem(_: Request, error: Exception) -> JSONResponse:
 async def _busy_problem(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, BusyError)
     return problem(503, str(error), {"Retry-After": str(error.retry_after)})
+
+
+async def _storage_problem(_: Request, error: Exception) -> JSONResponse:
+    _log.error("%s", error)
+    detail = "the answer cannot be kept as it must be, so it is not given; see the server's log"
+    return problem(503, detail, {"Retry-After": str(STORAGE_SECONDS)})
+
+
+async def _disk_problem(_: Request, error: Exception) -> JSONResponse:
+    """Say that there is no room for the upload; any other failure is one of the server."""
+    if not (isinstance(error, OSError) and error.errno in _DISK_ERRORS):
+        raise error
+    _log.error("an upload cannot be stored: %s", error.strerror)
+    detail = "the server's disk takes no uploads now; see the server's log"
+    return problem(503, detail, {"Retry-After": str(STORAGE_SECONDS)})
 
 
 async def _failure_problem(_: Request, error: Exception) -> JSONResponse:

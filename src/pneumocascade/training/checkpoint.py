@@ -19,6 +19,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from pneumocascade.errors import StorageError
+
 KEEP = 2
 
 
@@ -59,11 +61,21 @@ def replace_text(path: Path, text: str) -> None:
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write tensors under a temporary name, flush to disk, and rename."""
+    """Write tensors under a temporary name, flush to disk, and rename.
+
+    Raises
+    ------
+    StorageError
+        Where the disk is full, for instance; what was there before stays.
+    """
     temporary = path.with_suffix(".tmp")
-    save_file({name: value.contiguous() for name, value in tensors.items()}, temporary, metadata)
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
+    try:
+        save_file({name: value.contiguous() for name, value in tensors.items()}, temporary, metadata)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+    except (SafetensorError, OSError) as error:
+        temporary.unlink(missing_ok=True)
+        raise StorageError(f"{path} cannot be written: {error}; make room and start the run again") from error
     temporary.replace(path)
 
 

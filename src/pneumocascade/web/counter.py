@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from pneumocascade.database import connect
+from pneumocascade.database import connect, transaction
 
 STATE_VARIABLE = "PNEUMOCASCADE_STATE"
 """Environment variable with the folder of the counter's file."""
@@ -83,13 +83,7 @@ class Counter:
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """Open the file for one transaction that holds the write lock from its first statement."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with closing(connect(self.path)) as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                connection.execute(_TABLE)
-                connection.execute("INSERT OR IGNORE INTO counter (id, films) VALUES (1, 0)")
-                yield connection
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
-            connection.execute("COMMIT")
+        with closing(connect(self.path)) as connection, transaction(connection):
+            connection.execute(_TABLE)
+            connection.execute("INSERT OR IGNORE INTO counter (id, films) VALUES (1, 0)")
+            yield connection
