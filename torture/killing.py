@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
 import json
-import os
 import random
 import signal
 import socket
@@ -13,19 +11,20 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from pneumocascade.batch.parquet import rows_of
 from pneumocascade.database import connect
 from pneumocascade.history import History
 from tests.conftest import vary_example
 from tests.tiny_models import write_tiny_models
+from torture.answers import sources_in
+from torture.serving import check, free_port, post, processes_of, started, wait_until_ready
 
 PYTHON = (sys.executable, "-m", "pneumocascade")
 
@@ -39,12 +38,6 @@ for number in range(int(sys.argv[2]), 10**9):
     history.add(Prediction("film", "ok", "balanced", "1.0.0", elapsed_ms=number))
     print(number, flush=True)
 """
-
-
-def check(holds: bool, what: str) -> None:
-    """Stop where something does not hold."""
-    if not holds:
-        raise RuntimeError(what)
 
 
 def film_in(folder: Path) -> Path:
@@ -77,7 +70,7 @@ def kill_batch(folder: Path, kills: int, rng: random.Random) -> dict[str, Any]:
             process.stdin.write("\n".join(names))
             process.stdin.close()
             ended = killed(process, rng.uniform(0.2, 4.0) if done < kills else None)
-            sources = _sources_in(output, shape)
+            sources = sources_in(output, shape)
             check(sources == names[: len(sources)], f"{output}: answers are not those of the first films")
             if ended:
                 check(
@@ -101,19 +94,6 @@ def killed(process: subprocess.Popen[Any], after: float | None) -> bool:
         process.send_signal(signal.SIGKILL)
         process.wait()
         return False
-
-
-def _sources_in(output: Path, shape: str) -> list[str]:
-    """Return the names in the answers; a last line that was cut is none."""
-    if not output.exists():
-        return []
-    if shape == "parquet":
-        return [str(row["source"]) for row in rows_of(output)]
-    text = output.read_text(encoding="utf-8")
-    whole = text[: text.rfind("\n") + 1].splitlines()
-    if shape == "jsonl":
-        return [json.loads(line)["source"] for line in whole]
-    return [row["source"] for row in csv.DictReader(whole)]
 
 
 def kill_history(folder: Path, kills: int, rng: random.Random) -> dict[str, Any]:
@@ -147,18 +127,12 @@ def kill_server(folder: Path, kills: int, rng: random.Random) -> dict[str, Any]:
     given = 0
     for _ in range(kills):
         port = free_port()
-        command = (*PYTHON, "serve", "--port", str(port), "--models", str(models), "--history", str(path))
-        environment = {**os.environ, "PNEUMOCASCADE_STATE": str(folder), "TMPDIR": str(folder)}
-        process = subprocess.Popen(
-            command,
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        wait_until_ready(port)
-        with _clients(port, content, 4) as answers:
-            check(not killed(process, rng.uniform(0.0, 1.0)), "the server ended by itself")
+        options = ("--models", str(models), "--history", str(path))
+        variables = {"PNEUMOCASCADE_STATE": str(folder), "TMPDIR": str(folder)}
+        with started(port, options, variables, folder / "server.log") as process:
+            wait_until_ready(port, process)
+            with _clients(port, content, 4) as answers:
+                check(not killed(process, rng.uniform(0.0, 1.0)), "the server ended by itself")
         given += len(answers)
         with closing(connect(path)) as connection:
             check(
@@ -172,46 +146,18 @@ def kill_server(folder: Path, kills: int, rng: random.Random) -> dict[str, Any]:
     return {"answers": given, "entries": entries}
 
 
-def free_port() -> int:
-    """Return a port of the loopback interface that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
-def wait_until_ready(port: int) -> None:
-    """Wait for a server's models."""
-    deadline = time.monotonic() + 60
-    while not _is_ready(port):
-        check(time.monotonic() < deadline, "the server did not start")
-        time.sleep(0.05)
-
-
-def _is_ready(port: int) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as response:
-            return bool(response.status == 200)
-    except OSError:  # not listening, or the web app is not built yet
-        return False
-
-
 @contextmanager
 def _clients(port: int, content: bytes, count: int) -> Iterator[list[dict[str, Any]]]:
     """Let clients post films until the server is gone; the answers are whole when the block has ended."""
     answers: list[dict[str, Any]] = []
-    head = b'--x\r\nContent-Disposition: form-data; name="files"; filename="film"\r\n\r\n'
-    headers = {"Content-Type": "multipart/form-data; boundary=x"}
-    url = f"http://127.0.0.1:{port}/api/v1/predictions"
 
-    def post() -> None:
-        while True:
-            request = urllib.request.Request(url, head + content + b"\r\n--x--\r\n", headers)
-            try:
-                with urllib.request.urlopen(request, timeout=30) as response:
-                    answers.append(json.load(response)["predictions"][0])
-            except (OSError, ValueError, http_client_error()):
-                return
+    def ask() -> None:
+        # It goes in the middle of an answer, perhaps.
+        with suppress(OSError, ValueError, HTTPException):
+            while True:
+                answers.append(json.loads(post(port, content, seconds=30).text)["predictions"][0])
 
-    threads = [threading.Thread(target=post) for _ in range(count)]
+    threads = [threading.Thread(target=ask) for _ in range(count)]
     for thread in threads:
         thread.start()
     yield answers
@@ -220,29 +166,9 @@ def _clients(port: int, content: bytes, count: int) -> Iterator[list[dict[str, A
         check(not thread.is_alive(), "a client still waits for a server that is gone")
 
 
-def http_client_error() -> type[Exception]:
-    """Return what an answer that was cut raises."""
-    from http.client import HTTPException
-
-    return HTTPException
-
-
 def _wait_for_none_of(session: int) -> None:
     """Wait until no process of a session is left: those that decode end with their server."""
     deadline = time.monotonic() + 10
     while left := processes_of(session):
         check(time.monotonic() < deadline, f"processes {left} outlived their server")
         time.sleep(0.02)
-
-
-def processes_of(session: int) -> Sequence[int]:
-    """Return the processes of a session that have not ended."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            fields = (entry / "stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
-        except OSError:  # it ended meanwhile
-            continue
-        if int(fields[3]) == session and fields[0] != "Z":
-            found.append(int(entry.name))
-    return found

@@ -5,9 +5,9 @@
 A server with the bundled models runs as ``serve`` does, in a process of its own. Each client posts one to
 three files at a time, mixed at random, and holds every answer against the one that the cascade gave before,
 one film at a time. Meanwhile others send a byte a second, go away in the middle of a request or before its
-answer, and send more than is allowed. What must hold: no wrong answer; no status but 200, or 503 with
-``Retry-After``; the server answers at the end as at the beginning; its memory has stopped growing. Needs
-Linux.
+answer, never read it, and send more than is allowed. What must hold: no wrong answer; no status but 200, or
+503 with ``Retry-After``; who sends a byte a second is cut off; the server answers at the end as at the
+beginning, its log tells of no failure, and its memory has stopped growing. Needs Linux.
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ import json
 import os
 import random
 import socket
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -33,11 +31,15 @@ import numpy as np
 from benchmarks.timing import machine, some
 from pneumocascade import Cascade
 from pneumocascade.report import to_dict
-from torture.killing import check, free_port, processes_of, wait_until_ready
+from torture.serving import HEADERS, URL, body_of, check, processes_of, running
 
-URL = "/api/v1/predictions"
-HEADERS = {"Content-Type": "multipart/form-data; boundary=film-film"}
 TOLERANCE = 1e-3
+
+SLOW_SECONDS = 60
+"""Time by which the server must have cut off who sends a byte a second."""
+
+GROWTH = 1.1
+"""Memory in the last third of the time, as a multiple of that in the second."""
 
 
 @dataclass
@@ -80,13 +82,6 @@ def same(answer: Any, expected: Any) -> bool:
     if isinstance(expected, float):
         return bool(abs(answer - expected) <= TOLERANCE)
     return bool(answer == expected)
-
-
-def body_of(films: dict[str, bytes]) -> bytes:
-    """Return the body of a request."""
-    head = '--film-film\r\nContent-Disposition: form-data; name="files"; filename="{}"\r\n\r\n'
-    parts = (head.format(name).encode() + content + b"\r\n" for name, content in films.items())
-    return b"".join((*parts, b"--film-film--\r\n"))
 
 
 def client(seen: Seen, seed: int) -> None:
@@ -140,7 +135,7 @@ def nuisance(seen: Seen, seed: int) -> None:
     body = body_of({"film": next(iter(seen.contents.values()))})
     head = f"POST {URL} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {HEADERS['Content-Type']}\r\n"
     whole = head.encode() + f"Content-Length: {len(body)}\r\n\r\n".encode() + body
-    kinds = ("vanishes before the answer", "vanishes in the body", "a byte a second", "too large")
+    kinds = ("vanishes before the answer", "vanishes in the body", "reads nothing", "too large", "slow")
     while not seen.over.is_set():
         kind = rng.choice(kinds)
         try:
@@ -149,18 +144,39 @@ def nuisance(seen: Seen, seed: int) -> None:
                     connection.sendall(whole)
                 elif kind == "vanishes in the body":
                     connection.sendall(whole[: rng.randrange(len(whole))])
-                elif kind == "a byte a second":
-                    for byte in whole[: rng.randint(1, 20)]:
-                        connection.sendall(bytes([byte]))
-                        if seen.over.wait(1.0):
-                            break
+                elif kind == "reads nothing":
+                    connection.sendall(whole)
+                    seen.over.wait(5.0)
+                elif kind == "slow":
+                    # Some are slow from the head on, the others in the body.
+                    start = rng.choice((1, len(whole) - len(body)))
+                    connection.sendall(whole[:start])
+                    kind = _told_off(connection, whole[start:], seen)
                 else:
                     connection.sendall(head.encode() + b"Content-Length: 999999999999\r\n\r\n")
-                    check(b" 413 " in connection.recv(100), "a request that is too large was taken")
+                    answer = connection.recv(100)
+                    if b" 413 " not in answer:
+                        kind = f"too large, answered by {answer!r}"
         except OSError:
             _note(seen, f"nuisance refused: {kind}")
         else:
             _note(seen, f"nuisance: {kind}")
+
+
+def _told_off(connection: socket.socket, rest: bytes, seen: Seen) -> str:
+    """Go on with a byte a second; return how that ended."""
+    connection.settimeout(1.0)
+    for second in range(SLOW_SECONDS):
+        try:
+            answer = connection.recv(100)
+        except TimeoutError:
+            connection.sendall(rest[second : second + 1])
+        else:
+            cut_off = answer == b"" or b" 408 " in answer
+            return "a byte a second, cut off" if cut_off else f"a byte a second, answered by {answer!r}"
+        if seen.over.is_set():
+            return f"a byte a second, at the end not yet cut off after {second} s"
+    return "a byte a second, never cut off"
 
 
 def memory_of(session: int) -> float:
@@ -203,28 +219,24 @@ def main() -> None:
     contents = contents_of(arguments.films)
     cascade = Cascade.load()
     expected = {name: to_dict(cascade.predict(content, name=name)) for name, content in contents.items()}
-    port = free_port()
-    command = (sys.executable, "-m", "pneumocascade", "serve", "--port", str(port))
     with tempfile.TemporaryDirectory() as folder:
-        environment = {**os.environ, "PNEUMOCASCADE_STATE": folder, "TMPDIR": folder}
-        server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
-        try:
-            wait_until_ready(port)
-            seen = Seen(expected, contents, port)
-            memory = press(seen, server.pid, arguments.clients, arguments.seconds)
-            after = Seen(expected, contents, port)
+        variables = {"PNEUMOCASCADE_STATE": folder, "TMPDIR": folder}
+        with running((), variables, Path(folder) / "server.log") as server:
+            seen = Seen(expected, contents, server.port)
+            memory = press(seen, server.session, arguments.clients, arguments.seconds)
+            after = Seen(expected, contents, server.port)
             threading.Timer(5.0, after.over.set).start()
             client(after, 1)
-        finally:
-            server.terminate()
-            server.wait(60)
     report = summary(seen, memory) | {"clients": arguments.clients, "seconds": arguments.seconds}
     arguments.output.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(report, indent=1))
     check(not seen.wrong, f"{len(seen.wrong)} wrong answers, the first: {seen.wrong[:1]}")
     allowed = {"200", "503"} | {status for status in seen.statuses if status.startswith("nuisance")}
-    check(set(seen.statuses) <= allowed, f"statuses: {seen.statuses}")
+    bad = {status for status in seen.statuses if "answered by" in status or "never cut off" in status}
+    check(set(seen.statuses) <= allowed - bad, f"statuses: {seen.statuses}")
     check(set(after.statuses) == {"200"}, f"afterwards: {after.statuses}")
+    memory_mb = report["memory_mb"]
+    check(memory_mb["last_third"] <= GROWTH * memory_mb["second_third"], f"memory grows: {memory_mb}")
 
 
 def summary(seen: Seen, memory: list[float]) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from torture.clocks import LIBRARY, jump_clock
+from torture.disks import fill_disks, has_namespaces
 from torture.killing import kill_batch, kill_history, kill_server
 from torture.load import same
 
@@ -26,6 +28,22 @@ def test_a_kill_loses_repeats_and_leaves_nothing(
     tmp_path: Path, kill: Callable[[Path, int, random.Random], dict[str, Any]], kills: int
 ) -> None:
     assert kill(tmp_path, kills, random.Random(0))
+
+
+@pytest.mark.slow
+def test_a_full_disk_loses_and_repeats_nothing(tmp_path: Path) -> None:
+    if not has_namespaces():
+        pytest.skip("disks cannot be mounted here: the system allows no user namespaces")
+    counts = fill_disks(tmp_path, 3, random.Random(0))
+    assert counts["full_disks_under_answers"] == 3
+    assert counts["answers_before_the_history_was_full"] > 0
+
+
+@pytest.mark.slow
+def test_a_clock_that_jumps_disturbs_no_answer(tmp_path: Path) -> None:
+    if LIBRARY is None:
+        pytest.skip("clocks cannot be set here: libfaketime is not installed (apt-get install libfaketime)")
+    assert jump_clock(tmp_path, 4, random.Random(0))["answers"] == 40
 
 
 @pytest.mark.parametrize(
