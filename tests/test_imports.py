@@ -41,7 +41,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "scale",
         }
     ),
-    frozenset({"cli", "server", "web", "__main__"}),
+    frozenset({"cli", "doctor", "server", "web", "__main__"}),
 )
 """The rooms from bottom to top: one may import from its own layer and from those below."""
 

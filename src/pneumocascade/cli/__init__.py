@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from pneumocascade import __version__
-from pneumocascade.cli import history, models, predict, train
+from pneumocascade.cli import doctor, history, models, predict, train
 from pneumocascade.errors import PneumocascadeError, UsageError
 
 app = typer.Typer(
@@ -49,6 +49,7 @@ app.command("export")(train.export)
 app.command("calibrate")(train.calibrate)
 app.command("serve")(models.serve)
 app.command("info")(models.info)
+app.command("doctor")(doctor.doctor)
 app.add_typer(history.app, name="history")
 
 

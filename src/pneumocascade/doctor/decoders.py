@@ -1,0 +1,66 @@
+"""What reads films and prints reports: decoders, the processes that they run in, the libraries for PDF."""
+
+from __future__ import annotations
+
+import importlib.util
+from contextlib import closing
+
+from pneumocascade.doctor.check import Check, pip, tilde
+from pneumocascade.doctor.child import how_it_ended, run
+from pneumocascade.doctor.models import EXPECTED, example
+
+FONT, NO_FONT = "with a font", "without a font"
+"""What :mod:`pneumocascade.doctor.printing` says."""
+
+_DECODERS = "imagecodecs pydicom pyjpegls pylibjpeg pylibjpeg-openjpeg"
+
+
+def check_dicom() -> list[Check]:
+    """Check that a DICOM object of every transfer syntax that is promised can be read."""
+    from pneumocascade.dicom.trial import try_decoders
+
+    tried = try_decoders()
+    wrong = [f"{name}: {what}" for name, what in tried.items() if what]
+    if wrong:
+        advice = f"{pip()} --force-reinstall {_DECODERS}"
+        return [Check("DICOM", "problem", "; ".join(wrong), advice)]
+    return [Check("DICOM", "ok", f"a film came back in each of {len(tried)} transfer syntaxes")]
+
+
+def check_workers() -> list[Check]:
+    """Check that a process that decodes can be started, and reads a film as this process does."""
+    from pneumocascade.isolation.pool import IsolatedReader
+    from pneumocascade.ready import make_ready
+    from pneumocascade.spec import for_recipe
+
+    specs = (for_recipe(1, "baseline"), for_recipe(2, "baseline"))
+    film = (example(next(iter(EXPECTED))), None)
+    with closing(IsolatedReader(1)) as reader:
+        answer = reader(film, specs=specs)
+    if answer.status == "ok" and answer.pixels_sha256 == make_ready(film, specs=specs).pixels_sha256:
+        return [Check("decoding process", "ok", "started, and read an example film as this process does")]
+    told = answer.error.message if answer.error else "it read other pixels than this process"
+    advice = (
+        "serve needs it: let this user start processes (ulimit -u, docker run --pids-limit), and see what "
+        "this prints: python -m pneumocascade.isolation.worker 3221225472 < /dev/null"
+    )
+    return [Check("decoding process", "problem", told, advice)]
+
+
+def check_pdf() -> list[Check]:
+    """Check the libraries of the system, and a font, that reports as PDF need."""
+    if importlib.util.find_spec("weasyprint") is None:
+        advice = f"for reports: {pip()} 'pneumocascade[report]'"
+        return [Check("PDF", "note", "WeasyPrint is not installed", advice)]
+    done = run("-m", "pneumocascade.doctor.printing")
+    *_, told = done.stdout.strip().splitlines() or [""]
+    if told == FONT:
+        return [Check("PDF", "ok", "WeasyPrint prints, with a font")]
+    fonts = "install a font; on Debian: apt-get install fonts-dejavu-core"
+    if told == NO_FONT or "No fonts" in done.stderr:
+        return [Check("PDF", "problem", "WeasyPrint finds no font: there can be no PDF", fonts)]
+    if told:  # the message of an error of ours, which says what to do
+        found, _, advice = told.partition(": ")
+        return [Check("PDF", "problem", tilde(found), tilde(advice or told))]
+    advice = f"{fonts}; {pip()} --force-reinstall weasyprint"
+    return [Check("PDF", "problem", f"WeasyPrint cannot print: {how_it_ended(done)}", advice)]

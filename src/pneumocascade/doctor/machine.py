@@ -1,0 +1,164 @@
+"""Cores, processor, memory: what a control group leaves of them included."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from pneumocascade.ahead import usable_cores
+from pneumocascade.doctor.check import Check, megabytes
+
+PREDICT_MEMORY = 340_000_000
+"""Bytes: the most that ``predict`` was measured to take (docs/performance.md)."""
+
+SERVE_MEMORY = 740_000_000
+"""Bytes: the most that ``serve`` was measured to take on two cores (docs/deployment.md)."""
+
+VNNI = ("avx512_vnni", "avx_vnni", "asimddp", "i8mm")
+"""Flags of /proc/cpuinfo that tell of instructions for dot products of bytes (x86-64, ARM64)."""
+
+VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+_PROC = Path("/proc")
+_GROUPS = Path("/sys/fs/cgroup")
+
+
+def check_cores(proc: Path = _PROC, groups: Path = _GROUPS) -> list[Check]:
+    """Check that no more threads run than the control group pays for."""
+    cores, quota = usable_cores(), cpu_quota(proc, groups)
+    found = (
+        f"{cores} of {os.cpu_count()} may be used; predict and serve judge a batch on each, one thread a run"
+    )
+    told = ", ".join(f"{name}={os.environ[name]}" for name in VARIABLES if name in os.environ)
+    if told:
+        found += f"; {told} is set, which the models do not heed"
+    if quota is None or quota > cores - 0.5:
+        return [Check("cores", "ok", found)]
+    whole = max(1, round(quota))
+    chosen = "0" if whole == 1 else f"0-{whole - 1}"
+    advice = (
+        f"name cores in place of a share of time: docker run --cpuset-cpus {chosen}, or taskset --cpu-list "
+        f"{chosen} pneumocascade ..."
+    )
+    return [Check("cores", "note", f"{found}; the control group allows the time of {quota:g}", advice)]
+
+
+def check_processor(proc: Path = _PROC) -> list[Check]:
+    """Check for instructions that make INT8 fast."""
+    try:
+        text = (proc / "cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return [Check("processor", "ok", f"{platform.machine()}; this system does not list its instructions")]
+    flags = _flags(text)
+    wide = [name for name in ("avx2", "avx512f", *VNNI) if name in flags]
+    found = f"{platform.machine()} with {', '.join(wide) or 'none of AVX2, AVX-512, VNNI'}"
+    if any(name in flags for name in VNNI):
+        return [Check("processor", "ok", found)]
+    advice = (
+        "nothing to mend, answers are the same: on a processor with VNNI (Intel since 2019, AMD since Zen 4) "
+        "the INT8 models run faster"
+    )
+    return [Check("processor", "note", f"{found}; no VNNI", advice)]
+
+
+def check_memory(proc: Path = _PROC, groups: Path = _GROUPS) -> list[Check]:
+    """Check that ``predict`` has the memory that it was measured to take."""
+    system = _available(proc)
+    group = memory_left(proc, groups)
+    left = min((each for each in (system, group) if each is not None), default=None)
+    if left is None:
+        return [Check("memory", "ok", "this system does not tell how much is free")]
+    who = "in the control group" if left == group else "on this machine"
+    found = f"{megabytes(left)} free {who}; predict takes {megabytes(PREDICT_MEMORY)}"
+    if left >= SERVE_MEMORY:
+        return [Check("memory", "ok", found)]
+    more = "raise the limit (docker run --memory 4g, MemoryMax=4G)" if left == group else "end other programs"
+    if left >= PREDICT_MEMORY:
+        advice = f"for serve, which takes {megabytes(SERVE_MEMORY)} on two cores: {more}"
+        return [Check("memory", "note", found, advice)]
+    return [
+        Check("memory", "problem", found, f"{more}, or: pneumocascade predict --batch-size 1 --workers 1")
+    ]
+
+
+def check_telemetry() -> list[Check]:
+    """Check that ONNX Runtime keeps to itself what it does."""
+    value = os.environ.get("ORT_DISABLE_TELEMETRY")
+    if value == "1":
+        return [Check("telemetry", "ok", "ONNX Runtime's is off")]
+    found = f"ONNX Runtime's may be on: ORT_DISABLE_TELEMETRY is {value!r}, expected '1'"
+    return [Check("telemetry", "note", found, "unset ORT_DISABLE_TELEMETRY: the package sets it to 1")]
+
+
+def cpu_quota(proc: Path = _PROC, groups: Path = _GROUPS) -> float | None:
+    """Return how many cores' time the control groups of this process allow, ``None`` for no limit."""
+    quotas = []
+    for folder in _group_folders("cpu", proc, groups):
+        with suppress(OSError, ValueError, ZeroDivisionError):
+            if (folder / "cpu.max").exists():
+                quota, period = (folder / "cpu.max").read_text(encoding="ascii").split()
+            else:
+                quota = (folder / "cpu.cfs_quota_us").read_text(encoding="ascii")
+                period = (folder / "cpu.cfs_period_us").read_text(encoding="ascii")
+            if quota != "max" and int(quota) > 0:
+                quotas.append(int(quota) / int(period))
+    return min(quotas, default=None)
+
+
+def memory_left(proc: Path = _PROC, groups: Path = _GROUPS) -> int | None:
+    """Return how many bytes the control groups of this process leave, ``None`` for no limit."""
+    left = []
+    for folder in _group_folders("memory", proc, groups):
+        new = (folder / "memory.max").exists()
+        names = (
+            ("memory.max", "memory.current") if new else ("memory.limit_in_bytes", "memory.usage_in_bytes")
+        )
+        with suppress(OSError, ValueError):  # "max" is no number: no limit
+            limit, used = (int((folder / name).read_text(encoding="ascii")) for name in names)
+            if limit < 1 << 60:  # what the older kind says for no limit
+                left.append(max(0, limit - used + _reclaimable(folder)))
+    return min(left, default=None)
+
+
+def _reclaimable(folder: Path) -> int:
+    """Return the bytes of a group's files in memory that are given up when they are needed."""
+    for line in (folder / "memory.stat").read_text(encoding="ascii").splitlines():
+        name, _, value = line.partition(" ")
+        if name == "inactive_file":
+            return int(value)
+    return 0
+
+
+def _group_folders(controller: str, proc: Path, groups: Path) -> Iterator[Path]:
+    """Yield the folders of this process's control group and those above it, of both kinds (cgroups(7))."""
+    try:
+        lines = (proc / "self" / "cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and controller not in controllers.split(","):
+            continue
+        top = groups / controllers if controllers else groups
+        inner = top / path.strip("/")
+        yield inner
+        yield from (folder for folder in inner.parents if folder == top or folder.is_relative_to(top))
+
+
+def _available(proc: Path) -> int | None:
+    with suppress(OSError, ValueError):
+        for line in (proc / "meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return 1024 * int(line.split()[1])
+    return None
+
+
+def _flags(text: str) -> set[str]:
+    for line in text.splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() in ("flags", "Features"):
+            return set(value.split())
+    return set()

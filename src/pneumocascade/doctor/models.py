@@ -1,0 +1,164 @@
+"""The models: whether they are those of the manifest, load, and answer as they should."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from functools import partial
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from pneumocascade.doctor.check import Check, guarded, pip, tilde
+from pneumocascade.errors import ModelError, UsageError
+
+if TYPE_CHECKING:
+    from pneumocascade.cascade import Cascade
+    from pneumocascade.records import Prediction
+    from pneumocascade.store import Manifest
+
+
+class Expected(NamedTuple):
+    """What a film is answered: its finding, and the calibrated probability of a label of the last stage."""
+
+    finding: str
+    label: str
+    probability: float
+
+
+EXPECTED_OF = "1.1.0"
+"""Version of the models whose answers ``EXPECTED`` holds."""
+
+EXPECTED = {
+    "NORMAL2-IM-1438-0001.jpeg": Expected("normal", "pneumonia", 0.71446),
+    "person1946_bacteria_4874.jpeg": Expected("pneumonia", "viral", 0.285524),
+}
+"""Answers at the balanced operating point for two of the bundled example films, one for each stage; these
+probabilities are far from 0 and 1, where a change would show least."""
+
+TOLERANCE = 1e-3
+"""Between processors: sums are rounded in another order."""
+
+
+def check_models(folder: Path | None) -> list[Check]:
+    """Check the files, and what they answer unless they are others than they should be.
+
+    Parameters
+    ----------
+    folder : Path or None
+        ``None`` for the bundled models.
+    """
+    files = check_files(folder)
+    if files[0].status == "problem":
+        return files
+    return [*files, *guarded("models load", partial(check_answers, folder))]
+
+
+def check_files(folder: Path | None) -> list[Check]:
+    """Check every file of the manifest against its SHA-256."""
+    from pneumocascade.store import bundled_models, read_manifest
+
+    path = folder or bundled_models()
+    mend = _mend(folder)
+    try:
+        manifest = read_manifest(path)
+    except ModelError as error:
+        return [Check("model files", "problem", tilde(str(error)), mend)]
+    wrong = _wrong_files(path, manifest)
+    if wrong:
+        return [Check("model files", "problem", tilde("; ".join(wrong)), mend)]
+    names = ", ".join(manifest.files.values())
+    return [Check("model files", "ok", f"version {manifest.version}, SHA-256 as in the manifest: {names}")]
+
+
+def _wrong_files(folder: Path, manifest: Manifest) -> list[str]:
+    wrong = []
+    for stage, name in manifest.files.items():
+        try:
+            found = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        except OSError as error:
+            wrong.append(f"{folder / name} cannot be read: {error.strerror}")
+            continue
+        if found != manifest.sha256[stage]:
+            wrong.append(f"{folder / name} has SHA-256 {found}, its manifest says {manifest.sha256[stage]}")
+    return wrong
+
+
+def check_answers(folder: Path | None) -> list[Check]:
+    """Check that the models load, and what they answer to example films."""
+    from pneumocascade.cascade import Cascade
+
+    started = time.perf_counter()
+    try:
+        cascade = Cascade.load(folder)
+    except ModelError as error:
+        return [Check("models load", "problem", tilde(str(error)), _mend(folder))]
+    spent = 1000 * (time.perf_counter() - started)
+    loaded = Check("models load", "ok", f"version {cascade.version}, in {spent:.0f} ms")
+    return [loaded, *(_answer(cascade, name, expected, folder) for name, expected in EXPECTED.items())]
+
+
+def _answer(cascade: Cascade, name: str, expected: Expected, folder: Path | None) -> Check:
+    title = f"example film, {expected.finding}"
+    prediction = cascade.predict(example(name))
+    wrong = _what_is_wrong(prediction, expected, golden=cascade.version == EXPECTED_OF)
+    if wrong:
+        return Check(title, "problem", f"{name}: {wrong}", _mend(folder))
+    shown = f"P({expected.label}) {_probability(prediction, expected.label):.3f}"
+    took = f"in {prediction.elapsed_ms:.0f} ms"
+    if cascade.version == EXPECTED_OF:
+        return Check(title, "ok", f"{shown}, as it should be, {took}")
+    return Check(title, "ok", f"{shown} {took}; what it should be is known of models {EXPECTED_OF} alone")
+
+
+def _what_is_wrong(prediction: Prediction, expected: Expected, *, golden: bool) -> str:
+    """Return what is wrong with an answer, empty where nothing is; of other models only what must hold."""
+    if prediction.status == "error" or (golden and prediction.status != "ok"):
+        told = [reason.message for reason in (prediction.error, *prediction.reasons) if reason]
+        return f"{prediction.status}: {'; '.join(told)}"
+    probability = _probability(prediction, expected.label)
+    if not golden:
+        stages = [stage for stage in (prediction.stage1, prediction.stage2) if stage is not None]
+        finite = all(math.isfinite(value) for stage in stages for value in stage.probabilities.values())
+        return "" if finite else "a probability is no finite number"
+    if prediction.finding != expected.finding or not abs(probability - expected.probability) <= TOLERANCE:
+        return (
+            f"{prediction.finding}, P({expected.label}) {probability:.4f}; expected {expected.finding}, "
+            f"{expected.probability:.4f}"
+        )
+    return ""
+
+
+def _probability(prediction: Prediction, label: str) -> float:
+    stage = prediction.stage2 if label == "viral" else prediction.stage1
+    return math.nan if stage is None else stage.probabilities[label]
+
+
+def check_providers() -> list[Check]:
+    """Check what the ONNX Runtime that is installed can run models with."""
+    from pneumocascade.session import PROVIDERS, check_provider
+
+    found = []
+    for name in PROVIDERS:
+        try:
+            check_provider(name)
+        except UsageError:
+            continue
+        found.append(name)
+    if "cpu" not in found:
+        advice = f"{pip()} --force-reinstall onnxruntime"
+        return [Check("providers", "problem", "ONNX Runtime cannot use the CPU", advice)]
+    others = [f"--provider {name}" for name in found if name != "cpu"]
+    return [Check("providers", "ok", f"cpu, used by default{''.join(f'; {each}' for each in others)}")]
+
+
+def example(name: str) -> Path:
+    """Return the path of a bundled example film."""
+    return Path(str(resources.files("pneumocascade") / "examples" / name))
+
+
+def _mend(folder: Path | None) -> str:
+    if folder is None:
+        return f"{pip()} --force-reinstall --no-deps pneumocascade"
+    return f"write them again: pneumocascade export RUN_DIR --output {tilde(folder)}; or leave --models out"
