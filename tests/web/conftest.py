@@ -33,17 +33,18 @@ serve(Cascade.load(sys.argv[1] or None, threads=1), port=0)
 
 
 @contextmanager
-def running(folder: Path, models: str = "") -> Iterator[str]:
+def running(folder: Path, models: str = "", code: str = _SERVER) -> Iterator[str]:
     """Run a server with a fresh count of films and no uploads, and give its address.
 
-    ``folder`` gets its uploads; ``models`` is a folder of models, by default the bundled ones.
+    ``folder`` gets its uploads; ``models`` is a folder of models, by default the bundled ones; ``code`` is
+    what the server runs, with the models' folder as its argument.
     """
     environment = {
         **os.environ,
         "PNEUMOCASCADE_STATE": str(folder / "state"),
         "GRADIO_TEMP_DIR": str(folder / "uploads"),
     }
-    command = [sys.executable, "-c", _SERVER, models]
+    command = [sys.executable, "-c", code, models]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         line = server.stdout.readline()

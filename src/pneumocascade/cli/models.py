@@ -124,6 +124,12 @@ def serve(
         list[str] | None,
         typer.Option(help="Also answer requests for this host, as behind a proxy; may be repeated."),
     ] = None,
+    requests_per_minute: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Of each client's address, asking left out; more get 429. By default any number."
+        ),
+    ] = None,
     log_level: Annotated[Literal["debug", "info", "warning", "error"], typer.Option()] = "warning",
     log_json: Annotated[bool, typer.Option("--log-json", help="Log JSON, one object a line.")] = False,
     history: HistoryOption = None,
@@ -142,7 +148,7 @@ def serve(
     cascade.reader = IsolatedReader(usable_cores())
     cascade = audited(cascade, history)
     hosts = (*server.LOOPBACK, *allow_host) if allow_host else None
-    access = server.Access(hosts=hosts) if hosts else None
+    access = server.Access(hosts=hosts, per_minute=requests_per_minute or 0)
     server.serve(cascade, host=host, port=port, token=_token(token_file), access=access)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fastapi.middleware.cors import CORSMiddleware
 
+from pneumocascade.server.doors import Doors
 from pneumocascade.server.guard import TokenGuard, check_token
 from pneumocascade.server.headers import NOBODY, SecurityHeaders
 from pneumocascade.server.limits import BodyLimit, RateLimit, RequestLimit, SlowBodies
@@ -28,16 +29,18 @@ class Access:
 
     Attributes
     ----------
-    hosts : tuple of str
-        Names and addresses that requests may be for, without ports; empty for any.
+    hosts : tuple of str, optional
+        Names and addresses that requests may be for, without ports; empty for any. By default any, but
+        for :func:`pneumocascade.server.serve` on an address that only this machine reaches: there, those of
+        this machine.
     frame_ancestors : str
         Who may show the web app in a frame; see
         :class:`pneumocascade.server.headers.SecurityHeaders`.
     per_minute : int
-        Requests of one address that may send films; 0 for any number.
+        Requests of one client's address, those left out that only ask (GET); 0 for any number.
     """
 
-    hosts: tuple[str, ...] = ()
+    hosts: tuple[str, ...] | None = None
     frame_ancestors: str = NOBODY
     per_minute: int = 0
 
@@ -65,6 +68,7 @@ def add_middleware(
     # From the inside to the outside: what is added last sees a request first.
     # One that allows nobody keeps Gradio from adding its own, which allows every page to read answers.
     app.add_middleware(CORSMiddleware, allow_origins=())
+    app.add_middleware(Doors)
     app.add_middleware(BodyLimit, limit=max_body, prefix=UPLOADS)
     app.add_middleware(SlowBodies)
     if token is not None:
@@ -72,7 +76,7 @@ def add_middleware(
     app.add_middleware(SameOrigin)
     if access.per_minute:
         app.add_middleware(RateLimit, per_minute=access.per_minute)
-    app.add_middleware(HostCheck, hosts=check_hosts(access.hosts))
+    app.add_middleware(HostCheck, hosts=check_hosts(access.hosts or ()))
     app.add_middleware(RequestLimit)
     app.add_middleware(Meter, metrics=metrics)
     app.add_middleware(SecurityHeaders, frame_ancestors=access.frame_ancestors)

@@ -104,7 +104,8 @@ class SecurityHeaders:
 
 def for_failures() -> dict[str, str]:
     """Return the headers of an answer that no middleware sees: that to an unexpected exception."""
-    return {**_COMMON, "Content-Security-Policy": f"{NO_PAGE}; frame-ancestors {NOBODY}"}
+    policy = f"{NO_PAGE}; frame-ancestors {NOBODY}"
+    return {**_COMMON, "Content-Security-Policy": policy, "X-Frame-Options": "DENY"}
 
 
 def page_policy(page: bytes) -> str:

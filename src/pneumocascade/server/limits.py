@@ -16,6 +16,8 @@ from fastapi import HTTPException
 from pneumocascade.server.problems import problem
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_TOTAL_BYTES = 2 * 1024**3
@@ -184,10 +186,13 @@ class RateLimit:
     app : ASGI application
     per_minute : int
         Requests of one address; as many may come at once.
+    clock : callable
+        Returns the time in seconds, which never goes back.
     """
 
-    def __init__(self, app: ASGIApp, per_minute: int) -> None:
+    def __init__(self, app: ASGIApp, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.app = app
+        self.clock = clock
         self.per_minute = per_minute
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
@@ -196,7 +201,7 @@ class RateLimit:
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
             await self.app(scope, receive, send)
             return
-        wait = self._wait(scope["client"][0] if scope.get("client") else "", time.monotonic())
+        wait = self._wait(scope["client"][0] if scope.get("client") else "", self.clock())
         if wait > 0:
             text = f"more than {self.per_minute} requests came from this address within a minute"
             await refuse(scope, receive, send, 429, text, int(wait) + 1)

@@ -6,6 +6,7 @@ import errno
 import ipaddress
 import socket
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -41,7 +42,8 @@ def serve(
     token : str, optional
         Asked of every request; see :func:`create_app`.
     access : Access, optional
-        Who may come in; by default, on an address that only this machine reaches, requests for this machine.
+        Who may come in. Where it names no hosts, and only this machine reaches the address, requests for
+        this machine.
 
     Raises
     ------
@@ -50,8 +52,9 @@ def serve(
     """
     with listen(host, port) as listener:
         allow_files()
-        if access is None:
-            access = Access(hosts=LOOPBACK if _is_loopback(listener) else ())
+        access = access or Access()
+        if access.hosts is None and _is_loopback(listener):
+            access = replace(access, hosts=LOOPBACK)
         app = create_app(cascade, token=token, access=access)
         taken = listener.getsockname()[1]
         shown = f"[{host}]" if ":" in host else host

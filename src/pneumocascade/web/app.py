@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import secrets
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from gradio import processing_utils
 
 from pneumocascade import __version__
 from pneumocascade.report import DISCLAIMER
@@ -14,7 +16,7 @@ from pneumocascade.web.batch import build_batch_tab
 from pneumocascade.web.counter import Counter
 from pneumocascade.web.header import header
 from pneumocascade.web.single import build_single_tab
-from pneumocascade.web.uploads import SECONDS_KEPT, prepare_folder
+from pneumocascade.web.uploads import SECONDS_KEPT, paths_in, prepare_folder, uploaded
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -29,6 +31,22 @@ SESSIONS_KEPT = 50
 
 _FONT = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif"]
 _FONT_MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
+
+
+class UploadsOnly(gr.Blocks):
+    """Blocks that take no file but uploads.
+
+    Gradio fetches addresses that stand where the path of an upload should be, in the value of any
+    component, before a function of the app sees them.
+    """
+
+    is_template = True  # to the page it is what it inherits from
+
+    async def preprocess_data(self, block_fn: Any, inputs: list[Any], *args: Any, **options: Any) -> Any:
+        """Refuse inputs that name a file which was not uploaded."""
+        for path in paths_in(inputs):
+            uploaded(path)
+        return await super().preprocess_data(block_fn, inputs, *args, **options)
 
 
 def theme() -> gr.themes.Base:
@@ -56,7 +74,7 @@ def build_app(cascade: Cascade, counter: Counter | None = None) -> gr.Blocks:
     """Return the web app; see :func:`pneumocascade.web.build_app`."""
     counter = counter or Counter()
     blocks: gr.Blocks
-    with gr.Blocks(
+    with UploadsOnly(
         title="pneumocascade",
         analytics_enabled=False,
         delete_cache=(SECONDS_KEPT // 6, SECONDS_KEPT),
@@ -90,6 +108,8 @@ def mount_app(app: FastAPI, cascade: Cascade, counter: Counter | None = None) ->
     # Gradio holds a path that the browser sends against the folder of uploads only where the app was
     # launched, which a mounted one never is: without this any picture of the server could be read.
     blocks.has_launched = True
+    # In the names of the folders of uploads; Gradio keeps one with its installation, which is no secret.
+    processing_utils.hash_seed = secrets.token_bytes(32)
     blocks.state_session_capacity = SESSIONS_KEPT
     mounted: FastAPI = gr.mount_gradio_app(
         app,

@@ -7,6 +7,7 @@ import re
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,8 @@ FOLDER_VARIABLE = "GRADIO_TEMP_DIR"
 
 SECONDS_KEPT = 3600
 """Uploaded films are deleted from the server when they are this old."""
+
+NOT_UPLOADED = "This file was not uploaded here; please upload it."
 
 _GONE = Reason("upload_deleted", "This upload was deleted after an hour; please upload it again.")
 _MADE_BY_GRADIO = re.compile(r"[0-9a-f]{64}|tmp[a-z0-9_]{8}")
@@ -84,10 +87,26 @@ def uploaded(path: str) -> Path:
         Where it is not inside the folder of uploads.
     """
     folder = Path(get_upload_folder()).resolve()
-    found = Path(path).resolve()
-    if found == folder or not found.is_relative_to(folder):
-        raise gr.Error("This file was not uploaded here; please upload it.")
+    # By its letters first: the file system is not asked about any other path, which could be a share
+    # of another machine.
+    found = Path(os.path.abspath(path))  # noqa: PTH100  resolve() follows links
+    if "\0" in path or not found.is_relative_to(folder) or found == folder:
+        raise gr.Error(NOT_UPLOADED, print_exception=False)
+    found = found.resolve()
+    if not found.is_relative_to(folder):
+        raise gr.Error(NOT_UPLOADED, print_exception=False)
     return found
+
+
+def paths_in(value: object) -> Iterator[str]:
+    """Yield every path that a value from the browser names, however deep in it."""
+    if isinstance(value, Mapping):
+        if isinstance(value.get("path"), str):
+            yield value["path"]
+        value = tuple(value.values())
+    if isinstance(value, (list, tuple)):
+        for part in value:
+            yield from paths_in(part)
 
 
 def analyse_upload(cascade: Cascade, path: str, operating_point: str) -> Analysis:
