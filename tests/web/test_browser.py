@@ -145,6 +145,24 @@ def test_batch_of_three(page: Page, films: list[Path], cascade: Cascade) -> None
     expect(page.locator("#batch-plots [data-measure=contrast] svg")).to_have_count(3)
 
 
+def test_of_quick_clicks_on_examples_the_last_counts(page: Page) -> None:
+    tiles = page.locator("#single-examples [data-index]")
+    for number in (2, 0, 3):
+        tiles.nth(number).click()
+    expect(page.locator("#single-verdict .pc-source")).to_have_text(example_films()[3].name)
+    expect(page.locator("#single-preview b")).to_have_text(example_films()[3].name)
+
+
+def test_of_quick_clicks_the_last_counts(page: Page, films: list[Path]) -> None:
+    analyse_batch(page, films[:3])
+    for number in (2, 0, 1):
+        page.locator("#batch-gallery .pc-tile").nth(number).click()
+    expect(page.locator("#batch-verdict .pc-source")).to_have_text(films[1].name)
+    for title in ("Local entropy", "Cumulative"):
+        page.locator("#batch-measure").get_by_text(title, exact=True).click()
+    expect(page.locator("#batch-plots [data-measure=cumulative] svg")).to_have_count(3)
+
+
 def test_batch_is_saved_as_csv(page: Page, films: list[Path], tmp_path: Path) -> None:
     analyse_batch(page, films[:3])
     with page.expect_download() as download:

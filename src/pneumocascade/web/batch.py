@@ -145,9 +145,19 @@ def _wire_choice(parts: _Parts) -> None:
         return fragments.plots(found[index], measure) if found else fragments.note(EXPIRED, "warning")
 
     parts.gallery.click(
-        show, [parts.analyses, details.measure], [*details.outputs, parts.chosen], **QUIET
+        show,
+        [parts.analyses, details.measure],
+        [*details.outputs, parts.chosen],
+        trigger_mode="multiple",  # by default a quick second click is lost
+        **QUIET,
     ).success(None, js=scroll_to("#batch-verdict"), **QUIET)
-    details.measure.input(plot, [parts.analyses, parts.chosen, details.measure], details.plots, **QUIET)
+    details.measure.input(
+        plot,
+        [parts.analyses, parts.chosen, details.measure],
+        details.plots,
+        trigger_mode="always_last",
+        **QUIET,
+    )
 
 
 def summary(found: list[Analysis], left_out: list[str]) -> str:

@@ -116,8 +116,21 @@ def _wire_analysis(
     clicked = asked.button.click(
         run, inputs, outputs, api_visibility="private", show_progress_on=details.card
     )
-    chosen = parts.examples.click(choose, None, [asked.upload, parts.example, parts.preview], **QUIET)
-    chosen = chosen.success(run, inputs, outputs, api_visibility="private", show_progress_on=details.card)
+    chosen = parts.examples.click(
+        choose,
+        None,
+        [asked.upload, parts.example, parts.preview],
+        trigger_mode="multiple",  # by default a quick second click is lost
+        **QUIET,
+    )
+    chosen = chosen.success(
+        run,
+        inputs,
+        outputs,
+        api_visibility="private",
+        show_progress_on=details.card,
+        trigger_mode="always_last",
+    )
     for event in (clicked, chosen):
         event.success(None, js=scroll_to("#single-verdict"), **QUIET)
 
@@ -140,4 +153,10 @@ def _wire_choice(parts: _Parts, films: list[Path], first: Analysis, cascade: Cas
     parts.asked.upload.change(
         show, [parts.asked.upload, parts.example], [parts.preview, parts.examples], **QUIET
     )
-    measure.input(plot, [parts.shown, parts.analysed, measure], parts.details.plots, **QUIET)
+    measure.input(
+        plot,
+        [parts.shown, parts.analysed, measure],
+        parts.details.plots,
+        trigger_mode="always_last",  # by default a quick second choice is lost
+        **QUIET,
+    )
