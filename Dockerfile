@@ -11,11 +11,16 @@ FROM python:3.12-slim-bookworm AS build
 WORKDIR /build
 # Without pip in it: what is copied below can install nothing.
 RUN python -m venv --without-pip /opt/pneumocascade
-COPY pyproject.toml constraints.txt README.md LICENSE ./
+# Wheels only: nothing is compiled here or later. Each has a SHA-256 that was locked (make lock), what builds the
+# package, too. pip writes the byte code that a read-only image cannot.
+COPY requirements requirements
+RUN pip install --no-cache-dir --only-binary :all: --require-hashes --requirement requirements/build.txt \
+    && pip --python /opt/pneumocascade/bin/python install --no-cache-dir --only-binary :all: \
+       --require-hashes --requirement requirements/container.txt
+COPY pyproject.toml README.md LICENSE ./
 COPY src src
-# Wheels only: nothing is compiled here or later. pip writes the byte code that a read-only image cannot.
-RUN pip --python /opt/pneumocascade/bin/python install --no-cache-dir --only-binary :all: \
-    --constraint constraints.txt '.[web,report]'
+RUN pip wheel --no-cache-dir --no-index --no-deps --no-build-isolation --wheel-dir dist . \
+    && pip --python /opt/pneumocascade/bin/python install --no-cache-dir --no-index --no-deps dist/*.whl
 
 FROM python:3.12-slim-bookworm
 

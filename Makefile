@@ -12,7 +12,7 @@ TORCH_INDEX ?=
 # Folder of the data set, for the benchmarks.
 FILMS ?= $(PNEUMOCASCADE_DATA)
 
-.PHONY: run install test install-dev lint types tests bench torture docs clean help
+.PHONY: run install test install-dev lint types tests bench torture docs lock sbom audit clean help
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -43,6 +43,7 @@ test: lint types tests ## Linters, types and the whole test suite
 lint: install-dev ## Linters
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml src tools torture benchmarks app.py
 
 types: install-dev ## Types
 	$(BIN)/mypy
@@ -60,6 +61,21 @@ torture: install-dev ## Hostile files, kills at random moments, load: docs/data/
 
 docs: install-dev ## The documentation as a site in build/site
 	$(BIN)/mkdocs build --strict
+
+# For the image's Python; the same for x86-64 and ARM64. Versions in the files stay unless constraints.txt has others.
+LOCK := $(BIN)/uv pip compile --quiet --no-emit-index-url --no-annotate --generate-hashes --only-binary :all: \
+	--python-version 3.12 --python-platform linux --constraint $(CONSTRAINTS) --custom-compile-command 'make lock'
+
+lock: install-dev ## Lock what the container is made of, with hashes: requirements/*.txt
+	$(LOCK) pyproject.toml --extra web --extra report --output-file requirements/container.txt
+	$(LOCK) requirements/build.in --output-file requirements/build.txt
+
+sbom: install-dev ## Bill of materials (CycloneDX) of the container: build/sbom.cdx.json
+	$(BIN)/python tools/sbom.py
+
+audit: install-dev ## Ask for known vulnerabilities of what is locked (needs the network)
+	@$(BIN)/pip-audit --strict --disable-pip --require-hashes --requirement requirements/container.txt \
+		|| { echo "A vulnerability was found, or nobody could be asked: make audit needs the network."; exit 1; }
 
 clean: ## Remove the environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

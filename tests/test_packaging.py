@@ -97,13 +97,6 @@ def test_what_the_image_copies_is_there_and_sent_to_the_build() -> None:
     assert sources == sent
 
 
-def test_the_image_installs_extras_that_there_are() -> None:
-    (extras,) = re.findall(r"'\.\[(.+)\]'", " ".join(given_to("RUN")))
-    assert all(
-        re.search(rf"^{extra} = \[", read("pyproject.toml"), re.MULTILINE) for extra in extras.split(",")
-    )
-
-
 def test_the_image_starts_a_command_that_there_is() -> None:
     words = [*json.loads(given_to("ENTRYPOINT")[0]), *json.loads(given_to("CMD")[0])]
     check_call(words)

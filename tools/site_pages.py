@@ -1,9 +1,9 @@
 """A hook of MkDocs: pages that are not kept in ``docs``, and links that lead out of it.
 
-README, model card and changelog become pages as they are, and so does every other file of the tree that a
-page links to, such as ``../benchmarks/speed.py``: the site leads nowhere but into itself. The help of the
-commands comes from :mod:`command_help`. Links are rewritten while the site is built; the documents keep
-those that work in the source tree.
+README, model card, changelog and security policy become pages as they are, and so does every other file
+of the tree that a page links to, such as ``../benchmarks/speed.py``: the site leads nowhere but into
+itself. The help of the commands comes from :mod:`command_help`. Links are rewritten while the site is
+built; the documents keep those that work in the source tree.
 """
 
 from __future__ import annotations
@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 
-PAGES = {"index.md": "README.md", "model-card.md": "MODEL_CARD.md", "changelog.md": "CHANGELOG.md"}
+PAGES = {
+    "index.md": "README.md",
+    "model-card.md": "MODEL_CARD.md",
+    "changelog.md": "CHANGELOG.md",
+    "security.md": "SECURITY.md",
+}
 """Where on the site each document from outside ``docs`` is."""
 
 FAVICON = ("assets/favicon.png", "src/pneumocascade/web/content/favicon.png")

@@ -1,0 +1,115 @@
+"""What the image is made of: whole, locked by version and hash, in the versions that the tests run with."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import re
+import sys
+from collections.abc import Iterable, Iterator
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import NormalizedName, canonicalize_name
+
+from tests.test_packaging import ROOT, given_to, read
+
+
+def test_the_image_installs_nothing_whose_hash_is_not_locked() -> None:
+    (locked,) = [rest for rest in given_to("RUN") if "--require-hashes" in rest]
+    (own,) = [rest for rest in given_to("RUN") if "pip wheel" in rest]
+    calls = [
+        call
+        for rest in given_to("RUN")
+        for call in rest.split("&&")
+        if re.search(r"\bpip\b.*\b(install|wheel)\b", call)
+    ]
+    assert len(calls) == 4
+    for call in calls:
+        if call in locked:
+            assert {"--require-hashes", "--only-binary", "--requirement"} <= set(call.split())
+            assert (ROOT / call.split()[-1]).is_file()
+        else:
+            assert call in own
+            assert {"--no-index", "--no-deps"} <= set(call.split())
+    assert "--no-build-isolation" in own
+    assert given_to("RUN").index(locked) < given_to("RUN").index(own)
+
+
+def locked(name: str) -> dict[NormalizedName, str]:
+    """Return versions by normalised name of a file of ``requirements``, each of which has hashes."""
+    text = re.sub(r"^#.*\n", "", read(f"requirements/{name}.txt"), flags=re.MULTILINE)
+    entries = [entry.split() for entry in text.replace("\\\n", " ").splitlines()]
+    for entry in entries:
+        assert len(entry) > 1, entry
+        assert all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", word) for word in entry[1:]), entry
+    pairs = [entry[0].split("==") for entry in entries]
+    return {canonicalize_name(package): version for package, version in pairs}
+
+
+def needed(wanted: Iterable[str]) -> Iterator[Requirement]:
+    """Yield requirements and theirs, as far as they are installed here, for the image's Python."""
+    image = {"python_version": "3.12", "python_full_version": "3.12.0", "sys_platform": "linux"}
+    waiting = [Requirement(text) for text in wanted]
+    seen: set[str] = set()
+    while waiting:
+        requirement = waiting.pop()
+        if str(requirement) in seen:
+            continue
+        seen.add(str(requirement))
+        yield requirement
+        for text in importlib.metadata.requires(requirement.name) or ():
+            inner = Requirement(text)
+            extras = [{"extra": extra} for extra in (*requirement.extras, "")]
+            if inner.marker is None or any(inner.marker.evaluate({**image, **extra}) for extra in extras):
+                inner.marker = None
+                waiting.append(inner)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="constraints.txt has versions for 3.11 and newer")
+def test_all_that_the_image_needs_is_locked() -> None:
+    lock = locked("container")
+    found = [item for item in needed(["pneumocascade[web,report]"]) if item.name != "pneumocascade"]
+    assert {canonicalize_name(item.name) for item in found} == lock.keys()
+    assert [
+        str(item) for item in found if not item.specifier.contains(lock[canonicalize_name(item.name)])
+    ] == []
+
+
+def test_what_builds_the_package_is_locked() -> None:
+    (told,) = re.findall(r"^requires = \[(.+)\]$", read("pyproject.toml"), re.MULTILINE)
+    asked = [line for line in read("requirements/build.in").splitlines() if not line.startswith("#")]
+    assert asked == json.loads(f"[{told}]")
+    lock = locked("build")
+    assert all(
+        Requirement(line).specifier.contains(lock[canonicalize_name(Requirement(line).name)])
+        for line in asked
+    )
+
+
+@pytest.mark.parametrize("name", ["container", "build"])
+def test_the_image_has_the_versions_that_the_tests_run_with(name: str) -> None:
+    pins = re.findall(r"^([\w.-]+)==(\S+) ;", read("constraints.txt"), re.MULTILINE)
+    tested = {canonicalize_name(package): version for package, version in pins}
+    lock = locked(name)
+    assert {each: lock[each] for each in lock.keys() & tested.keys()} == {
+        each: tested[each] for each in lock.keys() & tested.keys()
+    }
+    assert name == "build" or lock.keys() <= tested.keys()
+
+
+def test_the_locks_name_no_place_that_packages_come_from() -> None:
+    for name in ("container", "build"):
+        assert not re.search(
+            r"://|^-{1,2}(i|f|index|extra|find|trusted)", read(f"requirements/{name}.txt"), re.MULTILINE
+        )
+
+
+def test_make_lock_locks_the_extras_of_the_image_for_its_python() -> None:
+    makefile = read("Makefile")
+    (python,) = re.findall(r"--python-version (\S+)", makefile)
+    assert {rest.split()[0].partition("-")[0] for rest in given_to("FROM")} == {f"python:{python}"}
+    (extras,) = re.findall(
+        r"\$\(LOCK\) pyproject.toml (.+) --output-file requirements/container.txt", makefile
+    )
+    assert extras == "--extra web --extra report"
