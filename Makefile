@@ -12,7 +12,7 @@ TORCH_INDEX ?=
 # Folder of the data set, for the benchmarks.
 FILMS ?= $(PNEUMOCASCADE_DATA)
 
-.PHONY: run install test install-dev lint types tests bench torture docs lock sbom audit clean help
+.PHONY: run install test install-dev lint types tests pythons bench torture docs lock sbom audit clean help
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -50,6 +50,18 @@ types: install-dev ## Types
 
 tests: install-dev ## The whole test suite
 	$(BIN)/python -m pytest
+
+# Pythons that are installed; none is fetched. Without PyTorch and Ray, which not all of them have a release for.
+PYTHONS ?= 3.10 3.11 3.12 3.13
+
+pythons: install-dev ## The tests that need no training, browser or films, with every Python in PYTHONS
+	for version in $(PYTHONS); do \
+		$(BIN)/uv venv --quiet --allow-existing --no-python-downloads --python $$version build/python-$$version && \
+		$(BIN)/uv pip install --quiet --python build/python-$$version --constraint $(CONSTRAINTS) \
+			--editable '.[web,report,evaluate,parquet,docs,dev]' onnx safetensors && \
+		build/python-$$version/bin/python -m pytest -q -m 'not slow and not browser and not data' --ignore tests/training \
+			--ignore tests/scale --ignore tests/evaluation/test_figures.py || exit 1; \
+	done
 
 bench: install-dev ## Measure speed on the films in FILMS (kermany224, kermany-original): docs/data/speed.json
 	$(BIN)/python -m benchmarks.speed $(FILMS)/kermany224 $(FILMS)/kermany-original --output docs/data/speed.json

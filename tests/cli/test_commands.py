@@ -99,6 +99,7 @@ def test_a_missing_extra_names_itself() -> None:
 
 
 def test_training_without_data_is_an_error(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
     process = subprocess.run(
         [sys.executable, "-m", "pneumocascade", "train", str(tmp_path), "--output", str(tmp_path / "run")],
         capture_output=True,

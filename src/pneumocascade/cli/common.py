@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -34,14 +36,17 @@ HistoryOption = Annotated[
 ]
 
 
-def audited(cascade: Cascade, history: Path | None) -> Cascade:
-    """Return a cascade that enters its answers in a history, where one is asked for."""
+@contextmanager
+def audited(cascade: Cascade, history: Path | None) -> Iterator[Cascade]:
+    """Give a cascade that enters its answers in a history, where one is asked for."""
     if history is None:
-        return cascade
+        yield cascade
+        return
     from pneumocascade.audited import AuditedCascade
     from pneumocascade.history import History
 
-    return AuditedCascade(cascade, History(history))
+    with closing(History(history)) as opened:
+        yield AuditedCascade(cascade, opened)
 
 
 def import_extra(module: str, what: str, extra: str) -> Any:

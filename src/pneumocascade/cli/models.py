@@ -146,10 +146,10 @@ def serve(
     set_up(log_level, as_json=log_json)
     cascade = Cascade.load(models, threads=threads, provider=provider)
     cascade.reader = IsolatedReader(usable_cores())
-    cascade = audited(cascade, history)
     hosts = (*server.LOOPBACK, *allow_host) if allow_host else None
     access = server.Access(hosts=hosts, per_minute=requests_per_minute or 0)
-    server.serve(cascade, host=host, port=port, token=_token(token_file), access=access)
+    with audited(cascade, history) as asked:
+        server.serve(asked, host=host, port=port, token=_token(token_file), access=access)
 
 
 def _token(file: Path | None) -> str | None:

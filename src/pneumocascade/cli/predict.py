@@ -162,18 +162,19 @@ def _here(sources: Sequence[str], how: _How, outputs: Outputs, history: Path | N
     # Cores that judge batches of their own need no large ones; other devices have no such cores.
     parallel = max(1, min(usable_cores(), len(sources))) if how.provider == "cpu" else 1
     cascade = Cascade.load(how.models, threads=1 if parallel > 1 else 0, provider=how.provider)
-    predictions: Iterable[Prediction] = audited(cascade, history).predict_many(
-        sources,
-        batch_size=min(how.batch_size, max(1, math.ceil(len(sources) / parallel))),
-        operating_point=how.operating_point,
-        workers=how.workers,
-        parallel=parallel,
-        gate=how.gate,
-    )
-    predictions = with_files(predictions, cascade, outputs, how.models)
     unread = Counter[str]()
-    with open_writer(target.output, target.kind, _table, go_on=target.go_on) as writer:
-        consume(_written(predictions, len(sources), writer, unread), cascade, outputs)
+    with audited(cascade, history) as asked:
+        predictions: Iterable[Prediction] = asked.predict_many(
+            sources,
+            batch_size=min(how.batch_size, max(1, math.ceil(len(sources) / parallel))),
+            operating_point=how.operating_point,
+            workers=how.workers,
+            parallel=parallel,
+            gate=how.gate,
+        )
+        predictions = with_files(predictions, cascade, outputs, how.models)
+        with open_writer(target.output, target.kind, _table, go_on=target.go_on) as writer:
+            consume(_written(predictions, len(sources), writer, unread), cascade, outputs)
     return unread["error"]
 
 

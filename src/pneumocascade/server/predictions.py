@@ -36,14 +36,12 @@ MAX_FILE_BYTES = 64 * 1024 * 1024
 MAX_SECONDS = 300.0
 """Longest wait for an answer."""
 
-_POINTS: dict[str, Any] = {"anyOf": [{"enum": list(OPERATING_POINTS)}, {"type": "null"}]}
+# What is left out is not sent at all: the word "null", which a form would hold, is no operating point.
+_POINTS: dict[str, Any] = {"anyOf": [{"type": "string", "enum": list(OPERATING_POINTS)}]}
 _ONE = "|".join(ENCLOSURES)
 _INCLUDES: dict[str, Any] = {
     "description": f"Any of {', '.join(ENCLOSURES)}; also several with commas between.",
-    "anyOf": [
-        {"type": "array", "items": {"type": "string", "pattern": f"^({_ONE})(,({_ONE}))*$"}},
-        {"type": "null"},
-    ],
+    "anyOf": [{"type": "array", "items": {"type": "string", "pattern": f"^({_ONE})(,({_ONE}))*$"}}],
 }
 # What a person is told of other values is the code's own message, so these stand in the description alone.
 
