@@ -48,8 +48,9 @@ lint: install-dev ## Linters
 types: install-dev ## Types
 	$(BIN)/mypy
 
+# Each file of tests stays in one process; more than four would be short of memory where cores are many.
 tests: install-dev ## The whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 # Pythons that are installed; none is fetched. Without PyTorch and Ray, which not all of them have a release for.
 PYTHONS ?= 3.10 3.11 3.12 3.13

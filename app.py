@@ -1,14 +1,20 @@
 """The Hugging Face Space: web app and REST API on the port that Spaces expect."""
 
+import os
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "src"))
 
 from pneumocascade import Cascade
+from pneumocascade.ahead import usable_cores
+from pneumocascade.isolation.pool import IsolatedReader
 from pneumocascade.server import Access, serve
 
 if __name__ == "__main__":
+    os.environ["PYTHONPATH"] = sys.path[0]  # where the processes that decode find the package
+    cascade = Cascade.load(threads=1)
+    cascade.reader = IsolatedReader(usable_cores())
     # A Space is reached from outside, and shown in a frame.
     access = Access(frame_ancestors="https://huggingface.co")
-    serve(Cascade.load(), host="0.0.0.0", port=7860, access=access)  # noqa: S104
+    serve(cascade, host="0.0.0.0", port=7860, access=access)  # noqa: S104

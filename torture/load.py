@@ -216,6 +216,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
+    before = machine()
     contents = contents_of(arguments.films)
     cascade = Cascade.load()
     expected = {name: to_dict(cascade.predict(content, name=name)) for name, content in contents.items()}
@@ -227,7 +228,8 @@ def main() -> None:
             after = Seen(expected, contents, server.port)
             threading.Timer(5.0, after.over.set).start()
             client(after, 1)
-    report = summary(seen, memory) | {"clients": arguments.clients, "seconds": arguments.seconds}
+    settings = {"clients": arguments.clients, "seconds": arguments.seconds}
+    report = {"machine": before} | summary(seen, memory) | settings
     arguments.output.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(report, indent=1))
     check(not seen.wrong, f"{len(seen.wrong)} wrong answers, the first: {seen.wrong[:1]}")
@@ -244,7 +246,6 @@ def summary(seen: Seen, memory: list[float]) -> dict[str, Any]:
     p50, p95, p99 = (round(1000 * float(value)) for value in np.percentile(seen.seconds, (50, 95, 99)))
     third = max(1, len(memory) // 3)
     return {
-        "machine": machine(),
         "answers": seen.films,
         "wrong": len(seen.wrong),
         "statuses": dict(sorted(seen.statuses.items())),
