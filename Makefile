@@ -50,7 +50,7 @@ types: install-dev ## Types
 
 # Each file of tests stays in one process; more than four would be short of memory where cores are many.
 tests: install-dev ## The whole test suite
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --durations 15
 
 # Pythons that are installed; none is fetched. Without PyTorch and Ray, which not all of them have a release for.
 PYTHONS ?= 3.10 3.11 3.12 3.13
@@ -67,7 +67,7 @@ pythons: install-dev ## The tests that need no training, browser or films, with 
 bench: install-dev ## Measure speed on the films in FILMS (kermany224, kermany-original): docs/data/speed.json
 	$(BIN)/python -m benchmarks.speed $(FILMS)/kermany224 $(FILMS)/kermany-original --output docs/data/speed.json
 
-torture: install-dev ## Hostile files, kills at random moments, load: docs/data/torture-*.json (an hour)
+torture: install-dev ## Hostile files, kills at random moments, load: docs/data/torture-*.json (an hour and a half)
 	$(BIN)/python -m torture.files --inputs 100000 --seconds 1200 --output docs/data/torture-files.json
 	$(BIN)/python -m torture.faults --output docs/data/torture-faults.json
 	$(BIN)/python -m torture.load $(FILMS)/kermany224 --output docs/data/torture-load.json

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
 from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.misc import is_dicom  # loads pydicom, whose logger is looked at
@@ -146,6 +147,20 @@ def test_the_level_is_that_of_our_own_loggers(level: str) -> None:
 def test_another_level_is_wrong_usage() -> None:
     with pytest.raises(UsageError, match="'loud'; expected one of debug, info, warning, error"):
         logs.set_up("loud")
+
+
+def test_what_uvicorn_set_up_by_itself_is_undone(capfd: pytest.CaptureFixture[str]) -> None:
+    """Its own handler would write what an exception says."""
+    uvicorn.Config(lambda: None, log_level="critical")
+    stream = io.StringIO()
+    logs.set_up("warning", as_json=True, stream=stream)
+    try:
+        raise FileNotFoundError(2, "no such file", PLANTED)
+    except FileNotFoundError:
+        logging.getLogger("uvicorn.error").exception("Exception in ASGI application")
+    (line,) = map(json.loads, stream.getvalue().splitlines())
+    assert (line["logger"], line["exception"]["type"]) == ("uvicorn.error", "builtins.FileNotFoundError")
+    assert PLANTED not in stream.getvalue() + "".join(capfd.readouterr())
 
 
 def test_a_second_set_up_replaces_the_first() -> None:

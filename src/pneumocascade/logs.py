@@ -35,6 +35,9 @@ LEVELS = ("debug", "info", "warning", "error")
 
 LEFT_OUT = "(message left out: it may quote a file's name)"
 
+_WITH_HANDLERS = ("uvicorn", "uvicorn.error", "uvicorn.access")
+"""Loggers that bring handlers of their own, which would quote what a client sent."""
+
 _OURS = "pneumocascade"
 _BELIEVED = (_OURS, "uvicorn")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
@@ -114,6 +117,11 @@ def set_up(level: str = "warning", *, as_json: bool = False, stream: TextIO | No
     handler.setLevel(number)
     logging.basicConfig(level=max(number, logging.WARNING), handlers=[handler], force=True)
     logging.getLogger(_OURS).setLevel(number)
+    for name in _WITH_HANDLERS:  # where uvicorn was set up by itself before, in this process
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+        logger.setLevel(logging.NOTSET)
     logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
     logging.captureWarnings(True)
 

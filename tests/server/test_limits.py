@@ -58,7 +58,7 @@ def small_app() -> FastAPI:
 def serving(app: Any, patience: float = SECONDS, most: int = connections.MAX_CONNECTIONS) -> Iterator[int]:
     """Serve an application in a thread and give its port."""
     protocol = type("Protocol", (PatientProtocol,), {"patience": patience, "most": most})
-    server = uvicorn.Server(uvicorn.Config(app, http=protocol, log_level="error", lifespan="off"))
+    server = uvicorn.Server(uvicorn.Config(app, http=protocol, log_config=None, lifespan="off"))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
