@@ -52,14 +52,14 @@ types: install-dev ## Types
 tests: install-dev ## The whole test suite
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --durations 15
 
-# Pythons that are installed; none is fetched. Without PyTorch and Ray, which not all of them have a release for.
+# Pythons that are installed; none is fetched. Without PyTorch, Ray and MkDocs, of which some have no release for some.
 PYTHONS ?= 3.10 3.11 3.12 3.13
 
 pythons: install-dev ## The tests that need no training, browser or films, with every Python in PYTHONS
 	for version in $(PYTHONS); do \
 		$(BIN)/uv venv --quiet --allow-existing --no-python-downloads --python $$version build/python-$$version && \
 		$(BIN)/uv pip install --quiet --python build/python-$$version --constraint $(CONSTRAINTS) \
-			--editable '.[web,report,evaluate,parquet,docs,dev]' onnx safetensors && \
+			--editable '.[web,report,evaluate,parquet,dev]' onnx safetensors && \
 		build/python-$$version/bin/python -m pytest -q -m 'not slow and not browser and not data' --ignore tests/training \
 			--ignore tests/scale --ignore tests/evaluation/test_figures.py || exit 1; \
 	done

@@ -6,13 +6,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "src"))
 
-from pneumocascade import Cascade
+from pneumocascade import Cascade, logs
 from pneumocascade.ahead import usable_cores
 from pneumocascade.isolation.pool import IsolatedReader
 from pneumocascade.server import Access, serve
 
 if __name__ == "__main__":
     os.environ["PYTHONPATH"] = sys.path[0]  # where the processes that decode find the package
+    logs.set_up()
     cascade = Cascade.load(threads=1)
     cascade.reader = IsolatedReader(usable_cores())
     # A Space is reached from outside, and shown in a frame.

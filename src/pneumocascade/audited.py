@@ -36,8 +36,15 @@ class AuditedCascade(Cascade):
 
     def predict_many(self, sources: Iterable[AnySource], **options: Any) -> Iterator[Prediction]:
         """Judge many films as :meth:`Cascade.predict_many` does, with its options."""
-        return map(self._entered, super().predict_many(sources, **options))
+        return map(self.enter, super().predict_many(sources, **options))
 
-    def _entered(self, prediction: Prediction) -> Prediction:
+    def enter(self, prediction: Prediction) -> Prediction:
+        """Enter an answer and return it.
+
+        Raises
+        ------
+        StorageError
+            Where it cannot be entered.
+        """
         self.history.add(prediction)
         return prediction

@@ -74,6 +74,10 @@ class Cascade:
         """The same cascade, whose answers are entered nowhere."""
         return self
 
+    def enter(self, prediction: Prediction) -> Prediction:
+        """Return an answer of :attr:`unrecorded`, after it was entered where this cascade's answers are."""
+        return prediction
+
     @classmethod
     def load(
         cls, folder: str | os.PathLike[str] | None = None, *, threads: int = 0, provider: str = "cpu"

@@ -114,8 +114,10 @@ class History:
             raise UsageError(f"{path} cannot be used as a history: {error}") from error
 
     def _prepare(self) -> None:
-        (found,) = self._connection.execute("PRAGMA application_id").fetchone()
+        self._connection.execute("BEGIN")  # both as of one moment: another process may make the file just now
         (tables,) = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        (found,) = self._connection.execute("PRAGMA application_id").fetchone()
+        self._connection.execute("COMMIT")
         if tables and found != APPLICATION_ID:
             raise UsageError(f"{self.path} is a database, but not a history of this package")
         if not tables:  # one that is there can be read on a full disk, too

@@ -76,6 +76,10 @@ def test_a_history_needs_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert places.check_history() == []
     monkeypatch.setenv(places.HISTORY_VARIABLE, str(tmp_path / "history.sqlite3"))
     assert places.check_history()[0].status == "ok"
+    (tmp_path / "history.sqlite3").write_bytes(b"no database, but long enough to be taken for one" * 100)
+    (check,) = places.check_history()
+    assert check.status == "problem"
+    assert "cannot be used as a history" in check.found
     monkeypatch.setenv(places.HISTORY_VARIABLE, str(tmp_path / "missing" / "history.sqlite3"))
     (check,) = places.check_history()
     assert check.status == "problem"

@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import cv2
 import pytest
 
 from pneumocascade import Cascade, Prediction, UsageError
 from pneumocascade.ahead import usable_cores
-from pneumocascade.errors import BusyError
+from pneumocascade.errors import BusyError, StorageError
 from pneumocascade.server.batcher import BATCH_SIZE, MAX_WAITING, Batcher
 from pneumocascade.server.line import Film, Group, Line
 from pneumocascade.server.predictions import MAX_FILES
@@ -320,3 +320,32 @@ def test_films_before_the_start_start_it(watched: Watched) -> None:
     batcher = Batcher(watched)
     assert sources(batcher.submit(films_of("a"))) == ["a"]
     batcher.stop()
+
+
+def test_answers_are_entered_once_though_one_cannot_be(watched: Watched) -> None:
+    """The request whose answer is not entered learns of it; those beside it in the batch do not."""
+
+    class Full(Watched):
+        """Cannot enter the answer to one film."""
+
+        names: ClassVar[list[str]] = []
+
+        def enter(self, prediction: Prediction) -> Prediction:
+            self.names.append(prediction.source)
+            if prediction.source == "lost":
+                raise StorageError("the disk is full")
+            return prediction
+
+    full = Full(watched)
+    batcher = Batcher(full, batch_size=8, workers=1)
+    full.release.clear()
+    batcher.start()
+    first = batcher.submit(films_of("first"))
+    assert full.entered.acquire(timeout=SECONDS)
+    futures = [batcher.submit(films_of(*names)) for names in (("a", "b"), ("c", "lost", "d"), ("e",))]
+    full.release.set()
+    assert [sources(future) for future in (first, futures[0], futures[2])] == [["first"], ["a", "b"], ["e"]]
+    with pytest.raises(StorageError):
+        futures[1].result(SECONDS)
+    batcher.stop()
+    assert sorted(full.names) == ["a", "b", "c", "e", "first", "lost"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import os
@@ -18,8 +19,17 @@ import pytest
 from PIL import Image
 
 from pneumocascade import Cascade
+from pneumocascade.errors import StorageError
+from pneumocascade.web.app import UploadsOnly
 from pneumocascade.web.inputs import EXPIRED
-from pneumocascade.web.uploads import FOLDER_VARIABLE, _own_folder, analyse_upload, delete_old, prepare_folder
+from pneumocascade.web.uploads import (
+    FOLDER_VARIABLE,
+    _own_folder,
+    analyse_upload,
+    delete_old,
+    prepare_folder,
+    uploaded,
+)
 from tests.conftest import draw_chest
 
 Inputs = list[str | None]
@@ -191,3 +201,51 @@ def test_favicon_and_headers_come_from_here(client: Client) -> None:
     page: Any = client.http.get("/")
     assert page.headers["x-content-type-options"] == "nosniff"
     assert page.headers["referrer-policy"] == "no-referrer"
+
+
+def test_uploads_may_lie_behind_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on macOS, where temporary files lie in /var, which is a link; Gradio names paths by the link."""
+    (tmp_path / "private" / "folder").mkdir(parents=True)
+    (tmp_path / "secret.png").write_bytes(b"film")
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "private")
+    monkeypatch.setenv(FOLDER_VARIABLE, str(link))
+    film = link / "folder" / "film.png"
+    film.write_bytes(b"film")
+    assert uploaded(str(film)) == film.resolve()
+    assert uploaded(str(film.resolve())) == film.resolve()
+    (link / "folder" / "away.png").symlink_to(tmp_path / "secret.png")
+    for outside in (link, link / ".." / "secret.png", tmp_path / "secret.png", link / "folder" / "away.png"):
+        with pytest.raises(gr.Error, match="not uploaded here"):
+            uploaded(str(outside))
+
+
+@pytest.mark.parametrize(
+    ("raised", "shown"),
+    [
+        (FileNotFoundError(2, "no such file", "Planted^Patient.png"), "The server failed"),
+        (StorageError("/secret/Planted.sqlite3: no answer can be entered"), "cannot be kept"),
+        (gr.Error("the value 'Planted' is not a choice"), "is not a choice"),
+    ],
+)
+def test_what_an_exception_says_is_neither_printed_nor_sent(
+    raised: Exception,
+    shown: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    async def fail(*_: object, **__: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(gr.Blocks, "process_api", fail)
+
+    async def call() -> None:
+        await UploadsOnly().process_api(0, [])
+
+    with pytest.raises(gr.Error, match=shown) as caught:
+        asyncio.run(call())
+    assert not caught.value.print_exception
+    assert isinstance(raised, gr.Error) or "Planted" not in str(caught.value)
+    assert "Planted" not in "".join(record.getMessage() for record in caplog.records)
+    assert "Planted" not in "".join(capfd.readouterr())

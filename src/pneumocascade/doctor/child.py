@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 
 from pneumocascade.doctor.check import Check, pip, tilde
+from pneumocascade.isolation.pool import SAFE_PATH
 
 LIBRARIES = ("numpy", "cv2", "PIL", "onnxruntime", "imagecodecs", "jpeg_ls", "openjpeg", "pydicom")
 """Modules with compiled parts, or that load such modules."""
+
+MORE_PROCESSES = "let this user start processes (ulimit -u, docker run --pids-limit)"
 
 SECONDS = 120
 """Longest time for a child: a hundred times what it takes."""
@@ -41,8 +45,17 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, *arguments]
     try:
         return subprocess.run(  # noqa: S603  the arguments are our own
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=SECONDS
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=SECONDS,
+            env={**os.environ, **SAFE_PATH},
         )
+    except OSError as error:
+        told = f"no process can be started ({error.strerror}): {MORE_PROCESSES}"
+        return subprocess.CompletedProcess(command, 1, "", told)
     except subprocess.TimeoutExpired:
         return subprocess.CompletedProcess(command, -signal.SIGTERM, "", f"not done after {SECONDS} seconds")
 

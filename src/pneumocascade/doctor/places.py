@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 from pneumocascade.doctor.check import Check, megabytes, tilde
+from pneumocascade.errors import UsageError
 
 STATE_SPACE = 100_000_000
 """Bytes that should be free for the counter and a history."""
@@ -36,7 +37,9 @@ def check_state() -> list[Check]:
 
 
 def check_history() -> list[Check]:
-    """Check the folder of the history, where a variable names one."""
+    """Check the history and its folder, where a variable names one."""
+    from pneumocascade.history import History
+
     value = os.environ.get(HISTORY_VARIABLE)
     if not value:
         return []
@@ -44,6 +47,12 @@ def check_history() -> list[Check]:
     advice = f"make it, let this user write there, or: export {HISTORY_VARIABLE}=FILE"
     if not folder.is_dir():
         return [Check("history", "problem", f"{tilde(folder)} is no folder", advice)]
+    if not Path(value).exists():
+        return [_folder("history", folder, STATE_SPACE, advice)]
+    try:
+        History(Path(value)).close()
+    except UsageError as error:
+        return [Check("history", "problem", tilde(str(error)), advice)]
     return [_folder("history", folder, STATE_SPACE, advice)]
 
 

@@ -147,7 +147,7 @@ class Batcher:
                 self._judge_alone(taken, content)
         else:
             for taken, prediction in zip(contents, predictions, strict=True):
-                taken.group.answer(taken.place, prediction)
+                self._answer(taken, prediction)
 
     def _content(self, taken: Taken) -> bytes | None:
         try:
@@ -164,12 +164,23 @@ class Batcher:
         except Exception as error:  # noqa: BLE001  it is raised where the answer is waited for
             self._line.drop(taken.group, error)
         else:
-            taken.group.answer(taken.place, prediction)
+            self._answer(taken, prediction)
+
+    def _answer(self, taken: Taken, prediction: Prediction) -> None:
+        """Enter an answer, once only, whatever became of the others of its batch, and give it."""
+        if taken.group.future.done():
+            return
+        try:
+            entered = self.cascade.enter(prediction)
+        except Exception as error:  # noqa: BLE001  it is raised where the answer is waited for
+            self._line.drop(taken.group, error)
+        else:
+            taken.group.answer(taken.place, entered)
 
     def _judge(self, contents: Mapping[Taken, bytes]) -> list[Prediction]:
         if not contents:
             return []
-        predictions = self.cascade.predict_many(
+        predictions = self.cascade.unrecorded.predict_many(
             contents.values(),
             batch_size=self.batch_size,
             operating_point=next(iter(contents)).group.operating_point,

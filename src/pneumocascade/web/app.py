@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import gradio as gr
 from gradio import processing_utils
 
 from pneumocascade import __version__
+from pneumocascade.errors import StorageError
 from pneumocascade.report import DISCLAIMER
 from pneumocascade.web.about import CONTENT, build_about_tab
 from pneumocascade.web.batch import build_batch_tab
@@ -33,20 +35,41 @@ _FONT = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "
 _FONT_MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
 
 
+_log = logging.getLogger(__name__)
+
+
 class UploadsOnly(gr.Blocks):
-    """Blocks that take no file but uploads.
+    """Blocks that take no file but uploads, and keep what an exception says from browser and log.
 
     Gradio fetches addresses that stand where the path of an upload should be, in the value of any
-    component, before a function of the app sees them.
+    component, before a function of the app sees them. It sends the words of every exception to the
+    browser and prints them, which may quote the name of a film or of a file of the server.
     """
 
     is_template = True  # to the page it is what it inherits from
+
+    async def process_api(self, *args: Any, **options: Any) -> dict[str, Any]:
+        """Run an event; one that fails says so in words of this app."""
+        try:
+            return await super().process_api(*args, **options)
+        except gr.Error as error:  # meant for whoever looks at the page, and for nobody else
+            error.print_exception = False
+            raise
+        except Exception as error:  # noqa: BLE001  whatever it is, its words go nowhere
+            _log.exception("the web app failed")
+            raise gr.Error(_words_for(error), print_exception=False) from None
 
     async def preprocess_data(self, block_fn: Any, inputs: list[Any], *args: Any, **options: Any) -> Any:
         """Refuse inputs that name a file which was not uploaded."""
         for path in paths_in(inputs):
             uploaded(path)
         return await super().preprocess_data(block_fn, inputs, *args, **options)
+
+
+def _words_for(error: Exception) -> str:
+    if isinstance(error, StorageError):
+        return "The answer cannot be kept as it must be, so it is not given; see the server's log."
+    return "The server failed; its log tells why."
 
 
 def theme() -> gr.themes.Base:

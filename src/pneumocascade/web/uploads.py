@@ -86,14 +86,15 @@ def uploaded(path: str) -> Path:
     gradio.Error
         Where it is not inside the folder of uploads.
     """
-    folder = Path(get_upload_folder()).resolve()
+    named = Path(os.path.abspath(get_upload_folder()))  # noqa: PTH100  resolve() follows links
+    folder = named.resolve()  # another one where temporary files lie behind a link, as on macOS
     # By its letters first: the file system is not asked about any other path, which could be a share
     # of another machine.
-    found = Path(os.path.abspath(path))  # noqa: PTH100  resolve() follows links
-    if "\0" in path or not found.is_relative_to(folder) or found == folder:
+    found = Path(os.path.abspath(path))  # noqa: PTH100
+    if "\0" in path or not (found.is_relative_to(named) or found.is_relative_to(folder)):
         raise gr.Error(NOT_UPLOADED, print_exception=False)
     found = found.resolve()
-    if not found.is_relative_to(folder):
+    if found == folder or not found.is_relative_to(folder):
         raise gr.Error(NOT_UPLOADED, print_exception=False)
     return found
 
