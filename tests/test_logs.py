@@ -25,6 +25,7 @@ from pydicom.misc import is_dicom  # loads pydicom, whose logger is looked at
 import pneumocascade
 from pneumocascade import UsageError, logs, read_radiograph
 from pneumocascade.dicom.quiet import quiet
+from tests.loops import run_apart
 
 PLANTED = "Planted^Patient"
 FIXED = ("time", "level", "logger", "message", "request_id")
@@ -307,7 +308,7 @@ def test_requests_at_once_keep_their_ids_apart() -> None:
     async def all_of_them() -> None:
         await asyncio.gather(*map(handle, range(50)))
 
-    asyncio.run(all_of_them())
+    run_apart(all_of_them())
     found = lines(stream)
     assert len(found) == 150
     assert all(line["request_id"] == f"id-{line['message']}" for line in found)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from pneumocascade.server.doors import is_open
 from pneumocascade.server.limits import RateLimit
 from pneumocascade.server.metrics import Metrics
 from pneumocascade.web.counter import STATE_VARIABLE
+from tests.loops import run_apart
 from tests.server.test_limits import small_app
 from tests.tiny_models import write_tiny_models
 
@@ -135,7 +135,7 @@ def test_nobody_reads_a_body_before_the_token() -> None:
         "query_string": b"",
         "client": ("10.0.0.1", 1),
     }
-    asyncio.run(app(scope, receive, send))
+    run_apart(app(scope, receive, send))
     assert sent[0]["status"] == 401
 
 

@@ -22,6 +22,7 @@ from pneumocascade.server import predictions
 from pneumocascade.server.batcher import Batcher
 from pneumocascade.web.counter import STATE_VARIABLE, Counter
 from tests.conftest import vary_example
+from tests.loops import run_apart
 from tests.server.test_batcher import FILMS, SECONDS, Watched, requests, wait_until
 from tests.tiny_models import write_tiny_models
 
@@ -273,7 +274,7 @@ def test_those_who_wait_at_shutdown_are_told_so(watched: Watched) -> None:
                 waiting.add_done_callback(lambda _: watched.release.set())
             return [await taken, await waiting]
 
-    taken, waiting = asyncio.run(answers())
+    taken, waiting = run_apart(answers())
     assert taken.status_code == 200
     assert_problem(waiting, 503, "the server is stopping")
     assert waiting.headers["retry-after"] == "1"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -21,6 +20,7 @@ from pneumocascade.server.access_log import AccessLog
 from pneumocascade.server.app import create_app
 from pneumocascade.server.origins import HostCheck, check_hosts, host_of
 from pneumocascade.web.counter import STATE_VARIABLE
+from tests.loops import run_apart
 from tests.server.test_limits import connect, rest, serving, small_app
 from tests.tiny_models import write_tiny_models
 
@@ -116,7 +116,7 @@ def status_for(hosts: list[bytes]) -> int:
         found.append(message.get("status", found[-1] if found else 0))
 
     scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"host", host) for host in hosts]}
-    asyncio.run(HostCheck(app, LOOPBACK)(scope, _nothing, send))
+    run_apart(HostCheck(app, LOOPBACK)(scope, _nothing, send))
     return found[0]
 
 
