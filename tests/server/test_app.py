@@ -328,3 +328,26 @@ def test_listens_where_it_says() -> None:
     with server.listen("127.0.0.1", 0) as listener:
         assert listener.family == socket.AF_INET
         assert listener.getsockname()[0] == "127.0.0.1"
+
+
+def test_answers_do_not_wait_for_acknowledgements() -> None:
+    """An answer is sent in several packets; with Nagle's algorithm the second waits for the client, 40 ms."""
+
+    async def no_delay() -> int:
+        accepted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        async def accept(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            accepted.set_result(
+                writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            )
+            writer.close()
+
+        with server.listen("127.0.0.1", 0) as listener:
+            async with await asyncio.start_server(accept, sock=listener):
+                _, writer = await asyncio.open_connection(*listener.getsockname())
+                try:
+                    return await asyncio.wait_for(accepted, SECONDS)
+                finally:
+                    writer.close()
+
+    assert run_apart(no_delay())
