@@ -329,6 +329,25 @@ def test_who_waits_as_told_is_let_in(per_minute: int, pauses: list[float]) -> No
     assert told == 0 or limit._wait("10.0.0.1", now + told + 1e-6) == 0
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("10.0.0.1", "10.0.0.2", False),
+        ("2001:db8:0:1::1", "2001:db8:0:1:ffff::2", True),
+        ("2001:db8:0:1::1", "2001:db8:0:2::1", False),
+        ("::ffff:10.0.0.1", "10.0.0.1", True),
+        ("::ffff:10.0.0.1", "::ffff:10.0.0.2", False),
+        ("fe80::1%eth0", "fe80::2", True),
+        ("", "unknown", False),
+    ],
+)
+def test_the_owner_of_a_network_is_one_sender(one: str, other: str, same: bool) -> None:
+    limit = RateLimit(small_app(), 1)
+    app = TestClient(limit, client=(one, 1)), TestClient(limit, client=(other, 1))
+    statuses = [client.post("/api/take", content=b"x").status_code for client in app]
+    assert statuses == [200, 429 if same else 200]
+
+
 def test_addresses_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MAX_CLIENTS", 10)
     limit = RateLimit(small_app(), 1)

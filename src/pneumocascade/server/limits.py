@@ -7,6 +7,7 @@ back, the seconds after which to.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING
@@ -31,6 +32,9 @@ GRACE_SECONDS = 15.0
 
 MIN_BYTES_PER_SECOND = 8 * 1024
 """Least rate, after the grace, at which a body must come: a film of 64 MiB may take over two hours."""
+
+OWN_BITS = 64
+"""Bits of an IPv6 address that a network is given: its owner chooses the rest of them at will."""
 
 MAX_CLIENTS = 10_000
 """Addresses that a :class:`RateLimit` remembers."""
@@ -178,8 +182,8 @@ class RequestLimit:
 class RateLimit:
     """Refuse what one address sends beyond a rate (429): a bucket of tokens that fills as time goes by.
 
-    What only asks (GET, HEAD, OPTIONS) is not counted. Behind a proxy the address is that of the proxy
-    unless it sends ``X-Forwarded-For`` and the server trusts it.
+    What only asks (GET, HEAD, OPTIONS) is not counted. Addresses of one IPv6 network (/64) are one. Behind
+    a proxy the address is that of the proxy unless it sends ``X-Forwarded-For`` and the server trusts it.
 
     Parameters
     ----------
@@ -201,7 +205,7 @@ class RateLimit:
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
             await self.app(scope, receive, send)
             return
-        wait = self._wait(scope["client"][0] if scope.get("client") else "", self.clock())
+        wait = self._wait(sender(scope["client"][0] if scope.get("client") else ""), self.clock())
         if wait > 0:
             text = f"more than {self.per_minute} requests came from this address within a minute"
             await refuse(scope, receive, send, 429, text, int(wait) + 1)
@@ -217,6 +221,17 @@ class RateLimit:
         if len(self._buckets) > MAX_CLIENTS:
             self._buckets.popitem(last=False)  # who has not come for longest; its bucket may be full by now
         return wait
+
+
+def sender(address: str) -> str:
+    """Return what stands for a client: its IPv4 address, the network of its IPv6 address, or what it is."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:  # a proxy may say anything, a Unix socket says nothing
+        return address
+    if found.version == 4:
+        return str(found)
+    return str(found.ipv4_mapped or ipaddress.ip_network((found, OWN_BITS), strict=False))
 
 
 async def refuse(
