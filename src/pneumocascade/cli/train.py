@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from pneumocascade.cli.common import ModelsOption, import_extra
+
+
+def unnamed() -> str:
+    """Return a version for models that are given none: ``predict --resume`` tells models apart by it."""
+    return f"0.0.0+{datetime.now(timezone.utc):%Y%m%d.%H%M%S}"
+
+
+VersionOption = Annotated[
+    str,
+    typer.Option(
+        default_factory=unnamed,
+        show_default="0.0.0+DATE.TIME",
+        help="Version of the models; name what you keep.",
+    ),
+]
 
 
 def train(
@@ -94,9 +110,7 @@ def train(
 def export(
     run_dir: Annotated[Path, typer.Argument(help="Folder of a run of both stages.")],
     output: Annotated[Path, typer.Option(help="Folder for stage1.onnx, stage2.onnx and manifest.json.")],
-    version: Annotated[
-        str, typer.Option(help="Version of the models; name them, if you keep them.")
-    ] = "0.0.0",
+    version: VersionOption,
 ) -> None:
     """Turn a run into models: ONNX, INT8, calibrated on the run's validation films."""
     export_room = import_extra("pneumocascade.training.export", "export", "train")
@@ -110,6 +124,7 @@ def calibrate(
         Path,
         typer.Option(help="split.json: calibrated on its validation side, the gate fitted on the other."),
     ],
+    version: VersionOption,
     renderings: Annotated[
         list[Path] | None,
         typer.Option(help="Further folder with the same films in another resolution; may be repeated."),
@@ -121,7 +136,6 @@ def calibrate(
     stage2_margin: Annotated[
         float | None, typer.Option(min=0, max=0.25, help="The same for stage 2.")
     ] = None,
-    version: Annotated[str, typer.Option(help="Version of the models.")] = "0.0.0",
     seed: Annotated[int, typer.Option()] = 2018,
     models: ModelsOption = None,
 ) -> None:
