@@ -185,7 +185,7 @@ def assert_nothing_was_looked_at(server: Watched) -> None:
     own = [
         *(server.folder, sys.prefix, sys.base_prefix, Path(pneumocascade.__file__).parent),
         *("/proc", "/dev", "/sys", "/usr/lib", "/usr/share", "/usr/local/lib", "/etc/localtime"),
-        *(matplotlib.get_cachedir(), *mimetypes.knownfiles),
+        *(matplotlib.get_configdir(), matplotlib.get_cachedir(), *mimetypes.knownfiles),
     ]
     roots = tuple(str(Path(one).resolve()) for one in own) + tuple(map(str, own))
     uploads = tuple(map(str, (server.folder / "tmp").glob("pneumocascade-uploads-*")))
