@@ -50,7 +50,7 @@ REFUSED = Prediction(
 )
 ERROR = Prediction("d.png", "error", "balanced", "1.0.0", error=Reason("unreadable_image", "no image"))
 
-# Lone surrogates (names that are not UTF-8) and carriage returns have tests of their own.
+# Lone surrogates (names that are not UTF-8), carriage returns and NULs have tests of their own.
 names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\0"))
 
 
@@ -221,7 +221,7 @@ def test_a_name_cannot_become_a_formula(name: str) -> None:
 
 
 def test_names_that_are_not_utf8_or_hold_line_ends_do_not_break_a_batch() -> None:
-    name = b"fi\xe9lm\r\n.png".decode("utf-8", "surrogateescape")
+    name = b"fi\xe9lm\r\n\0.png".decode("utf-8", "surrogateescape")
     prediction = Prediction(name, "error", "balanced", "1", error=Reason("empty_file", "empty"))
     assert json.loads(to_json_line(prediction).encode())["source"] == name
     rows = list(csv.DictReader(io.StringIO(to_csv([prediction, prediction]), newline="")))

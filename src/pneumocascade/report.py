@@ -93,7 +93,8 @@ def to_csv_row(prediction: Prediction) -> dict[str, object]:
     """Return an answer as one row by ``CSV_COLUMNS``; what does not apply is empty.
 
     Text that a spreadsheet would take for a formula (OWASP, "CSV injection") gets an apostrophe in
-    front, and a carriage return becomes a backslash and an r; JSON has the text as it is.
+    front, a carriage return becomes a backslash and an r, and a NUL, which not every reader of CSV takes, a
+    backslash and a zero; JSON has the text as it is.
     """
     row = to_row(prediction)
     return {name: csv_text(value) if isinstance(value, str) else value for name, value in row.items()}
@@ -121,7 +122,7 @@ def to_row(prediction: Prediction) -> dict[str, object]:
 def csv_text(text: str) -> str:
     """Return text as a cell of a CSV file shows it; see :func:`to_csv_row`."""
     guarded = f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
-    return encodable(guarded.replace("\r", "\\r"))
+    return encodable(guarded.replace("\r", "\\r").replace("\0", "\\0"))
 
 
 def to_csv(predictions: Iterable[Prediction]) -> str:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Callable
+
 import imagecodecs
 import numpy as np
+import pydicom
 import pytest
+from numpy.typing import NDArray
 from pydicom import uid
 
 from pneumocascade.dicom import frames, trial
@@ -19,13 +24,15 @@ def test_all_decoders_work_here() -> None:
     assert trial.try_decoders() == {syntax.name: "" for syntax in trial.ENCODERS}
 
 
-def test_the_object_is_in_the_transfer_syntax_it_says() -> None:
-    kinds = set()
-    for syntax, encode in trial.ENCODERS.items():
+@pytest.mark.parametrize(("syntax", "encode"), trial.ENCODERS.items(), ids=lambda value: str(value))
+def test_the_object_is_in_the_transfer_syntax_it_says(
+    syntax: uid.UID, encode: Callable[[NDArray[np.uint8]], bytes] | None
+) -> None:
+    try:
         data = trial._object(trial._picture(), syntax, encode)
-        assert str(syntax).encode() in data
-        kinds.add(data)
-    assert len(kinds) == len(trial.ENCODERS)
+    except ImportError as error:
+        pytest.skip(str(error))
+    assert pydicom.dcmread(io.BytesIO(data)).file_meta.TransferSyntaxUID == syntax
 
 
 def test_a_decoder_that_fails_or_lies_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

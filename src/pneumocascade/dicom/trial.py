@@ -40,6 +40,8 @@ def _jpeg2000(picture: NDArray[np.uint8]) -> bytes:
 
 
 def _htj2k(picture: NDArray[np.uint8]) -> bytes:
+    if not hasattr(imagecodecs, "htj2k_encode"):  # nor has any release for Python 3.10
+        raise ImportError("this release of imagecodecs does not encode HTJ2K")
     return bytes(imagecodecs.htj2k_encode(picture, reversible=True))
 
 
@@ -68,7 +70,7 @@ for those that pydicom writes."""
 def try_decoders() -> dict[str, str]:
     """Encode a tiny film in every transfer syntax that is read, and read it back.
 
-    Where the encoder is not in this build of imagecodecs, only whether the decoder can be had is told.
+    Where the encoder is not in this imagecodecs, only whether the decoder can be had is told.
 
     Returns
     -------

@@ -7,6 +7,7 @@ rebinding), it could read the answers, too.
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -85,9 +86,16 @@ def check_hosts(hosts: Iterable[str]) -> frozenset[str]:
     """
     found = frozenset(host.lower() for host in hosts)
     for host in found:
-        if host_of(f"[{host}]" if ":" in host else host) != host:
+        if not (_is_ipv6(host) or host_of(host) == host):
             raise UsageError(f"{host!r} is no host; expected a name or an address without a port")
     return found
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).version == 6
+    except ValueError:
+        return False
 
 
 def host_of(header: str) -> str | None:

@@ -57,6 +57,8 @@ def _is_archive(file: UploadFile) -> bool:
 def _in_archive(file: UploadFile, name: str, most: int) -> tuple[list[Film], int]:
     films: list[Film] = []
     left_out = 0
+    if not hasattr(file.file, "seekable"):  # before Python 3.11, and zipfile asks for it
+        file.file.seekable = lambda: True  # type: ignore[method-assign]
     try:
         archive = zipfile.ZipFile(file.file)
         for member, kind in kinds_in(archive):
