@@ -14,7 +14,7 @@ from pneumocascade.server import Access, serve
 if __name__ == "__main__":
     os.environ["PYTHONPATH"] = sys.path[0]  # where the processes that decode find the package
     logs.set_up()
-    cascade = Cascade.load(threads=1)
+    cascade = Cascade.load(threads=usable_cores())
     cascade.reader = IsolatedReader(usable_cores())
     # A Space is reached from outside, and shown in a frame.
     access = Access(frame_ancestors="https://huggingface.co")

@@ -1,14 +1,14 @@
-"""Throughput and latency of the REST API under concurrent clients, with shared batches and without.
+"""Throughput and latency of the REST API under concurrent clients, with a line before the models and without.
 
     python -m benchmarks.server_load kermany224
 
-Two servers with the same bundled models, in this process, on free ports of the loopback interface: one
-shares batches between requests, two batches for each core, as ``serve`` does; in the other each request takes
-its films through the cascade on a thread of its own, at most 40 at a time, and a run has all cores. Each
-client posts one film after the other over one connection and waits for the answer. The servers take turns,
-round by round, after requests that do not count. The clients run in this process too, and what they take is
-part of every figure. Prints a table in Markdown; the ratios are shared batches to each request alone. Needs
-a machine with nothing else to do.
+Two servers with the same bundled models, in this process, on free ports of the loopback interface: in one
+all films stand in one line, and two batches for each core are judged at once, as ``serve`` does; in the other
+each request takes its films through the cascade on a thread of its own, at most 40 at a time. Each client
+posts one film after the other over one connection and waits for the answer. The servers take turns, round by
+round, after requests that do not count. The clients run in this process too, and what they take is part of
+every figure. Prints a table in Markdown; the ratios are the line to each request alone. Needs a machine with
+nothing else to do.
 """
 
 from __future__ import annotations
@@ -32,10 +32,11 @@ import numpy as np
 import uvicorn
 
 from pneumocascade import Cascade, Prediction
+from pneumocascade.ahead import usable_cores
 from pneumocascade.batch.sources import find_sources
 from pneumocascade.cascade import DEFAULT_OPERATING_POINT
 from pneumocascade.server import create_app, listen
-from pneumocascade.server.batcher import BATCH_SIZE, Batcher
+from pneumocascade.server.batcher import Batcher
 from pneumocascade.server.line import Film
 from pneumocascade.web.counter import STATE_VARIABLE
 
@@ -53,7 +54,7 @@ _BOUNDARY = "film-film-film"
 
 
 class Alone(Batcher):
-    """No sharing: each request goes through the cascade on a thread of its own."""
+    """No line: each request goes through the cascade on a thread of its own."""
 
     def start(self) -> None:
         """Make the threads."""
@@ -184,22 +185,22 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=200, help="of all clients together, in one round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=60, help="after which a round posts no more")
-    parser.add_argument("--batch-size", type=int, default=BATCH_SIZE)
+    parser.add_argument("--batch-size", type=int, help="as many as is fastest, by default")
     parser.add_argument("--workers", type=int, default=0, help="batches at once; 0: two per core")
     arguments = parser.parse_args()
     paths = list(find_sources([arguments.films]))
     random.Random(0).shuffle(paths)  # a folder may hold one class first, and stage 2 runs on one only
     bodies = [body_of(Path(path).read_bytes()) for path in paths[: arguments.most_films]]
-    shared_cores, own_cores = Cascade.load(), Cascade.load(threads=1)
+    cascade = Cascade.load(threads=usable_cores())  # as ``serve`` does
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     print(f"{len(bodies)} films, {machine}\n")
-    names = ("each request alone", "shared batches")
+    names = ("each request alone", "one line")
     with tempfile.TemporaryDirectory() as state, ExitStack() as stack:
         os.environ[STATE_VARIABLE] = state  # these films are not counted
         size, workers = arguments.batch_size, arguments.workers
         batchers = (
-            Alone(shared_cores, batch_size=size),
-            Batcher(own_cores, batch_size=size, workers=workers),
+            Alone(cascade, batch_size=size),
+            Batcher(cascade, batch_size=size, workers=workers),
         )
         ports = [stack.enter_context(serving(batcher)) for batcher in batchers]
         for port in ports:

@@ -4,8 +4,9 @@
 
 The usual way: Pillow decodes, OpenCV equalises and colours the film at its full size and shrinks it to
 224 x 224, and two ResNet-50 run in PyTorch, eager, float32, one film at a time or in batches of 16. The
-same with ONNX Runtime in float32 stands beside it. Rounds of all contestants alternate, so that what else
-the machine does falls on all of them. Needs the extra ``[train]`` and a machine with nothing else to do.
+same with ONNX Runtime in float32 stands beside it. Many films go through the cascade as ``predict`` does it.
+Rounds of all contestants alternate, so that what else the machine does falls on all of them. Needs the extra
+``[train]`` and a machine with nothing else to do.
 """
 
 from __future__ import annotations
@@ -196,9 +197,7 @@ def main() -> None:
             report[f"single_{name}"] = contest(ways, films, 1, arguments.rounds)
         many = Cascade.load(threads=1)
         ways = {name: in_batches(judge) for name, judge in ways.items()}
-        ways["pneumocascade"] = lambda paths: list(
-            many.predict_many(paths, workers=2, parallel=CORES, batch_size=BATCH)
-        )
+        ways["pneumocascade"] = lambda paths: list(many.predict_many(paths, workers=2, parallel=CORES))
         report["batch_224"] = contest(ways, small, 4 * BATCH, 5)
         report["network_batch_1"] = networks(cascade, small[:1], Path(folder), arguments.rounds)
         report["network_batch_16"] = networks(cascade, small[:BATCH], Path(folder), 5)

@@ -21,8 +21,9 @@ import pneumocascade
 from pneumocascade import Cascade, Prediction, Radiograph, UsageError, read_radiograph
 from pneumocascade.gate import UNCHECKED
 from pneumocascade.report import to_dict
+from pneumocascade.session import ModelOutput
 from pneumocascade.spec import OPERATING_POINTS
-from tests.conftest import draw_chest
+from tests.conftest import draw_chest, vary_example
 from tests.tiny_models import PNEUMONIA_FROM, SCALE, VIRAL_FROM, write_tiny_models
 
 if TYPE_CHECKING:
@@ -377,11 +378,37 @@ def test_an_unknown_operating_point_is_an_error_at_the_call(tiny: Cascade, point
 
 
 @pytest.mark.parametrize(
-    "settings", [{"batch_size": 0}, {"batch_size": -1}, {"workers": 0}, {"parallel": 0}], ids=str
+    "settings",
+    [
+        {"batch_size": 0},
+        {"batch_size": -1},
+        {"batch_size": 2.5},
+        {"workers": 0},
+        {"workers": "2"},
+        {"parallel": 0},
+    ],
+    ids=str,
 )
 def test_a_batch_of_nothing_is_an_error_at_the_call(tiny: Cascade, settings: dict[str, Any]) -> None:
-    with pytest.raises(UsageError, match="expected at least 1"):
+    with pytest.raises(UsageError, match="expected whole numbers, at least 1"):
         tiny.predict_many([], **settings)
+
+
+def test_on_the_cpu_films_go_through_the_models_one_by_one(
+    tiny: Cascade, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+    run = tiny.stage1.run
+
+    def note(batch: NDArray[np.float32]) -> ModelOutput:
+        sizes.append(len(batch))
+        return run(batch)
+
+    monkeypatch.setattr(tiny.stage1, "run", note)
+    films = [vary_example(seed, 130, 130) for seed in range(5)]
+    list(tiny.predict_many(films))
+    list(tiny.predict_many(films, batch_size=np.int64(5)))
+    assert sizes == [1, 1, 1, 1, 1, 5]
 
 
 @pytest.mark.parametrize(

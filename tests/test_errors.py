@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ast
+import copy
 import inspect
+import multiprocessing
 import re
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
 
 import pneumocascade
-from pneumocascade import errors, gate
+from pneumocascade import errors, gate, read_radiograph
 
 FILM_ERRORS = (errors.FileAccessError, errors.UnreadableImageError, errors.UnsuitableImageError)
 
@@ -67,6 +70,28 @@ def test_every_code_of_the_gate_is_documented() -> None:
     codes = raised_codes("gate.py")["Reason"]
     assert codes >= {"too_small", "blank", "not_a_radiograph"}
     assert codes == set(re.findall(r"``(\w+)``", gate.__doc__))
+
+
+def test_errors_come_back_from_other_processes() -> None:
+    raised = [
+        errors.UnreadableImageError("truncated_image", "cut off"),
+        errors.BusyError("too many wait", 7),
+        errors.MissingExtraError("training", "train"),
+        *(kind("a message") for kind in all_errors() if kind.__init__ is Exception.__init__),
+    ]
+    for error in raised:
+        again = copy.copy(error)  # by what pickling asks an exception for
+        assert type(again) is type(error)
+        assert str(again) == str(error)
+        assert vars(again) == vars(error)
+
+
+def test_a_missing_film_breaks_no_pool_of_processes(tmp_path: Path) -> None:
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        with pytest.raises(errors.FileAccessError, match="there is no such file") as caught:
+            pool.submit(read_radiograph, tmp_path / "nothing.png").result()
+        assert caught.value.code == "file_not_found"
+        assert pool.submit(str, 1).result() == "1"
 
 
 def test_a_missing_extra_names_what_to_install() -> None:

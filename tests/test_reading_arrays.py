@@ -127,6 +127,7 @@ def test_a_dark_film_of_floats_stays_dark() -> None:
         (np.zeros((32, 0, 3), np.uint8), "bad_shape"),
         (np.array([[None] * 32] * 32), "bad_dtype"),
         (np.zeros((32, 32), np.complex64), "bad_dtype"),
+        (np.ma.masked_less(np.arange(1024.0).reshape(32, 32), 10), "bad_dtype"),
         (np.zeros((32, 32), "datetime64[s]"), "bad_dtype"),
         (np.zeros((32, 32), "S3"), "bad_dtype"),
         (np.zeros((32, 32), [("red", "u1")]), "bad_dtype"),

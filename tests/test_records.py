@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pneumocascade.errors import UsageError
 from pneumocascade.records import Prediction, Radiograph, Reason, StageResult
 
 RADIOGRAPH = Radiograph(np.zeros((20, 30), np.uint8), "film.png")
@@ -35,6 +36,12 @@ def test_every_field_is_documented(kind: type) -> None:
 def test_a_radiograph_tells_its_size() -> None:
     assert (RADIOGRAPH.height, RADIOGRAPH.width) == (20, 30)
     assert (RADIOGRAPH.colourfulness, RADIOGRAPH.warnings) == (0.0, ())
+
+
+@pytest.mark.parametrize("pixels", [np.zeros((0, 5), np.uint8), np.zeros((5, 5)), np.zeros(5, np.uint8)])
+def test_other_pixels_are_no_radiograph(pixels: Any) -> None:
+    with pytest.raises(UsageError, match="uint8 or uint16 of shape"):
+        Radiograph(pixels, "film.png")
 
 
 def test_radiographs_compare_by_identity_and_can_be_hashed() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
@@ -59,6 +60,12 @@ def test_the_bundled_models_have_the_promised_outputs(cascade: Cascade) -> None:
         assert features.shape == (2, 2048, side // 32, side // 32)
         assert logits.dtype == features.dtype == np.float32
         assert np.isfinite(logits).all()
+
+
+@pytest.mark.parametrize("threads", [-1, 1.5, "2"])
+def test_threads_are_a_whole_number(threads: Any) -> None:
+    with pytest.raises(UsageError, match="expected a whole number, 0 or more"):
+        OnnxClassifier(tiny_model(1, tiny_spec(1)), threads=threads)
 
 
 def test_a_provider_that_is_not_there_is_told_with_the_package_that_has_it() -> None:

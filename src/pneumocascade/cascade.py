@@ -70,6 +70,11 @@ class Cascade:
         self.reader = reader
 
     @property
+    def batch_size(self) -> int:
+        """Films that go through a model at once where nobody says how many: what is fastest."""
+        return self.stage1.batch_size
+
+    @property
     def unrecorded(self) -> Cascade:
         """The same cascade, whose answers are entered nowhere."""
         return self
@@ -150,7 +155,7 @@ class Cascade:
         self,
         sources: Iterable[AnySource],
         *,
-        batch_size: int = 16,
+        batch_size: int | None = None,
         operating_point: str = DEFAULT_OPERATING_POINT,
         workers: int = 1,
         parallel: int = 1,
@@ -159,14 +164,15 @@ class Cascade:
     ) -> Iterator[Prediction]:
         """Judge many films, in order; while the models run, the next films are read.
 
-        Of each film only what the models need is held, and no more than ``2 * parallel + 2`` batches.
+        Of each film only what the models need is held, and of these no more than ``2 * parallel`` batches and
+        twice a batch, or twice ``workers``, that are read.
 
         Parameters
         ----------
         sources : iterable
             As for :meth:`predict`; taken up a few batches before they are needed.
-        batch_size : int
-            Films that go through a model at once.
+        batch_size : int, optional
+            Films that go through a model at once; by default as many as is fastest: 1 on the CPU.
         operating_point : {"balanced", "sensitive", "specific"}
         workers : int
             Threads that read and prepare films.
@@ -195,9 +201,11 @@ class Cascade:
         ]
         if operating_point not in stored:
             raise UsageError(f"operating point is {operating_point!r}; the models store {', '.join(stored)}")
-        if min(batch_size, workers, parallel) < 1:
+        batch_size = self.batch_size if batch_size is None else batch_size
+        if not all(isinstance(one, (int, np.integer)) and one > 0 for one in (batch_size, workers, parallel)):
             raise UsageError(
-                f"batch_size is {batch_size}, workers {workers} and parallel {parallel}; expected at least 1"
+                f"batch_size is {batch_size!r}, workers {workers!r} and parallel {parallel!r}; expected "
+                "whole numbers, at least 1"
             )
         one = isinstance(sources, (str, bytes, os.PathLike, np.ndarray)) or not isinstance(sources, Iterable)
         if one:  # a PIL image and a Radiograph are not iterable
@@ -209,7 +217,9 @@ class Cascade:
         if isinstance(sources, Sized) and isinstance(names, Sized) and len(sources) != len(names):
             raise UsageError(f"{len(names)} names were given for {len(sources)} films")
         ready = partial(self.reader, specs=(self.stage1.spec, self.stage2.spec), gate=gate)
-        films = map_ahead(ready, with_names(sources, names), workers=workers, ahead=2 * batch_size)
+        films = map_ahead(
+            ready, with_names(sources, names), workers=workers, ahead=2 * max(batch_size, workers)
+        )
         batches = iter(lambda: list(islice(films, batch_size)), [])
         judge_batch = partial(self._timed, operating_point=operating_point, gate=gate)
         if parallel == 1:

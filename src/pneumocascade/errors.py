@@ -44,9 +44,12 @@ class FilmError(PneumocascadeError):
     """
 
     def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
+        super().__init__(code, message)  # both, so that it can come back from another process
         self.code = code
         self.message = message
+
+    def __str__(self) -> str:
+        return self.message
 
 
 class FileAccessError(FilmError):
@@ -100,8 +103,12 @@ class BusyError(PneumocascadeError):
     """
 
     def __init__(self, message: str, retry_after: int) -> None:
-        super().__init__(message)
+        super().__init__(message, retry_after)
+        self.message = message
         self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        return self.message
 
 
 class MissingExtraError(PneumocascadeError):
@@ -116,10 +123,13 @@ class MissingExtraError(PneumocascadeError):
     """
 
     def __init__(self, what: str, extra: str) -> None:
-        super().__init__(
-            f"{what} needs packages that are not installed: run pip install 'pneumocascade[{extra}]'"
-        )
+        super().__init__(what, extra)
+        self.what = what
         self.extra = extra
+
+    def __str__(self) -> str:
+        install = f"pip install 'pneumocascade[{self.extra}]'"
+        return f"{self.what} needs packages that are not installed: run {install}"
 
 
 class UsageError(PneumocascadeError):

@@ -98,6 +98,11 @@ def read_radiograph(source: Source, name: str | None = None) -> Radiograph:
     """
     name = name or name_of(source)
     if isinstance(source, np.ndarray):
+        if np.ma.is_masked(source):
+            raise UnsuitableImageError(
+                "bad_dtype",
+                f"some of the array's {source.dtype} pixels are masked; fill them",
+            )
         return _finish(_grey_of_array(source), name)
     if isinstance(source, Image.Image):
         return _finish(_grey_of_image(source), name)

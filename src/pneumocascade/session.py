@@ -20,6 +20,12 @@ PROVIDERS = {
 }
 """By the name a user gives: ONNX Runtime's name of what runs a model, and the package that has it."""
 
+BATCH_SIZE = 16
+"""Films of one run where nothing else was measured."""
+
+BATCH_SIZES = {"cpu": 1}
+"""Films of one run that are judged fastest, by provider, where it was measured (docs/performance.md)."""
+
 
 class ModelOutput(NamedTuple):
     """What a network says of N films.
@@ -75,6 +81,8 @@ class OnnxClassifier:
     Attributes
     ----------
     spec : ModelSpec
+    batch_size : int
+        Films that it is best given at once.
 
     Raises
     ------
@@ -83,11 +91,14 @@ class OnnxClassifier:
     ModelSpecError
         Where the file carries no usable specification.
     UsageError
-        Where the ONNX Runtime that is installed has no such provider.
+        Where the ONNX Runtime that is installed has no such provider, or there is no such number of threads.
     """
 
     def __init__(self, model: bytes, name: str = "model", threads: int = 0, provider: str = "cpu") -> None:
         check_provider(provider)
+        if not (isinstance(threads, (int, np.integer)) and threads >= 0):
+            raise UsageError(f"threads is {threads!r}; expected a whole number, 0 or more")
+        self.batch_size = BATCH_SIZES.get(provider, BATCH_SIZE)
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1

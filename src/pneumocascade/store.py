@@ -137,6 +137,6 @@ def _verified(folder: Path, manifest: Manifest, name: str) -> tuple[Path, bytes]
     if found != manifest.sha256[name]:
         raise ModelChecksumError(
             f"{path} has SHA-256 {found}, but its manifest says {manifest.sha256[name]}: the file was "
-            "altered or damaged; install the package again"
+            "altered or damaged; install the package again, or export the models again"
         )
     return path, data

@@ -83,6 +83,19 @@ def test_operating_point_is_taken_and_checked(client: TestClient) -> None:
     assert_problem(response, 422, "operating point is 'odd'")
 
 
+def test_two_operating_points_are_told(client: TestClient) -> None:
+    response = client.post(
+        f"{URL}?operating_point=balanced&operating_point=sensitive", files={"files": ("film.png", png())}
+    )
+    assert_problem(response, 422, "two operating points are given: balanced and sensitive")
+
+
+def test_text_in_place_of_a_file_is_told(client: TestClient) -> None:
+    assert_problem(
+        client.post(URL, data={"files": "film.png"}), 422, "files is text where a file is expected"
+    )
+
+
 def test_operating_point_is_taken_from_the_form_too(client: TestClient) -> None:
     film = {"files": ("a.png", png())}
     found = client.post(URL, files=film, data={"operating_point": "specific"}).json()["predictions"][0]
@@ -212,7 +225,7 @@ def test_concurrent_clients_get_the_answers_of_the_cascade_alone(watched: Watche
 
 
 def test_many_more_requests_may_wait_than_the_server_has_threads(watched: Watched) -> None:
-    batcher = Batcher(watched, workers=1)
+    batcher = Batcher(watched, workers=1, batch_size=8)
     with (
         TestClient(server.create_app(watched, with_web=False, batcher=batcher)) as client,
         ThreadPoolExecutor(60) as pool,

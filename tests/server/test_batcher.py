@@ -16,7 +16,7 @@ import pytest
 from pneumocascade import Cascade, Prediction, UsageError
 from pneumocascade.ahead import usable_cores
 from pneumocascade.errors import BusyError, StorageError
-from pneumocascade.server.batcher import BATCH_SIZE, MAX_WAITING, Batcher
+from pneumocascade.server.batcher import MAX_WAITING, Batcher
 from pneumocascade.server.line import Film, Group, Line
 from pneumocascade.server.predictions import MAX_FILES
 from pneumocascade.spec import OPERATING_POINTS
@@ -224,7 +224,7 @@ def test_retry_after_is_what_the_line_takes_at_the_recent_rate() -> None:
 
 
 def test_every_request_that_the_server_takes_has_room() -> None:
-    assert BATCH_SIZE <= MAX_FILES <= MAX_WAITING
+    assert MAX_FILES <= MAX_WAITING
 
 
 def test_a_failure_of_the_models_reaches_only_those_concerned(

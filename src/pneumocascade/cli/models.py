@@ -113,10 +113,15 @@ def serve(
         str, typer.Option(help="Address to listen on; the default is reached from this machine only.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, envvar="PORT")] = 7860,
-    threads: Annotated[
-        int,
-        typer.Option(min=0, help="Of one run of a model; each core judges a batch of its own. 0: all cores."),
-    ] = 1,
+    threads: Annotated[int, typer.Option(min=0, help="Of one run of a model; 0 for one for each core.")] = 0,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Films, of one request or several, that go through a model at once.",
+            show_default="1 on the CPU, else 16",
+        ),
+    ] = None,
     token_file: Annotated[
         Path | None, typer.Option(help="Let in only those who know the token in this file.")
     ] = None,
@@ -144,12 +149,15 @@ def serve(
 
     server = import_extra("pneumocascade.server", "the web app", "web")
     set_up(log_level, as_json=log_json)
-    cascade = Cascade.load(models, threads=threads, provider=provider)
+    # Asked for no number, ONNX Runtime binds its threads to cores, which a service may not be allowed to.
+    cascade = Cascade.load(models, threads=threads or usable_cores(), provider=provider)
     cascade.reader = IsolatedReader(usable_cores())
     hosts = (*server.LOOPBACK, *allow_host) if allow_host else None
     access = server.Access(hosts=hosts, per_minute=requests_per_minute or 0)
     with audited(cascade, history) as asked:
-        server.serve(asked, host=host, port=port, token=_token(token_file), access=access)
+        server.serve(
+            asked, host=host, port=port, token=_token(token_file), access=access, batch_size=batch_size
+        )
 
 
 def _token(file: Path | None) -> str | None:

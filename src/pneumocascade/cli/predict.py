@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import sys
 import time
@@ -71,7 +70,12 @@ def predict(
     workers: Annotated[
         int, typer.Option(min=1, help="Threads that read films; with Ray, actors of one core each.")
     ] = 2,
-    batch_size: Annotated[int, typer.Option(min=1, help="Films that go through a model at once.")] = 8,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Films that go through a model at once.", show_default="1 on the CPU, else 16"
+        ),
+    ] = None,
     no_gate: Annotated[
         bool,
         typer.Option(
@@ -127,7 +131,7 @@ class _How(NamedTuple):
     provider: str
     operating_point: str
     gate: bool
-    batch_size: int
+    batch_size: int | None
     workers: int
 
 
@@ -166,7 +170,7 @@ def _here(sources: Sequence[str], how: _How, outputs: Outputs, history: Path | N
     with audited(cascade, history) as asked:
         predictions: Iterable[Prediction] = asked.predict_many(
             sources,
-            batch_size=min(how.batch_size, max(1, math.ceil(len(sources) / parallel))),
+            batch_size=how.batch_size,
             operating_point=how.operating_point,
             workers=how.workers,
             parallel=parallel,

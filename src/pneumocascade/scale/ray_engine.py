@@ -57,8 +57,8 @@ class Job:
         The folder there that relative paths begin in.
     provider, operating_point : str
     gate : bool
-    batch_size : int
-        Films that go through a model at once.
+    batch_size : int, optional
+        Films that go through a model at once; by default as many as is fastest.
     """
 
     models: str | None
@@ -68,7 +68,7 @@ class Job:
     provider: str = "cpu"
     operating_point: str = "balanced"
     gate: bool = True
-    batch_size: int = 16
+    batch_size: int | None = None
 
     @classmethod
     def made_here(cls, models: Path | None = None, **settings: Any) -> Job:
@@ -242,7 +242,7 @@ def _knock(address: str) -> None:
 def _rows(ray: Any, sources: Sequence[str], job: Job, workers: int) -> Iterator[dict[str, object]]:
     if not sources:
         return
-    blocks = list(_blocks(sources, job.batch_size, workers))
+    blocks = list(_blocks(sources, job.batch_size or 1, workers))
     dataset = ray.data.from_arrow(blocks).map_batches(
         Judge,
         fn_constructor_args=(job,),

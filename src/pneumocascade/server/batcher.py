@@ -1,4 +1,4 @@
-"""Batches shared by concurrent requests: a few workers take films of all of them through the cascade.
+"""One line for the films of concurrent requests: a few workers take them through the cascade, in batches.
 
 Requests that each run the models on their own wait without limit. Here they stand in one line: a worker
 that is free takes up what is there, a film of each request in turn, and never waits for a batch to fill.
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from pneumocascade.cascade import Cascade
     from pneumocascade.records import Prediction
 
-BATCH_SIZE = 8
-"""Films that go through a model at once."""
-
 MAX_WAITING = 256
 """Films that may wait to be taken up, of all requests together."""
 
@@ -35,19 +32,18 @@ _log = logging.getLogger(__name__)
 
 
 class Batcher:
-    """Gives films of concurrent requests to a cascade, in shared batches. May be shared between threads.
+    """Gives films of concurrent requests to a cascade, in batches. May be shared between threads.
 
     Parameters
     ----------
     cascade : Cascade
         Gives every answer.
-    batch_size : int
-        Films that go through a model at once.
+    batch_size : int, optional
+        Films that go through a model at once; by default as many as is fastest: 1 on the CPU.
     max_waiting : int
         Films that may wait; a request of more is never taken.
     workers : int
-        Batches that are judged at once; 0 for two for each core, which is fastest with a cascade that was
-        loaded with ``threads=1``: one is read while another is in the models.
+        Batches that are judged at once; 0 for two for each core: one is read while another is in the models.
 
     Raises
     ------
@@ -59,10 +55,11 @@ class Batcher:
         self,
         cascade: Cascade,
         *,
-        batch_size: int = BATCH_SIZE,
+        batch_size: int | None = None,
         max_waiting: int = MAX_WAITING,
         workers: int = 0,
     ) -> None:
+        batch_size = cascade.batch_size if batch_size is None else batch_size
         if batch_size < 1 or max_waiting < 1 or workers < 0:
             raise UsageError(
                 f"batch_size is {batch_size}, max_waiting {max_waiting} and workers {workers}; "

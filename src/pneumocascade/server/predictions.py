@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import FastAPI, File, Form, HTTPException, Query, UploadFile
+from fastapi import FastAPI, File, Form, HTTPException, Query, Request, UploadFile
 from fastapi.concurrency import run_in_threadpool
 
 from pneumocascade import report
@@ -58,18 +58,20 @@ def add_predictions(app: FastAPI, batcher: Batcher, counter: Counter, metrics: M
     )
     async def predictions(
         files: Annotated[list[UploadFile], File(min_length=1)],
+        request: Request,
         operating_point: Annotated[str | None, Query(json_schema_extra=_POINTS)] = None,
         in_form: Annotated[str | None, Form(alias="operating_point", json_schema_extra=_POINTS)] = None,
         include: Annotated[list[str] | None, Query(json_schema_extra=_INCLUDES)] = None,
     ) -> dict[str, Any]:
         """Judge one or many films: images, DICOM objects, or zip archives of these."""
+        every = request.query_params.getlist("operating_point")  # FastAPI takes the last one only
         wanted = _wanted(include or [])
         most = MAX_WITH_PICTURES if "pictures" in wanted else MAX_FILES
         _check_sizes(files)
         films, left_out = await run_in_threadpool(films_of, files, most)
         if len(films) > most:
             raise HTTPException(413, f"there are more than {most} films; at most {most} are taken at once")
-        answers = batcher.submit(films, _one_of(operating_point, in_form))
+        answers = batcher.submit(films, _one_of(operating_point, *every, in_form))
         try:
             found = await asyncio.wait_for(asyncio.wrap_future(answers), MAX_SECONDS)
         except asyncio.TimeoutError as error:

@@ -83,8 +83,14 @@ async def _http_problem(request: Request, error: Exception) -> JSONResponse:
 
 async def _validation_problem(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    found = "; ".join(f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors())
-    return problem(422, found)
+    return problem(422, "; ".join(map(_said, error.errors())))
+
+
+def _said(error: Mapping[str, Any]) -> str:
+    place = error["loc"]
+    if place[:2] == ("body", "files") and isinstance(error.get("input"), str):  # as text, not as a file
+        return "files is text where a file is expected (with curl: -F files=@film.jpeg)"
+    return f"{'.'.join(map(str, place))}: {error['msg']}"
 
 
 async def _usage_problem(_: Request, error: Exception) -> JSONResponse:

@@ -15,6 +15,7 @@ from pneumocascade.errors import UsageError
 from pneumocascade.server.access import Access
 from pneumocascade.server.access_log import AccessLog
 from pneumocascade.server.app import create_app
+from pneumocascade.server.batcher import Batcher
 from pneumocascade.server.connections import PatientProtocol, allow_files
 from pneumocascade.server.origins import LOOPBACK
 
@@ -29,6 +30,7 @@ def serve(
     *,
     token: str | None = None,
     access: Access | None = None,
+    batch_size: int | None = None,
 ) -> None:
     """Serve web app and REST API until interrupted, and print where.
 
@@ -44,6 +46,8 @@ def serve(
     access : Access, optional
         Who may come in. Where it names no hosts, and only this machine reaches the address, requests for
         this machine.
+    batch_size : int, optional
+        Films that go through a model at once; see :class:`pneumocascade.server.batcher.Batcher`.
 
     Raises
     ------
@@ -55,7 +59,8 @@ def serve(
         access = access or Access()
         if access.hosts is None and _is_loopback(listener):
             access = replace(access, hosts=LOOPBACK)
-        app = create_app(cascade, token=token, access=access)
+        batcher = Batcher(cascade, batch_size=batch_size)
+        app = create_app(cascade, batcher=batcher, token=token, access=access)
         taken = listener.getsockname()[1]
         shown = f"[{host}]" if ":" in host else host
         print(f"pneumocascade is at http://{shown}:{taken} (stop with Ctrl-C)", flush=True)
