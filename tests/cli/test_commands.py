@@ -86,8 +86,10 @@ def test_evaluate_writes_its_report(tmp_path: Path) -> None:
         path = tmp_path / "data" / name.format(number)
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(vary_example(number)).save(path)
+    (tmp_path / "data" / "NORMAL" / "IM-0099-0001.png").write_bytes(b"no picture")
     result = runner.invoke(app, ["evaluate", str(tmp_path / "data"), "--output", str(tmp_path / "out")])
     assert result.exit_code == 0, result.output
+    assert "0 refused, 1 could not be read (unreadable_image 1)" in result.stdout
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert metrics["stage1"]["accuracy"]["n"] == 12
     assert "accuracy" in result.stdout

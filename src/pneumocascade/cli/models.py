@@ -84,6 +84,10 @@ def evaluate(
         for name, figure in metrics[part].items():
             if isinstance(figure, dict) and "ci95" in figure:
                 console.print(f"  {name:18} {_figure(figure)}", highlight=False)
+    if (left_out := metrics["refused"])["n"]:
+        codes = ", ".join(f"{code} {count}" for code, count in left_out["by_code"].items())
+        text = f"{left_out['refused_by_gate']} refused, {left_out['unreadable']} could not be read ({codes})"
+        console.print(f"[bold]without an answer[/bold] {text}", highlight=False)
     if shifted is not None:
         _show_shift(console, shifted)
     console.print(f"written to {output}", highlight=False)
