@@ -247,7 +247,11 @@ def test_without_the_gate_too_small_stays_too_small(gated: Cascade) -> None:
     small = gated.predict(draw_chest(height=60, width=60), gate=False)
     assert (small.status, [reason.code for reason in small.reasons]) == ("refused", ["too_small"])
     assert small.warnings == (UNCHECKED,)
-    assert gated.predict(b"not a film", gate=False).warnings == (UNCHECKED,)
+
+
+def test_of_what_was_not_read_nothing_was_checked(gated: Cascade) -> None:
+    unread = gated.predict(b"not a film", gate=False)
+    assert (unread.status, unread.warnings) == ("error", ())
 
 
 def test_notes_of_reading_stand_before_the_warning(gated: Cascade) -> None:

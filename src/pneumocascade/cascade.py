@@ -183,7 +183,7 @@ class Cascade:
             Shown as the answers' ``source``, one for each film.
         gate : bool
             ``False``: judge them whatever they show, unless they are too small, and say so in a
-            warning to each.
+            warning to each that could be read.
 
         Yields
         ------

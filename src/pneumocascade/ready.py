@@ -78,15 +78,16 @@ def make_ready(
     specs : tuple of ModelSpec
         Of stage 1 and of stage 2. A film is prepared once where both want the same.
     gate : bool
-        ``False``: only what is too small to prepare is refused.
+        ``False``: only what is too small to prepare is refused, and each film that was
+        read gets a warning that says so.
     """
     started = time.perf_counter()
     source, name = named
     try:
         radiograph = source if isinstance(source, Radiograph) else read_radiograph(source, name)
     except FilmError as error:
-        notes = () if gate else (UNCHECKED,)
-        film = ReadyFilm(name or name_of(source), "error", notes, error=Reason(error.code, error.message))
+        # Nothing of it was checked, so no warning says that its size was.
+        film = ReadyFilm(name or name_of(source), "error", error=Reason(error.code, error.message))
     else:
         film = _prepared(radiograph, name or radiograph.source, specs, gate)
         film = replace(film, pixels_sha256=_digest(radiograph), acquisition=radiograph.acquisition)

@@ -139,6 +139,17 @@ def test_answers_without_the_gate_are_known_by_their_warning(tmp_path: Path) -> 
         assert find_done(path, shape, NAMES, replace(SETTINGS, gate=False)).films == len(NAMES)
 
 
+@pytest.mark.parametrize("shape", ["jsonl", "csv"])
+def test_answers_to_films_that_were_not_read_do_not_tell_of_the_gate(tmp_path: Path, shape: Format) -> None:
+    path = tmp_path / "answers"
+    unread = [answer for answer in ANSWERS if answer.status == "error"]
+    names = [answer.source for answer in unread]
+    for warnings in ((), (UNCHECKED,)):  # earlier versions warned of films that they could not read, too
+        write(path, shape, [replace(answer, warnings=warnings) for answer in unread])
+        for gate in (True, False):
+            assert find_done(path, shape, names, replace(SETTINGS, gate=gate)) == Done(2, 2, begun=True)
+
+
 @pytest.mark.parametrize(
     ("shape", "content", "told"),
     [
@@ -157,6 +168,52 @@ def test_what_is_no_file_of_answers_is_left_alone(
     with pytest.raises(UsageError, match=told):
         find_done(path, shape, NAMES, SETTINGS)
     assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("shape", ["jsonl", "csv"])
+@pytest.mark.parametrize("done", range(len(ANSWERS) + 1))
+@pytest.mark.parametrize(
+    "tail",
+    [
+        b"my only copy of my notes",
+        b"{",
+        b"\0",
+        b'{"source": "e.png", "finding"',
+        b"e.pngx",
+        b'"e.png, and, then, an, open, quote\nand a line\n',
+        b"\xff\xfe",
+    ],
+)
+def test_what_no_run_wrote_is_not_cut_off(tmp_path: Path, shape: Format, done: int, tail: bytes) -> None:
+    if tail == b"{" and shape == "jsonl" and done < len(NAMES):
+        pytest.skip("that is how an answer begins")
+    path = tmp_path / "answers"
+    write(path, shape, ANSWERS[:done])
+    path.write_bytes(before := path.read_bytes() + tail)
+    with pytest.raises(UsageError, match=r"left alone|is not an answer"):
+        find_done(path, shape, NAMES, SETTINGS)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("shape", ["jsonl", "csv"])
+def test_the_beginning_of_another_films_answer_is_not_cut_off(tmp_path: Path, shape: Format) -> None:
+    path = tmp_path / "answers"
+    write(path, shape, ANSWERS)
+    path.write_bytes(before := path.read_bytes()[:-5])
+    assert find_done(path, shape, NAMES, SETTINGS).films == len(NAMES) - 1
+    for sources in ([*NAMES[:-1], "e.pn"], [*NAMES[:-1], "other.png"], NAMES[:-1]):
+        path.write_bytes(before)
+        with pytest.raises(UsageError, match="left alone"):
+            find_done(path, shape, sources, SETTINGS)
+        assert path.read_bytes() == before
+
+
+def test_notes_that_are_no_answers_survive_resume(tmp_path: Path, chest_png: Path) -> None:
+    notes = tmp_path / "notes.jsonl"
+    notes.write_text("my only copy of my notes")
+    result = CliRunner().invoke(app, ["predict", str(chest_png), "--resume", "--output", str(notes)])
+    assert isinstance(result.exception, UsageError)
+    assert notes.read_text() == "my only copy of my notes"
 
 
 def test_a_row_of_too_few_cells_is_told(tmp_path: Path) -> None:

@@ -107,6 +107,33 @@ def test_wrong_usage_is_told_before_any_film_is_judged(study: Path, tmp_path: Pa
     assert isinstance(on_ray.exception, UsageError)
 
 
+def test_what_cannot_be_written_costs_no_earlier_answers(study: Path, tmp_path: Path) -> None:
+    answers, taken, folder = tmp_path / "answers.jsonl", tmp_path / "taken", tmp_path / "folder.html"
+    answers.write_text("of an earlier run")
+    taken.write_text("a file")
+    folder.mkdir()
+    wrong: list[tuple[str, Path]] = [
+        (option, path)
+        for option, name in (("--save-pictures", "x"), ("--dicom-output", "x"), ("--report", "x.html"))
+        for path in (taken / name, taken / "deep" / name)
+    ]
+    wrong += [("--save-pictures", taken), ("--dicom-output", taken), ("--report", folder)]
+    for option, path in wrong:
+        result = run(study, "--output", answers, option, path)
+        assert isinstance(result.exception, UsageError), (option, path)
+        assert option in str(result.exception)
+        assert answers.read_text() == "of an earlier run"
+        assert sorted(tmp_path.iterdir()) == sorted([answers, taken, folder, study])
+
+
+def test_a_report_is_not_made_of_a_part_of_the_films(study: Path, tmp_path: Path) -> None:
+    answers, report = tmp_path / "answers.jsonl", tmp_path / "report.html"
+    result = run(study, "--output", answers, "--resume", "--report", report)
+    assert isinstance(result.exception, UsageError)
+    assert "a run of its own" in str(result.exception)
+    assert not answers.exists()
+
+
 def test_a_film_that_vanishes_before_its_pictures_are_drawn_ends_nothing(
     models: Path, study: Path, tmp_path: Path
 ) -> None:

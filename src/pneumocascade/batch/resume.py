@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -59,6 +60,8 @@ Rows = Iterator[tuple[Mapping[str, Any], int]]
 def find_done(output: Path, format: Format, sources: Sequence[str], settings: Settings) -> Done:  # noqa: A002
     """Count the films that have their answer, and cut off a last one that was not written whole.
 
+    What is cut off is the beginning of the next film's answer, as far as its name tells, and nothing else.
+
     Parameters
     ----------
     output : Path
@@ -71,8 +74,8 @@ def find_done(output: Path, format: Format, sources: Sequence[str], settings: Se
     Raises
     ------
     UsageError
-        For another format, and where the answers are damaged, of other films, or given otherwise:
-        nothing is changed then.
+        For another format, and where the answers are damaged, of other films, given otherwise, or
+        followed by what no answer begins with: nothing is changed then.
     MissingExtraError
         For Parquet without PyArrow.
     """
@@ -92,21 +95,43 @@ def find_done(output: Path, format: Format, sources: Sequence[str], settings: Se
 
 
 def _find_in_text(output: Path, format: Format, sources: Sequence[str], settings: Settings) -> Done:  # noqa: A002
+    rows, shown, beginning = _CSV if format == "csv" else _JSONL
     with output.open("rb") as file:
-        if format == "jsonl":
-            done, end = _check(_json_rows(file, output), sources, settings, output, str)
-            done = replace(done, begun=True)
+        head = file.readline() if format == "csv" else b""
+        if format == "csv" and not _is_head(head, output):
+            done, end = Done(), 0
         else:
-            head = file.readline()
-            if not _is_head(head, output):
-                done, end = Done(), 0
-            else:
-                done, end = _check(_csv_rows(file, output), sources, settings, output, csv_text)
-                done, end = replace(done, begun=True), len(head) + end
+            done, end = _check(rows(file, output), sources, settings, output, shown)
+            done, end = replace(done, begun=True), len(head) + end
+            expected = beginning(sources[done.films]) if done.films < len(sources) else b""
+            _check_tail(file, end, expected, output)
     if end < output.stat().st_size:
         with output.open("r+b") as file:
             file.truncate(end)
     return done
+
+
+def _check_tail(file: BinaryIO, end: int, expected: bytes, output: Path) -> None:
+    """Refuse to cut off what is not the next answer's beginning; empty: there is no next film."""
+    file.seek(end)
+    if not expected.startswith(file.read(len(expected) or 1)):
+        raise UsageError(
+            f"{output} goes on behind its whole answers with what is no beginning of the next film's: this "
+            "run did not write it, so it is left alone; give --output another file"
+        )
+
+
+def _json_beginning(source: str) -> bytes:
+    """Return how a film's line begins, up to the word that tells how it went."""
+    line = encodable(json.dumps({"source": source, "status": ""}, ensure_ascii=False))
+    return line.removesuffix('"}').encode()
+
+
+def _csv_beginning(source: str) -> bytes:
+    """Return how a film's row begins: its first cell and the comma behind it."""
+    row = io.StringIO()
+    csv.writer(row, lineterminator="").writerow([csv_text(source), ""])
+    return row.getvalue().encode()
 
 
 def _check(
@@ -121,9 +146,9 @@ def _check(
                 f"answer {films + 1} in {output} is of {row['source']!r}, but film {films + 1} of this run "
                 f"is {expected!r}: go on with the list that the run was begun with"
             )
-        found = Settings(
-            row["model_version"], row["operating_point"], UNCHECKED not in (row["warnings"] or "")
-        )
+        # The answer to a film that could not be read does not tell whether the gate was on.
+        gate = settings.gate if row["status"] == "error" else UNCHECKED not in (row["warnings"] or "")
+        found = Settings(row["model_version"], row["operating_point"], gate)
         if found != settings:
             raise UsageError(
                 f"answer {films + 1} in {output} was given with {found}, this run has {settings}"
@@ -177,3 +202,7 @@ def _csv_rows(file: BinaryIO, output: Path) -> Rows:
 
 def _whole_lines(file: BinaryIO) -> Iterator[bytes]:
     return (line for line in file if line.endswith(b"\n"))
+
+
+_JSONL = (_json_rows, str, _json_beginning)
+_CSV = (_csv_rows, csv_text, _csv_beginning)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -105,7 +106,8 @@ def open_writer(
     Parameters
     ----------
     output : Path or None
-        ``None`` for standard output, which takes all but Parquet.
+        ``None`` for standard output, which takes all but Parquet; JSON and CSV go there in UTF-8, whatever
+        the locale.
     format : {"table", "json", "jsonl", "csv", "parquet"}
     table : callable
         Makes the writer of a table for people.
@@ -125,7 +127,7 @@ def open_writer(
         with contextlib.closing(Parquet(output, go_on=go_on)) as shards:
             yield shards
         return
-    with _open_text(output, go_on) as file:
+    with _open_text(output, format, go_on) as file:
         writers: dict[str, Callable[[TextIO], Writer]] = {
             "table": table,
             "json": JsonArray,
@@ -137,8 +139,10 @@ def open_writer(
 
 
 @contextlib.contextmanager
-def _open_text(output: Path | None, go_on: bool) -> Iterator[TextIO]:
+def _open_text(output: Path | None, format: Format, go_on: bool) -> Iterator[TextIO]:  # noqa: A002
     if output is None:
+        if format != "table" and isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8")
         yield sys.stdout
         return
     try:

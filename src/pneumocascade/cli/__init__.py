@@ -13,6 +13,7 @@ import typer
 
 from pneumocascade import __version__
 from pneumocascade.cli import doctor, history, models, predict, train
+from pneumocascade.cli.streams import drop_unwritten, make_usable
 from pneumocascade.errors import PneumocascadeError, UsageError
 
 app = typer.Typer(
@@ -55,12 +56,18 @@ app.add_typer(history.app, name="history")
 
 def main() -> None:
     """Run the command line; exit status 2 for wrong usage, 1 for any other error of ours or the disk's."""
+    make_usable()
     try:
-        app()
+        try:
+            app()
+        except SystemExit:
+            sys.stdout.flush()  # as Python ends, it would fail with a traceback
+            raise
     except PneumocascadeError as error:
+        drop_unwritten()
         typer.echo(f"pneumocascade: {error}", err=True)
         sys.exit(2 if isinstance(error, UsageError) else 1)
     except OSError as error:  # a full disk, a folder that is a file: what the command wrote so far is kept
-        where = f" ({error.filename})" if error.filename else ""
-        typer.echo(f"pneumocascade: {error.strerror or error}{where}", err=True)
+        where = "standard output" if drop_unwritten() and not error.filename else error.filename
+        typer.echo(f"pneumocascade: {error.strerror or error}{f' ({where})' if where else ''}", err=True)
         sys.exit(1)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TextIO
 
 import typer
 
+from pneumocascade.cli.destinations import is_same_file
 from pneumocascade.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,10 +37,12 @@ def list_entries(
     """Show the newest analyses in a table."""
     from collections import deque
 
-    from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("id", "time (UTC)", "result", "P(pneumonia)", "P(viral)", "models", "pixels (SHA-256)")
+    from pneumocascade.cli.table import console_on
+
+    names = ("id", "time (UTC)", "result", "P(pneumonia)", "P(viral)", "models", "pixels (SHA-256)")
+    table = Table(*(Column(name, overflow="fold") for name in names))
     with _opened(file) as history:
         for entry in deque(history.entries(since=_local(since), until=_local(until)), maxlen=last):
             result = entry.aetiology or entry.finding or f"{entry.status}: {entry.codes}"
@@ -47,7 +50,7 @@ def list_entries(
             shown = (f"{chance:.3f}" if chance is not None else "" for chance in chances)
             cells = (result, *shown, entry.model_version, entry.pixels_sha256[:12])
             table.add_row(str(entry.id), entry.time, *cells)
-    Console().print(table)
+    console_on(sys.stdout).print(table)
 
 
 @app.command()
@@ -63,6 +66,8 @@ def export(
         history = stack.enter_context(_opened(file))
         target: TextIO = sys.stdout
         if output is not None:
+            if is_same_file(file, output):
+                raise UsageError(f"--output {output} is the history itself: give another file")
             target = stack.enter_context(output.open("w", encoding="utf-8", newline=""))
         _write(history.entries(since=_local(since), until=_local(until)), target, format)
 

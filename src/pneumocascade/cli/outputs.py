@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from pneumocascade.cli.destinations import check_file, check_folder
 from pneumocascade.errors import FilmError, UsageError
 
 if TYPE_CHECKING:
@@ -40,19 +41,48 @@ class Outputs(NamedTuple):
         return any((self.pictures, self.objects, self.report))
 
 
-def check(outputs: Outputs) -> None:
-    """Refuse what cannot be made, before films are judged for nothing."""
+def check(outputs: Outputs, *, resume: bool = False) -> None:
+    """Refuse what cannot be made, before films are judged for nothing; nothing is changed.
+
+    Parameters
+    ----------
+    outputs : Outputs
+    resume : bool
+        Whether films that have their answer are left out.
+
+    Raises
+    ------
+    UsageError
+        Where a folder or the report cannot be written, the report has another suffix or would lack films,
+        or there is nothing to de-identify.
+    MissingExtraError
+        Where packages are missing.
+    """
     if outputs.clean and outputs.objects is None and outputs.report is None:
         raise UsageError("--deidentify goes with --dicom-output or --report")
+    if outputs.pictures is not None:
+        check_folder("--save-pictures", outputs.pictures)
     if outputs.objects is not None:
         import pneumocascade.reports.objects  # noqa: F401  says which extra is missing
-    if outputs.report is not None:
-        from pneumocascade.reports.pdf import SUFFIXES, weasyprint_module
 
-        if outputs.report.suffix.lower() not in SUFFIXES:
-            raise UsageError(f"{outputs.report} names no report: expected {' or '.join(SUFFIXES)}")
-        if outputs.report.suffix.lower() == ".pdf":
-            weasyprint_module()
+        check_folder("--dicom-output", outputs.objects)
+    if outputs.report is not None:
+        _check_report(outputs.report, resume)
+
+
+def _check_report(report: Path, resume: bool) -> None:
+    from pneumocascade.reports.pdf import SUFFIXES, weasyprint_module
+
+    if report.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"{report} names no report: expected {' or '.join(SUFFIXES)}")
+    if resume:
+        raise UsageError(
+            "--resume leaves out films that have their answer, and a report is made of all: go on without "
+            "--report, then make the report in a run of its own"
+        )
+    check_file("--report", report)
+    if report.suffix.lower() == ".pdf":
+        weasyprint_module()
 
 
 def with_files(

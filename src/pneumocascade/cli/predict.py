@@ -10,6 +10,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, TextIO, TypeVar
 
@@ -26,6 +27,7 @@ from pneumocascade.errors import UsageError
 
 if TYPE_CHECKING:
     from pneumocascade.batch.writers import Format, Writer
+    from pneumocascade.cli.destinations import Destinations
     from pneumocascade.cli.outputs import Outputs
     from pneumocascade.records import Prediction
 
@@ -55,7 +57,8 @@ def predict(
         Path | None, typer.Option(help="Write each film's preprocessing steps and verdict to this folder.")
     ] = None,
     report: Annotated[
-        Path | None, typer.Option(help="Write a report, PDF or HTML by its suffix (extra [report]).")
+        Path | None,
+        typer.Option(help="Write a report, PDF or HTML by its suffix (extra [report]); not with --resume."),
     ] = None,
     dicom_output: Annotated[
         Path | None,
@@ -79,7 +82,7 @@ def predict(
     no_gate: Annotated[
         bool,
         typer.Option(
-            "--no-gate", help="Judge films whatever they show, unless too small; each answer warns of it."
+            "--no-gate", help="Judge films whatever they show, unless too small; their answers warn of it."
         ),
     ] = False,
     provider: ProviderOption = "cpu",
@@ -98,19 +101,22 @@ def predict(
     interrupted.
     """
     from pneumocascade.batch.writers import format_of
+    from pneumocascade.cli.destinations import check_destinations
     from pneumocascade.cli.outputs import Outputs, check
 
     # What Pillow warns of shows in the answer; on standard error it would only break the progress bar.
     warnings.filterwarnings("ignore", module="PIL")
     kind = format_of(output, format)
     outputs = Outputs(save_pictures, dicom_output, report, deidentify)
-    check(outputs)
+    check(outputs, resume=resume)
     if engine == "ray":
         kind = _format_on_ray(kind, output, format, alone=not (outputs.any or history))
     elif ray_address is not None:
         raise UsageError("--ray-address goes with --engine ray")
-    named = (name for path in paths for name in (_lines_of_stdin() if path == "-" else [path]))
+    named = [name for path in paths for name in (_lines_of_stdin() if path == "-" else [path])]
     sources = _sources(named, all_frames=all_frames)
+    inputs = chain(["/dev/stdin"] if "-" in paths else [], named, sources)  # the list may be a file, too
+    check_destinations(*_destinations(output, kind, outputs, history), inputs)
     how = _How(models, provider, operating_point, not no_gate, batch_size, workers)
     films, unread, begun = _done(output, kind, sources, how) if resume else (0, 0, False)
     left = sources[films:]
@@ -122,6 +128,16 @@ def predict(
     if unread:
         typer.echo(f"{unread} of {len(sources)} could not be read", err=True)
         raise typer.Exit(1)
+
+
+def _destinations(
+    output: Path | None, kind: Format, outputs: Outputs, history: Path | None
+) -> tuple[Destinations, Destinations]:
+    """Return the files and the folders that are written to, by their options."""
+    files = {"--report": outputs.report, "--history": history}
+    folders = {"--save-pictures": outputs.pictures, "--dicom-output": outputs.objects}
+    (folders if kind == "parquet" else files)["--output"] = output
+    return files, folders
 
 
 class _How(NamedTuple):

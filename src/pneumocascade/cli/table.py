@@ -16,12 +16,16 @@ if TYPE_CHECKING:
 _STYLES = {"normal": "green", "pneumonia": "red", "refused": "yellow", "error": "magenta"}
 
 
+def console_on(file: TextIO) -> Console:
+    """Return what prints to a file: a pipe or a file has no width of its own and gets 160 columns."""
+    return Console(file=file, width=None if file.isatty() else 160)
+
+
 class Table:
     """Collects answers and prints them as one table."""
 
     def __init__(self, file: TextIO) -> None:
-        # A pipe or a file has no width of its own: 160 columns keep rows on one line.
-        self._console = Console(file=file, width=None if file.isatty() else 160)
+        self._console = console_on(file)
         self._table = RichTable(box=None, pad_edge=False, header_style="bold")
         for column in ("film", "finding", "P(pneumonia)", "aetiology", "P(viral)", "note"):
             self._table.add_column(
