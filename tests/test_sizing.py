@@ -14,8 +14,8 @@ REPORT = {
     "machine": {"processor": "some processor", "cpus": 2},
     "throughput_224": [
         {"parallel": 1, "workers": 1, "batch": 1, "films_per_second": 11.0},
-        {"parallel": 1, "workers": 2, "batch": 16, "films_per_second": 30.0},
-        {"parallel": 2, "workers": 2, "batch": 16, "films_per_second": 40.0},
+        {"parallel": 1, "workers": 2, "batch": 1, "films_per_second": 30.0},
+        {"parallel": 2, "workers": 2, "batch": 1, "films_per_second": 40.0},
         {"parallel": 2, "workers": 4, "batch": 16, "films_per_second": 41.0},
     ],
     "memory": [
