@@ -100,7 +100,7 @@ class OnnxClassifier:
             raise UsageError(f"threads is {threads!r}; expected a whole number, 0 or more")
         self.batch_size = BATCH_SIZES.get(provider, BATCH_SIZE)
         options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
+        options.intra_op_num_threads = int(threads)
         options.inter_op_num_threads = 1
         # Threads of one stage that spin for work take the cores from the other stage and from reading.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
