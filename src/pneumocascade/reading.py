@@ -100,8 +100,7 @@ def read_radiograph(source: Source, name: str | None = None) -> Radiograph:
     if isinstance(source, np.ndarray):
         if np.ma.is_masked(source):
             raise UnsuitableImageError(
-                "bad_dtype",
-                f"some of the array's {source.dtype} pixels are masked; fill them",
+                "bad_dtype", f"some of the array's {source.dtype} pixels are masked; fill them"
             )
         return _finish(_grey_of_array(source), name)
     if isinstance(source, Image.Image):

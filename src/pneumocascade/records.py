@@ -65,8 +65,8 @@ class Radiograph:
     acquisition: Acquisition | None = None
 
     def __post_init__(self) -> None:
-        deep = self.pixels.dtype in (np.uint8, np.uint16)
-        if self.pixels.ndim != 2 or self.pixels.size == 0 or not deep:
+        known = self.pixels.dtype in (np.uint8, np.uint16)
+        if self.pixels.ndim != 2 or self.pixels.size == 0 or not known:
             raise UsageError(
                 f"a Radiograph's pixels are uint8 or uint16 of shape (H, W), not {self.pixels.dtype} of "
                 f"shape {self.pixels.shape}; read_radiograph makes one of other arrays"
