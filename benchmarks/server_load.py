@@ -65,16 +65,20 @@ class Alone(Batcher):
         self.pool.shutdown()
 
     def submit(
-        self, films: Sequence[Film], operating_point: str = DEFAULT_OPERATING_POINT
+        self,
+        films: Sequence[Film],
+        operating_point: str = DEFAULT_OPERATING_POINT,
+        prior: float | None = None,
     ) -> Future[list[Prediction]]:
         """Judge the films of one request, whatever others do."""
-        return self.pool.submit(self._all, films, operating_point)
+        return self.pool.submit(self._all, films, operating_point, prior)
 
-    def _all(self, films: Sequence[Film], operating_point: str) -> list[Prediction]:
+    def _all(self, films: Sequence[Film], operating_point: str, prior: float | None) -> list[Prediction]:
         answers = self.cascade.predict_many(
             (film.read() for film in films),
             batch_size=self.batch_size,
             operating_point=operating_point,
+            prior=prior,
             names=[film.name for film in films],
         )
         return list(answers)

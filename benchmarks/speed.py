@@ -33,7 +33,7 @@ from benchmarks.networks import networks, roofline
 from benchmarks.timing import Judge, Row, contest, machine, seconds_of, some, spread
 from pneumocascade import Cascade
 from pneumocascade.ahead import usable_cores
-from pneumocascade.gate import reasons_to_refuse, thumbnail
+from pneumocascade.gate import reasons_to_refuse
 from pneumocascade.preprocess import normalise, prepare, steps_of
 from pneumocascade.reading import read_radiograph
 from pneumocascade.training.network import build_network
@@ -96,10 +96,9 @@ def per_step(cascade: Cascade, films: Sequence[Path]) -> dict[str, Row]:
         timed("gate: pixels", reasons_to_refuse, film)
         pictures = timed("steps", steps_of, film, spec)
         timed("normalise", normalise, pictures.coloured, spec)
-        small = timed("gate: thumbnail", thumbnail, film.pixels)
         output = timed("stage 1", cascade.stage1.run, prepare(film, spec))
         if cascade.gate is not None:
-            timed("gate: features", cascade.gate.reasons, small[None], output.features)
+            timed("gate: features", cascade.gate.assess, output.features, [None])
         timed("stage 2", cascade.stage2.run, prepare(film, cascade.stage2.spec))
     return {name: spread(values) for name, values in steps.items()}
 

@@ -58,7 +58,7 @@ def test_the_label_follows_from_the_shown_probability(
     assert positive == round(positive, DECIMALS)
     assert result.label == (spec.labels[1] if positive >= threshold else spec.labels[0])
     assert result.threshold == threshold
-    assert result.label in result.prediction_set
+    assert result.label in result.prediction_set or not result.prediction_set
 
 
 @pytest.mark.parametrize("point", OPERATING_POINTS)
@@ -76,16 +76,60 @@ def test_a_probability_at_the_threshold_is_positive(point: str) -> None:
         ({}, ("normal", "pneumonia")),
         ({"normal": 0.2, "pneumonia": 0.2}, ("normal", "pneumonia")),
         ({"normal": 0.4, "pneumonia": 0.2}, ("pneumonia",)),
-        ({"normal": 0.2, "pneumonia": 0.8}, ("normal", "pneumonia")),  # the answer is always a member
-        ({"normal": 0.4, "pneumonia": 0.8}, ("normal", "pneumonia")),  # neither reaches it
+        ({"normal": 0.2, "pneumonia": 0.8}, ("normal", "pneumonia")),  # the answer is with the others
+        ({"normal": 0.4, "pneumonia": 0.8}, ()),  # neither reaches it
     ],
 )
 def test_the_prediction_set_is_what_cannot_be_ruled_out(
     minimum: dict[str, float], expected: tuple[str, ...]
 ) -> None:
-    spec = replace(tiny_spec(1), prediction_set_minimum=minimum)
+    spec = replace(tiny_spec(1), prediction_set_minimum={"": minimum})
     # Probability of pneumonia: .731.
     assert judge(np.array([0.0, 1.0]), spec, "balanced").prediction_set == expected
+
+
+def test_the_prediction_set_is_that_of_the_domain() -> None:
+    minima = {"": {"normal": 0.4, "pneumonia": 0.5}, "adults": {"normal": 0.2, "pneumonia": 0.8}}
+    spec = replace(tiny_spec(1), prediction_set_minimum=minima)
+
+    def found(domain: str | None) -> tuple[str, ...]:
+        return judge(np.array([0.0, 1.0]), spec, "balanced", domain=domain).prediction_set
+
+    assert found("") == ("pneumonia",)
+    assert found("adults") == ("normal", "pneumonia")
+    assert found(None) == ("normal", "pneumonia"), "what is in any domain's set"
+    assert found("dogs") == ("normal", "pneumonia"), "of films never learnt from nothing is ruled out"
+
+
+@given(st.floats(-8, 8), st.floats(0.01, 0.99), st.sampled_from(OPERATING_POINTS))
+def test_a_prior_moves_probability_and_threshold_but_not_the_finding(
+    margin: float, prior: float, point: str
+) -> None:
+    spec = replace(tiny_spec(1), prediction_set_minimum={"": {"normal": 0.3, "pneumonia": 0.6}})
+    logits = np.array([0.0, margin])
+    stored, moved = judge(logits, spec, point), judge(logits, spec, point, prior=prior)
+    threshold = spec.operating_points[point].threshold
+    if abs(stored.probabilities["pneumonia"] - threshold) > 1e-4:  # nearer ones may round to a tie
+        assert moved.label == stored.label
+    assert moved.prediction_set == stored.prediction_set
+    for found, before in (
+        (moved.threshold, threshold),
+        (moved.probabilities["pneumonia"], stored.probabilities["pneumonia"]),
+    ):
+        odds = before / (1 - before) * prior / (1 - prior)
+        assert found == pytest.approx(odds / (1 + odds), abs=2e-4)
+
+
+def test_the_stored_prior_changes_nothing() -> None:
+    spec = replace(tiny_spec(1), prior=0.7)
+    logits = np.array([0.0, 1.3])
+    assert judge(logits, spec, "balanced", prior=0.7) == judge(logits, spec, "balanced")
+
+
+@pytest.mark.parametrize("prior", [0.0, 1.0, -0.1, 2.0, float("nan")])
+def test_a_prior_that_is_no_share_is_refused(prior: float) -> None:
+    with pytest.raises(UsageError, match="above 0 and below 1"):
+        judge(np.zeros(2), tiny_spec(1), "balanced", prior=prior)
 
 
 def test_an_unknown_operating_point_names_those_that_exist() -> None:

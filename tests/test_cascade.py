@@ -19,6 +19,7 @@ from PIL import Image
 
 import pneumocascade
 from pneumocascade import Cascade, Prediction, Radiograph, UsageError, read_radiograph
+from pneumocascade.cascade import neither_fits
 from pneumocascade.gate import UNCHECKED
 from pneumocascade.report import to_dict
 from pneumocascade.session import ModelOutput
@@ -87,7 +88,9 @@ def assert_consistent(prediction: Prediction, cascade: Cascade) -> None:
             assert stage.threshold == model.spec.operating_points[prediction.operating_point].threshold
             assert stage.label == (positive if stage.probabilities[positive] >= stage.threshold else negative)
             assert set(stage.prediction_set) <= {negative, positive}
-            assert stage.prediction_set
+            assert stage.label in stage.prediction_set or not stage.prediction_set
+            empty = neither_fits(model.spec.stage)
+            assert (empty in prediction.warnings) == (not stage.prediction_set)
 
 
 # The contract, with the bundled models
@@ -240,7 +243,9 @@ def test_without_the_gate_every_film_is_judged_and_says_so(gated: Cascade, tiny:
     assert [prediction.status for prediction in found] == ["ok"] * 4
     assert [prediction.warnings for prediction in found] == [(UNCHECKED,)] * 4
     checked = tiny.predict(film_of(NORMAL))
-    assert replace(found[-1], warnings=(), elapsed_ms=0) == replace(checked, elapsed_ms=0)
+    assert found[-1].familiarity is not None
+    plain = replace(found[-1], warnings=(), elapsed_ms=0, familiarity=None)
+    assert plain == replace(checked, elapsed_ms=0), "these models have no gate, so no familiarity"
 
 
 def test_without_the_gate_too_small_stays_too_small(gated: Cascade) -> None:

@@ -14,20 +14,22 @@ from numpy.typing import NDArray
 from pneumocascade import read_radiograph
 from pneumocascade.errors import ModelError
 from pneumocascade.gate import (
+    CHILDREN_ONLY,
+    LATERAL,
     MAX_COLOURFULNESS,
     MIN_DEVIATION,
     MIN_SIDE,
+    OTHER_DOMAIN,
     REASONS,
     STRANGE,
-    THUMBNAIL,
+    UNFAMILIAR,
     UPRIGHT,
+    Assessment,
     FeatureGate,
     pooled,
     reasons_to_refuse,
-    thumbnail,
 )
-from pneumocascade.perturbations import expose
-from pneumocascade.records import Radiograph
+from pneumocascade.records import Acquisition, Radiograph
 from tests.conftest import draw_chest
 
 
@@ -99,7 +101,7 @@ KINDS = (UPRIGHT, "inverted", "turned", "turned", "part")
 
 
 def a_gate(seed: int = 0, **values: Any) -> FeatureGate:
-    """Return a gate of 12 features and 5 kinds with random weights, and with the given values."""
+    """Return a gate of 12 features, 5 kinds and 2 domains with random weights, and with the given values."""
     rng = np.random.default_rng(seed)
 
     def draw(*shape: int) -> NDArray[np.float32]:
@@ -107,8 +109,8 @@ def a_gate(seed: int = 0, **values: Any) -> FeatureGate:
 
     directions = np.linalg.qr(draw(12, 3))[0]
     gate = FeatureGate(
-        "a" * 64, KINDS, draw(12), draw(12, 4), draw(4, 5), draw(5), draw(12), directions,
-        draw(THUMBNAIL**2), draw(1),
+        "a" * 64, KINDS, ("", "adults"), draw(12), draw(12, 4), draw(4, 5), draw(5), draw(4), draw(1),
+        draw(4, 2), draw(2), draw(12), directions, np.sort(np.abs(draw(2, 9)), axis=1),
     )  # fmt: skip
     return replace(gate, **values)
 
@@ -120,16 +122,16 @@ def maps_of(pooled_features: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(noise * np.square(pooled_features)[..., None, None], np.float32)
 
 
-def thumbnails_of(films: Sequence[Radiograph]) -> NDArray[np.float32]:
-    return np.stack([thumbnail(film.pixels) for film in films])
+def assessed(
+    gate: FeatureGate, features: NDArray[np.float32], acquisition: Acquisition | None = None
+) -> list[Assessment]:
+    return gate.assess(maps_of(features), [acquisition] * len(features))
 
 
-def codes_by(gate: FeatureGate, features: NDArray[np.float32]) -> list[Sequence[str]]:
-    films = [read_radiograph(draw_chest(seed)) for seed in range(len(features))]
-    return [
-        [reason.code for reason in reasons]
-        for reasons in gate.reasons(thumbnails_of(films), maps_of(features))
-    ]
+def codes_by(
+    gate: FeatureGate, features: NDArray[np.float32], acquisition: Acquisition | None = None
+) -> list[Sequence[str]]:
+    return [[reason.code for reason in film.reasons] for film in assessed(gate, features, acquisition)]
 
 
 @pytest.fixture
@@ -161,7 +163,7 @@ def test_open_limits_let_everything_through(features: NDArray[np.float32]) -> No
 
 def test_the_head_names_the_likeliest_other_kind(features: NDArray[np.float32]) -> None:
     gate = a_gate(minimum_upright=1.0)
-    kinds = gate.judge(features, np.zeros((8, THUMBNAIL**2), np.float32)).kinds
+    kinds = gate.judge(features).kinds
     np.testing.assert_allclose(kinds.sum(axis=1), 1, rtol=1e-5)
     expected = [[REASONS[KINDS[1 + int(row[1:].argmax())]].code] for row in kinds]
     assert codes_by(gate, features) == expected
@@ -169,11 +171,10 @@ def test_the_head_names_the_likeliest_other_kind(features: NDArray[np.float32]) 
 
 
 def test_each_limit_parts_the_films_at_its_value(features: NDArray[np.float32]) -> None:
-    films = [read_radiograph(draw_chest(seed)) for seed in range(8)]
-    scores = a_gate().judge(features, thumbnails_of(films))
+    scores = a_gate().judge(features)
     for limit, code, values, below in (
         ("minimum_upright", None, scores.kinds[:, 0], True),
-        ("maximum_side", "not_frontal", scores.sides, False),
+        ("maximum_lateral", "not_frontal", scores.lateral, False),
         ("maximum_distance", "not_a_chest_radiograph", scores.distances, False),
     ):
         middle = float(np.sort(values)[3:5].mean())
@@ -188,47 +189,66 @@ def test_the_distance_is_what_chests_do_not_span() -> None:
     along = rng.standard_normal((6, 3)).astype(np.float32) @ gate.chest_directions.T
     across = rng.standard_normal((6, 12)).astype(np.float32)
     across -= across @ gate.chest_directions @ gate.chest_directions.T
-    nothing = np.zeros((6, THUMBNAIL**2), np.float32)
-    inside, outside = (
-        gate.judge(gate.chest_mean + moved, nothing).distances for moved in (along, along + across)
-    )
+    inside, outside = (gate.judge(gate.chest_mean + moved).distances for moved in (along, along + across))
     np.testing.assert_allclose(inside, 0, atol=2e-3)
     np.testing.assert_allclose(outside, np.linalg.norm(across, axis=1), rtol=1e-3)
 
 
-def test_no_film_no_reason_and_other_features_are_an_error() -> None:
+def test_a_view_that_the_object_says_is_believed(features: NDArray[np.float32]) -> None:
+    side = a_gate(maximum_lateral=-1e9)
+    by_head = a_gate(kinds=(UPRIGHT, *[LATERAL] * 4), minimum_upright=1.0)
+    for gate in (side, by_head):
+        assert codes_by(gate, features) == [["not_frontal"]] * 8
+        for view in ("PA", "AP"):
+            assert codes_by(gate, features, Acquisition(view_position=view)) == [[]] * 8
+        assert codes_by(gate, features, Acquisition(view_position="")) == [["not_frontal"]] * 8
+    other = a_gate(minimum_upright=1.0)
+    assert codes_by(other, features, Acquisition(view_position="PA")) == codes_by(other, features)
+
+
+def test_the_familiarity_is_the_share_of_films_that_lie_farther_out() -> None:
+    gate = a_gate(distances=np.array([[0, 1, 2, 3, 4], [10, 20, 30, 40, 50]], np.float32))
+    assert [gate.familiarity(distance, 0) for distance in (0, 1, 2.5, 4, 9)] == [1, 0.75, 0.375, 0, 0]
+    assert [gate.familiarity(distance, 1) for distance in (9, 25, 60)] == [1, 0.625, 0]
+
+
+def test_domain_and_familiarity_are_told_and_what_is_unlike_all_is_warned_of(
+    features: NDArray[np.float32],
+) -> None:
     gate = a_gate()
-    assert gate.reasons(np.empty((0, THUMBNAIL**2), np.float32), np.empty((0, 0, 0, 0), np.float32)) == []
+    scores = gate.judge(features)
+    limit = 0.4
+    films = assessed(replace(gate, minimum_familiarity=limit), features)
+    assert [film.domain for film in films] == [gate.domains[index] for index in scores.domains]
+    assert len({film.domain for film in films}) == 2
+    for film, distance, domain in zip(films, scores.distances, scores.domains, strict=True):
+        assert film.familiarity == gate.familiarity(float(distance), int(domain))
+        assert film.warnings == ((UNFAMILIAR,) if film.familiarity < limit else ())
+        assert film.stage2_domain == film.domain
+        assert film.stage2_warnings == ((CHILDREN_ONLY,) if film.domain else ())
+
+
+@pytest.mark.parametrize(("age", "known"), [(None, True), (3.0, True), (0.5, False), (68.0, False)])
+def test_stage_two_knows_children_alone(
+    age: float | None, known: bool, features: NDArray[np.float32]
+) -> None:
+    gate = a_gate(domain_weights=np.zeros((4, 2), np.float32), domain_bias=np.array([1, 0], np.float32))
+    for film in assessed(gate, features, Acquisition(age_years=age)):
+        assert film.domain == ""
+        assert film.stage2_domain == ("" if known else OTHER_DOMAIN)
+        assert film.stage2_warnings == (() if known else (CHILDREN_ONLY,))
+
+
+def test_other_features_are_an_error() -> None:
     with pytest.raises(ModelError, match="stage 1 gives 3 features, the gate takes 12"):
-        gate.reasons(thumbnails_of([read_radiograph(draw_chest())]), np.zeros((1, 3, 5, 5), np.float32))
-
-
-@pytest.mark.parametrize("change", [{"gamma": 0.6}, {"contrast": 0.5}, {"brightness": 0.1}])
-def test_the_thumbnail_tells_little_of_the_exposure(change: dict[str, float]) -> None:
-    film = draw_chest()
-    before, after = thumbnail(film), thumbnail(expose(film, **change))
-    assert before.shape == (THUMBNAIL**2,)
-    assert 0 <= before.min() <= before.max() <= 1
-    assert np.abs(before - after).mean() < 0.01
-
-
-def test_the_thumbnail_of_a_large_film_is_that_of_a_small_one() -> None:
-    film = draw_chest(height=300, width=300)
-    large = np.kron(film, np.ones((7, 7), np.uint8)).astype(np.uint16) * np.uint16(257)
-    assert np.abs(thumbnail(film) - thumbnail(large)).max() < 0.05
-
-
-def test_the_thumbnail_is_bright_between_two_dark_lungs() -> None:
-    for film in (draw_chest(), draw_chest()[:, ::-1]):
-        upper = thumbnail(film).reshape(THUMBNAIL, THUMBNAIL)[4:9]
-        assert upper[:, 7:9].mean() > 0.3 + max(upper[:, 4:6].mean(), upper[:, 10:12].mean())
+        a_gate().assess(np.zeros((1, 3, 5, 5), np.float32), [None])
 
 
 # The gate on disk
 
 
 def test_a_gate_survives_being_written_and_read(features: NDArray[np.float32]) -> None:
-    gate = a_gate(minimum_upright=0.3, maximum_side=1.5, maximum_distance=2.5)
+    gate = a_gate(minimum_upright=0.3, maximum_lateral=1.5, maximum_distance=2.5, minimum_familiarity=0.01)
     again = FeatureGate.from_bytes(gate.to_bytes())
     for field in fields(FeatureGate):
         np.testing.assert_array_equal(getattr(again, field.name), getattr(gate, field.name))
@@ -255,11 +275,16 @@ def test_damaged_bytes_are_a_model_error(content: bytes) -> None:
         ({"mean": np.zeros(11, np.float32)}, "expected finite float32"),
         ({"bias": np.zeros(5)}, "bias is float64"),
         ({"projection": np.full((12, 4), np.nan, np.float32)}, "projection is float32"),
-        ({"side_weights": np.zeros(9, np.float32)}, "side_weights is"),
+        ({"view_weights": np.zeros(9, np.float32)}, "view_weights is"),
+        ({"domain_bias": np.zeros(3, np.float32)}, "domain_bias is"),
+        ({"domains": ("adults", "")}, "it tells the domains"),
+        ({"domains": ("", "")}, "it tells the domains"),
+        ({"distances": np.array([[0, 2, 1]] * 2, np.float32)}, "ascend"),
         ({"kinds": ("part", *KINDS[1:])}, "it tells the kinds part"),
         ({"kinds": (*KINDS[:4], "banana")}, "banana"),
         ({"minimum_upright": 1.5}, "its limits are"),
-        ({"maximum_side": float("nan")}, "its limits are"),
+        ({"minimum_familiarity": -0.1}, "its limits are"),
+        ({"maximum_lateral": float("nan")}, "its limits are"),
         ({"maximum_distance": -1.0}, "its limits are"),
     ],
 )

@@ -23,7 +23,7 @@ from pneumocascade.report import (
     to_json_line,
 )
 
-COMMON = {"source", "status", "operating_point", "warnings", "model_version", "elapsed_ms"}
+COMMON = {"source", "status", "operating_point", "prior", "warnings", "model_version", "elapsed_ms"}
 STAGE1 = StageResult({"normal": 0.031, "pneumonia": 0.969}, "pneumonia", 0.62, ("pneumonia",))
 STAGE2 = StageResult({"bacterial": 0.22, "viral": 0.78}, "viral", 0.5, ("bacterial", "viral"))
 NORMAL1 = StageResult({"normal": 0.9, "pneumonia": 0.1}, "normal", 0.62, ("normal",))
@@ -39,6 +39,7 @@ PNEUMONIA = Prediction(
     STAGE2,
     ("a note", "another"),
     31.4,
+    familiarity=0.4,
 )
 NORMAL = Prediction("films/b.jpeg", "ok", "sensitive", "1.0.0", "normal", None, NORMAL1, None, (), 15.0)
 REFUSED = Prediction(
@@ -76,7 +77,9 @@ def test_an_answer_has_the_keys_and_values_of_the_contract() -> None:
             "threshold": 0.5,
             "prediction_set": ["bacterial", "viral"],
         },
+        "familiarity": 0.4,
         "operating_point": "balanced",
+        "prior": 0.5,
         "warnings": ["a note", "another"],
         "model_version": "1.0.0",
         "elapsed_ms": 31.4,
@@ -85,7 +88,7 @@ def test_an_answer_has_the_keys_and_values_of_the_contract() -> None:
 
 def test_a_stage_that_did_not_run_is_null() -> None:
     row = to_dict(NORMAL)
-    assert set(row) == COMMON | {"finding", "aetiology", "stage1", "stage2"}
+    assert set(row) == COMMON | {"finding", "aetiology", "stage1", "stage2", "familiarity"}
     assert (row["finding"], row["aetiology"], row["stage2"]) == ("normal", None, None)
 
 

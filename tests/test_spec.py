@@ -48,7 +48,8 @@ specs = st.builds(
     std=st.tuples(positive, positive, positive),
     temperature=positive,
     operating_points=st.dictionaries(st.sampled_from(OPERATING_POINTS), point),
-    prediction_set_minimum=st.dictionaries(st.text(), finite),
+    prior=st.floats(min_value=0.01, max_value=0.99),
+    prediction_set_minimum=st.dictionaries(st.text(), st.dictionaries(st.text(), finite)),
     metrics=st.dictionaries(st.text(), finite),
     training_data=st.text(),
 )
@@ -89,6 +90,8 @@ def test_text_that_is_no_specification_is_a_specification_error(text: str) -> No
         ("margin", 0.3, "margin is 0.3, expected 0 to 0.25"),
         ("smoothing_sigma", -0.1, "expected >= 0"),
         ("colour_map", "jet", "'jet', expected 'hot' or None"),
+        ("prior", 0.0, "prior is 0.0, expected a share"),
+        ("prior", 1, "prior is 1, expected a share"),
         ("temperature", 0, "temperature is 0, expected > 0"),
         ("temperature", float("nan"), "temperature is nan"),
         ("std", [1, 0, 1], "expected three values > 0"),
@@ -113,6 +116,13 @@ def test_a_value_that_makes_no_sense_is_named(field: str, value: Any, message: s
     content[field] = value
     with pytest.raises(ModelSpecError, match=message.replace("(", r"\(")):
         ModelSpec.from_json(json.dumps(content))
+
+
+def test_sets_of_models_with_one_domain_are_still_read() -> None:
+    content = json.loads(for_recipe(1, "clahe-hot").to_json())
+    content["prediction_set_minimum"] = {"normal": 0.2, "pneumonia": 0.3}
+    spec = ModelSpec.from_json(json.dumps(content))
+    assert spec.prediction_set_minimum == {"": {"normal": 0.2, "pneumonia": 0.3}}
 
 
 def test_a_missing_field_without_default_is_an_error() -> None:

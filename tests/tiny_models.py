@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from pneumocascade.gate import THUMBNAIL, UPRIGHT, FeatureGate
+from pneumocascade.gate import UPRIGHT, FeatureGate
 from pneumocascade.session import MAP_OUTPUT
 from pneumocascade.spec import METADATA_KEY, OPERATING_POINTS, ModelSpec, OperatingPoint, for_recipe
 from pneumocascade.store import GATE_FILE, write_manifest
@@ -87,14 +87,18 @@ def tiny_gate(stage1_sha256: str = "") -> FeatureGate:
     return FeatureGate(
         stage1_sha256,
         (UPRIGHT, "inverted"),
+        ("", "adults"),
         mean=np.zeros(3, np.float32),
         projection=np.eye(3, 1, dtype=np.float32),
         weights=np.array([[0, steep]], np.float32),
         bias=np.array([0, -steep * root], np.float32),
+        view_weights=np.zeros(1, np.float32),
+        view_bias=np.zeros(1, np.float32),
+        domain_weights=np.zeros((1, 2), np.float32),
+        domain_bias=np.array([1, 0], np.float32),
         chest_mean=np.zeros(3, np.float32),
         chest_directions=np.eye(3, 1, dtype=np.float32),
-        side_weights=np.zeros(THUMBNAIL**2, np.float32),
-        side_bias=np.zeros(1, np.float32),
+        distances=np.array([[0, 20], [0, 20]], np.float32),
         minimum_upright=0.5,
     )
 

@@ -41,7 +41,14 @@ def positive_probability(
     return probability
 
 
-def judge(logits: NDArray[np.floating], spec: ModelSpec, operating_point: str) -> StageResult:
+def judge(
+    logits: NDArray[np.floating],
+    spec: ModelSpec,
+    operating_point: str,
+    *,
+    prior: float | None = None,
+    domain: str | None = None,
+) -> StageResult:
     """Turn one film's logits into a stage's answer.
 
     Parameters
@@ -51,33 +58,78 @@ def judge(logits: NDArray[np.floating], spec: ModelSpec, operating_point: str) -
         Of the model that gave them.
     operating_point : str
         Name of one stored in ``spec``.
+    prior : float, optional
+        Share of the positive class, above 0 and below 1, among the films that are judged; by default the
+        stored one. Probability and threshold move together by Bayes' rule: the label stays.
+    domain : str, optional
+        Whose films this one resembles, for the prediction set; by default a label is in the set where it is
+        in any domain's.
 
     Raises
     ------
     UsageError
-        Where the model stores no such operating point.
+        Where the model stores no such operating point, or for a prior that is no share.
     """
     if operating_point not in spec.operating_points:
         raise UsageError(
             f"operating point is {operating_point!r}; stage {spec.stage} stores "
             f"{', '.join(spec.operating_points)}"
         )
-    positive = round(float(positive_probability(logits[None], spec.temperature, spec.bias)[0]), DECIMALS)
-    negative = round(1.0 - positive, DECIMALS)
-    probabilities = dict(zip(spec.labels, (negative, positive), strict=True))
+    stored = float(positive_probability(logits[None], spec.temperature, spec.bias)[0])
     threshold = spec.operating_points[operating_point].threshold
+    if prior is None:
+        positive = round(stored, DECIMALS)
+    else:
+        check_prior(prior)
+        positive = round(at_prior(stored, spec.prior, prior), DECIMALS)
+        threshold = round(at_prior(threshold, spec.prior, prior), DECIMALS)
+    probabilities = dict(zip(spec.labels, (round(1.0 - positive, DECIMALS), positive), strict=True))
     label = spec.labels[1] if positive >= threshold else spec.labels[0]
-    return StageResult(probabilities, label, threshold, _prediction_set(probabilities, label, spec))
+    own = dict(zip(spec.labels, (1.0 - round(stored, DECIMALS), round(stored, DECIMALS)), strict=True))
+    return StageResult(probabilities, label, threshold, _prediction_set(own, label, spec, domain))
 
 
-def _prediction_set(probabilities: dict[str, float], label: str, spec: ModelSpec) -> tuple[str, ...]:
-    """Labels whose probability reaches their minimum, and the answer; all where none reaches it.
+def check_prior(prior: float) -> None:
+    """Check that a prior is a share above 0 and below 1.
+
+    Raises
+    ------
+    UsageError
+        Where it is not.
+    """
+    if not 0 < prior < 1:
+        raise UsageError(
+            f"prior is {prior!r}; expected a share of the films above 0 and below 1, such as 0.2"
+        )
+
+
+def at_prior(probability: float, stored: float, wanted: float) -> float:
+    """Return what a probability of the positive class becomes where that class is rarer or more frequent.
+
+    Saerens, Latinne & Decaestecker, "Adjusting the Outputs of a Classifier to New a Priori Probabilities",
+    Neural Computation 2002.
+
+    Parameters
+    ----------
+    probability : float
+        0..1, where the share of the positive class is ``stored``.
+    stored, wanted : float
+        Shares of the positive class, above 0 and below 1.
+    """
+    positive = probability * wanted / stored
+    negative = (1 - probability) * (1 - wanted) / (1 - stored)
+    return positive / (positive + negative)
+
+
+def _prediction_set(
+    probabilities: dict[str, float], label: str, spec: ModelSpec, domain: str | None
+) -> tuple[str, ...]:
+    """Labels whose probability reaches their minimum; with them, where there are any, the answer.
 
     Class-conditional split conformal prediction: Vovk, "Conditional validity of inductive
     conformal predictors", ACML 2012. Where the classes are far apart, a film between them conforms
-    to neither: then nothing can be ruled out. Both additions only raise the coverage.
+    to neither: its set is empty.
     """
-    members = [
-        name for name in spec.labels if probabilities[name] >= spec.prediction_set_minimum.get(name, 0.0)
-    ]
-    return tuple(name for name in spec.labels if name in members or name == label or not members)
+    minima = spec.set_minima(domain)
+    members = [name for name in spec.labels if probabilities[name] >= minima.get(name, 0.0)]
+    return tuple(name for name in spec.labels if name in members or (members and name == label))

@@ -10,19 +10,19 @@ from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pneumocascade.ahead import map_ahead
-from pneumocascade.calibration import judge
+from pneumocascade.calibration import check_prior, judge
 from pneumocascade.errors import UsageError
-from pneumocascade.gate import FeatureGate
+from pneumocascade.gate import Assessment, FeatureGate
 from pneumocascade.preprocess import prepare
 from pneumocascade.ready import ReadyFilm, make_ready, with_names
-from pneumocascade.records import Prediction, Radiograph, Reason, StageResult
-from pneumocascade.session import OnnxClassifier
+from pneumocascade.records import Prediction, Radiograph, StageResult
+from pneumocascade.session import ModelOutput, OnnxClassifier
 from pneumocascade.spec import OPERATING_POINTS
 from pneumocascade.store import STAGES, bundled_models, load_classifier, load_gate, read_manifest
 
@@ -30,6 +30,14 @@ if TYPE_CHECKING:
     from pneumocascade.ready import AnySource
 
 DEFAULT_OPERATING_POINT = OPERATING_POINTS[0]
+
+
+class Terms(NamedTuple):
+    """How films are judged: operating point, whether the gate may refuse, prior of pneumonia."""
+
+    operating_point: str
+    gate: bool
+    prior: float | None
 
 
 class Cascade:
@@ -124,6 +132,7 @@ class Cascade:
         operating_point: str = DEFAULT_OPERATING_POINT,
         name: str | None = None,
         gate: bool = True,
+        prior: float | None = None,
     ) -> Prediction:
         """Judge one film.
 
@@ -136,6 +145,9 @@ class Cascade:
             Shown as the answer's ``source``.
         gate : bool
             ``False``: judge it whatever it shows, unless it is too small, and say so in a warning.
+        prior : float, optional
+            Share of pneumonia among the films at hand, above 0 and below 1; by default the stored one.
+            Stage 1's probability and threshold move together, so the finding stays.
 
         Returns
         -------
@@ -146,10 +158,12 @@ class Cascade:
         Raises
         ------
         UsageError
-            For an unknown operating point.
+            For an unknown operating point, or a prior that is no share.
         """
         names = None if name is None else [name]
-        return next(self.predict_many([source], operating_point=operating_point, names=names, gate=gate))
+        return next(
+            self.predict_many([source], operating_point=operating_point, names=names, gate=gate, prior=prior)
+        )
 
     def predict_many(
         self,
@@ -161,6 +175,7 @@ class Cascade:
         parallel: int = 1,
         names: Iterable[str] | None = None,
         gate: bool = True,
+        prior: float | None = None,
     ) -> Iterator[Prediction]:
         """Judge many films, in order; while the models run, the next films are read.
 
@@ -184,6 +199,8 @@ class Cascade:
         gate : bool
             ``False``: judge them whatever they show, unless they are too small, and say so in a
             warning to each that could be read.
+        prior : float, optional
+            As for :meth:`predict`.
 
         Yields
         ------
@@ -193,14 +210,16 @@ class Cascade:
         Raises
         ------
         UsageError
-            For an unknown operating point, fewer than one film a batch, worker or batch at once, one film
-            where several are expected, or not as many names as films.
+            For an unknown operating point, a prior that is no share, fewer than one film a batch, worker or
+            batch at once, one film where several are expected, or not as many names as films.
         """
         stored = [
             name for name in self.stage1.spec.operating_points if name in self.stage2.spec.operating_points
         ]
         if operating_point not in stored:
             raise UsageError(f"operating point is {operating_point!r}; the models store {', '.join(stored)}")
+        if prior is not None:
+            check_prior(prior)
         batch_size = self.batch_size if batch_size is None else batch_size
         if not all(isinstance(one, (int, np.integer)) and one > 0 for one in (batch_size, workers, parallel)):
             raise UsageError(
@@ -221,7 +240,7 @@ class Cascade:
             ready, with_names(sources, names), workers=workers, ahead=2 * max(batch_size, workers)
         )
         batches = iter(lambda: list(islice(films, batch_size)), [])
-        judge_batch = partial(self._timed, operating_point=operating_point, gate=gate)
+        judge_batch = partial(self._timed, how=Terms(operating_point, gate, prior))
         if parallel == 1:
             return chain.from_iterable(map(judge_batch, batches))
         return chain.from_iterable(map_ahead(judge_batch, batches, workers=parallel, ahead=2 * parallel))
@@ -250,71 +269,106 @@ class Cascade:
             raise UsageError(f"stage is {stage!r}; expected 1 or 2")
         if not radiographs:
             return []
-        spec = self.stage1.spec if stage == 1 else self.stage2.spec
-        return self._run(stage, [prepare(radiograph, spec) for radiograph in radiographs], operating_point)[0]
-
-    def _run(
-        self, stage: int, inputs: Sequence[NDArray[np.float32]], operating_point: str
-    ) -> tuple[list[StageResult], NDArray[np.float32]]:
-        """Return a stage's answers and the feature maps they were made of, shape (N, C, h, w)."""
-        if not inputs:
-            return [], np.empty((0, 0, 0, 0), np.float32)
         model = self.stage1 if stage == 1 else self.stage2
-        output = model.run(np.concatenate(inputs))  # (N, 3, I, I)
-        results = [judge(row, model.spec, operating_point) for row in output.logits]
-        if output.activation_maps is not None:
-            maps = output.activation_maps / np.float32(model.spec.temperature)
-            results = [
-                replace(result, activation_map=own, margin=model.spec.margin)
-                for result, own in zip(results, maps, strict=True)
-            ]
-        return results, output.features
+        output = model.run(np.concatenate([prepare(radiograph, model.spec) for radiograph in radiographs]))
+        return [_result(model, output, row, operating_point) for row in range(len(radiographs))]
 
-    def _timed(self, films: Sequence[ReadyFilm], operating_point: str, gate: bool) -> list[Prediction]:
+    def _timed(self, films: Sequence[ReadyFilm], how: Terms) -> list[Prediction]:
         started = time.perf_counter()
-        predictions = self._judge(films, operating_point, gate)
+        predictions = self._judge(films, how)
         share = (time.perf_counter() - started) / len(films)
         return [
             replace(prediction, elapsed_ms=round(1000 * (film.seconds + share), 3))
             for film, prediction in zip(films, predictions, strict=True)
         ]
 
-    def _judge(self, films: Sequence[ReadyFilm], operating_point: str, gate: bool) -> list[Prediction]:
-        predictions = [self._before_models(film, operating_point) for film in films]
-        judged = {i: film for i, film in enumerate(films) if predictions[i].status == "ok"}
-        first, features = self._run(1, [film.inputs[0] for film in judged.values()], operating_point)
-        refused = self._reasons(list(judged.values()), features) if gate else [()] * len(judged)
-        for index, result, reasons in zip(judged, first, refused, strict=True):
-            predictions[index] = (
-                replace(predictions[index], status="refused", reasons=reasons)
-                if reasons
-                else replace(predictions[index], finding=result.label, stage1=result)
-            )
-        pneumonia = self.stage1.spec.labels[1]
-        positives = [index for index in judged if predictions[index].finding == pneumonia]
-        second, _ = self._run(2, [films[index].inputs[1] for index in positives], operating_point)
-        for index, result in zip(positives, second, strict=True):
-            predictions[index] = replace(predictions[index], aetiology=result.label, stage2=result)
+    def _judge(self, films: Sequence[ReadyFilm], how: Terms) -> list[Prediction]:
+        predictions = [self._before_models(film, how) for film in films]
+        entered = [index for index, prediction in enumerate(predictions) if prediction.status == "ok"]
+        if not entered:
+            return predictions
+        output = self.stage1.run(np.concatenate([films[index].inputs[0] for index in entered]))
+        seen = self._assess([films[index] for index in entered], output.features)
+        positives = []
+        for row, (index, assessment) in enumerate(zip(entered, seen, strict=True)):
+            predictions[index] = self._after_stage1(predictions[index], output, row, assessment, how)
+            if predictions[index].finding == self.stage1.spec.labels[1]:
+                positives.append((index, assessment))
+        if positives:
+            output = self.stage2.run(np.concatenate([films[index].inputs[1] for index, _ in positives]))
+            for row, (index, assessment) in enumerate(positives):
+                predictions[index] = self._after_stage2(predictions[index], output, row, assessment)
         return predictions
 
-    def _before_models(self, film: ReadyFilm, operating_point: str) -> Prediction:
+    def _after_stage1(
+        self, prediction: Prediction, output: ModelOutput, row: int, seen: Assessment, how: Terms
+    ) -> Prediction:
+        """Return the answer with stage 1's result, or with why the film is refused."""
+        if seen.reasons and how.gate:
+            return replace(prediction, status="refused", reasons=seen.reasons)
+        result = _result(self.stage1, output, row, how.operating_point, how.prior, seen.domain)
+        return replace(
+            prediction,
+            finding=result.label,
+            stage1=result,
+            familiarity=seen.familiarity,
+            warnings=prediction.warnings + seen.warnings + _set_warnings(1, result),
+        )
+
+    def _after_stage2(
+        self, prediction: Prediction, output: ModelOutput, row: int, seen: Assessment
+    ) -> Prediction:
+        """Return the answer with stage 2's result; its prior is the stored one."""
+        result = _result(self.stage2, output, row, prediction.operating_point, domain=seen.stage2_domain)
+        warnings = prediction.warnings + seen.stage2_warnings + _set_warnings(2, result)
+        return replace(prediction, aetiology=result.label, stage2=result, warnings=warnings)
+
+    def _before_models(self, film: ReadyFilm, how: Terms) -> Prediction:
         """Return the answer as far as it is known without the models."""
         return Prediction(
             film.source,
             film.status,
-            operating_point,
+            how.operating_point,
             self.version,
             warnings=film.warnings,
             reasons=film.reasons,
             error=film.error,
             pixels_sha256=film.pixels_sha256,
             acquisition=film.acquisition,
+            prior=self.stage1.spec.prior if how.prior is None else how.prior,
         )
 
-    def _reasons(
-        self, films: Sequence[ReadyFilm], features: NDArray[np.float32]
-    ) -> Sequence[tuple[Reason, ...]]:
-        """Return why films that passed the checks on pixels must not be judged all the same."""
-        if self.gate is None or not films:
-            return [()] * len(films)
-        return self.gate.reasons(np.stack([film.thumbnail for film in films]), features)
+    def _assess(self, films: Sequence[ReadyFilm], features: NDArray[np.float32]) -> Sequence[Assessment]:
+        """Return what stage 1's features tell of films that passed the checks on pixels."""
+        if self.gate is None:
+            return [Assessment()] * len(films)
+        return self.gate.assess(features, [film.acquisition for film in films])
+
+
+def neither_fits(stage: int) -> str:
+    """Return the warning of an empty prediction set."""
+    return (
+        f"Stage {stage}: the probability is unusual for either label; the film is unlike those that this "
+        "stage learnt from."
+    )
+
+
+def _set_warnings(stage: int, result: StageResult) -> tuple[str, ...]:
+    return () if result.prediction_set else (neither_fits(stage),)
+
+
+def _result(
+    model: OnnxClassifier,
+    output: ModelOutput,
+    row: int,
+    operating_point: str,
+    prior: float | None = None,
+    domain: str | None = None,
+) -> StageResult:
+    """Return a stage's answer to one of the films that went through its model."""
+    spec = model.spec
+    result = judge(output.logits[row], spec, operating_point, prior=prior, domain=domain)
+    if output.activation_maps is None:
+        return result
+    activation_map = output.activation_maps[row] / np.float32(spec.temperature)
+    return replace(result, activation_map=activation_map, margin=spec.margin)

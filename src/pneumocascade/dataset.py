@@ -25,6 +25,7 @@ TRAINING_SPLITS = ("train", "val")
 
 _PERSON = re.compile(r"^(person\d+)_")
 _NORMAL = re.compile(r"^((?:NORMAL\d*-)?IM-\d+)")
+_NIH = re.compile(r"^(\d{8})_\d{3}$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ class Film:
         ``None`` for a normal film, and where the name does not tell.
     patient : str
         Films of one patient never stand on both sides of a split.
+    domain : str
+        Whose films these are, where several sources are used together; else empty.
     """
 
     path: Path
@@ -48,6 +51,7 @@ class Film:
     finding: str
     aetiology: str | None
     patient: str
+    domain: str = ""
 
     @property
     def category(self) -> str:
@@ -59,9 +63,9 @@ def patient_of(name: str) -> str:
     """Return the patient that a film's name tells, or the name where it tells none.
 
     ``person12_bacteria_3`` and ``person12_virus_7`` may or may not be the same child: they count
-    as one. ``IM-0115-0001-0002`` is of ``IM-0115``.
+    as one. ``IM-0115-0001-0002`` is of ``IM-0115``, ``00001281_000`` (NIH ChestX-ray14) of ``00001281``.
     """
-    match = _PERSON.match(name) or _NORMAL.match(name)
+    match = _PERSON.match(name) or _NORMAL.match(name) or _NIH.match(name)
     return match.group(1) if match else name
 
 

@@ -10,18 +10,23 @@ Codes: ``too_small``, ``blank``, ``not_a_radiograph``, ``not_a_chest_radiograph`
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 from zipfile import BadZipFile
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from pneumocascade.dicom import suitability
 from pneumocascade.errors import ModelError
 from pneumocascade.preprocess import to_square
-from pneumocascade.records import Radiograph, Reason
+from pneumocascade.records import Acquisition, Radiograph, Reason
+
+Floats = NDArray[np.float32]
+
+OTHER_DOMAIN = "other"
+"""Domain, for stage 2, of a film whose object says an age that it did not learn from."""
 
 MIN_SIDE = 100
 """Shortest side, in pixels, of a film that is judged; the training films have 224 and more."""
@@ -41,32 +46,48 @@ UNCHECKED = "The gate was switched off: of this film only the size was checked."
 UPRIGHT = "upright"
 """Kind of picture that is judged: the whole chest, frontal, upright, lungs dark."""
 
+LATERAL = "lateral"
+"""Kind of picture that the view tells."""
+
 REASONS = {
     "inverted": Reason(
-        "inverted", "The film looks like a negative: lungs are dark on the films learnt from."
+        "inverted", "This looks like a negative: the lungs are bright. Invert it, so that they are dark."
     ),
-    "turned": Reason("rotated", "The film looks turned by a quarter or half of a circle; give it upright."),
-    "part": Reason("cropped", "The film looks like a part of a chest; give the whole frontal film."),
-    "lateral": Reason("not_frontal", "The film looks like a chest from the side; give a frontal one."),
-    "other film": Reason("not_a_chest_radiograph", "The picture does not look like a chest radiograph."),
-    "picture": Reason("not_a_radiograph", "The picture does not look like a radiograph."),
+    "turned": Reason("rotated", "This looks turned by a quarter or half of a circle. Turn it upright."),
+    "part": Reason("cropped", "This looks like a part of a chest. Give the whole frontal radiograph."),
+    LATERAL: Reason(
+        "not_frontal", "This looks like a chest from the side. The models know radiographs from the front."
+    ),
+    "other film": Reason("not_a_chest_radiograph", "This does not look like a chest radiograph."),
+    "picture": Reason("not_a_radiograph", "This does not look like a radiograph."),
 }
 """Why a picture of any other kind is refused."""
 
-STRANGE = Reason("not_a_chest_radiograph", "The picture is unlike any film that the models have learnt from.")
+STRANGE = Reason(
+    "not_a_chest_radiograph", "This does not look like the chest radiographs that the models know."
+)
 """Why a picture is refused that looks like a chest but lies far from all films learnt from."""
+
+UNFAMILIAR = (
+    "The film is unlike those that the models learnt from: children of one to five years of one hospital "
+    "and, for stage 1 alone, mostly adults of another."
+)
+"""Warning below the stored limit of familiarity."""
+
+CHILDREN_ONLY = (
+    "Stage 2 learnt from films of children of one to five years alone. For this film it can rule out neither "
+    "type."
+)
+"""Warning where stage 2 answers to a film of another age, by the object or by its looks."""
+
+FRONTAL_VIEWS = frozenset({"AP", "PA"})
+"""View positions (DICOM PS3.3, C.8.11.5.1.1) of films that are not refused as from the side."""
 
 _SQUARE = 64
 """Side, in pixels, of the square on which the grey values of a whole film are looked at."""
 
 _LARGE = 10 * _SQUARE
 """Shorter side, in pixels, from which on less than a tenth is left out for speed."""
-
-_ENOUGH = 256
-"""Rows or columns, at least, that are looked at for a thumbnail."""
-
-THUMBNAIL = 16
-"""Side, in pixels, of the thumbnail that tells a chest from the front from one from the side."""
 
 
 def reasons_to_refuse(radiograph: Radiograph) -> tuple[Reason, ...]:
@@ -112,6 +133,33 @@ def _coarse(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.uint8]
     return to_square(pixels, _SQUARE)
 
 
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """What stage 1's features tell of a film besides its finding.
+
+    Attributes
+    ----------
+    reasons : tuple of Reason
+        Why it must not be judged; empty where it may be.
+    familiarity : float or None
+        Share, 0..1, of the films learnt from that are less typical than this one of the domain it resembles
+        most.
+    domain : str or None
+        The domain, for stage 1's prediction set; ``None`` where it is not known.
+    stage2_domain : str or None
+        The same for stage 2, which learnt from other films.
+    warnings, stage2_warnings : tuple of str
+        What a reader of the answer should know; the latter where stage 2 ran.
+    """
+
+    reasons: tuple[Reason, ...] = ()
+    familiarity: float | None = None
+    domain: str | None = None
+    stage2_domain: str | None = None
+    warnings: tuple[str, ...] = ()
+    stage2_warnings: tuple[str, ...] = ()
+
+
 class Scores(NamedTuple):
     """What is compared with a gate's limits.
 
@@ -119,26 +167,29 @@ class Scores(NamedTuple):
     ----------
     kinds : ndarray of float32, shape (N, Q)
         Probability of each kind of picture; each row sums to 1.
-    sides : ndarray of float32, shape (N,)
-        Log-odds of a chest from the side.
+    lateral : ndarray of float32, shape (N,)
+        Log-odds of a chest from the side against one from the front.
     distances : ndarray of float32, shape (N,)
         From the films learnt from.
+    domains : ndarray of int, shape (N,)
+        Index of the domain that the film resembles most.
     """
 
-    kinds: NDArray[np.float32]
-    sides: NDArray[np.float32]
-    distances: NDArray[np.float32]
+    kinds: Floats
+    lateral: Floats
+    distances: Floats
+    domains: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FeatureGate:
-    """What tells by stage 1's features, averaged over the film, and by a thumbnail what is no chest film.
+    """What stage 1's features, averaged over the film, tell besides the finding.
 
-    Three linear checks, made by :func:`pneumocascade.training.gate.fit_gate`. A multinomial logistic
-    regression on K directions of the features tells the kind of picture. A logistic regression on the
-    thumbnail tells a chest from the side. The distance of the features from the space that whole, frontal,
-    upright chests span tells what is like nothing learnt from (the residual of Wang et al., "ViM:
-    Out-of-Distribution with Virtual-Logit Matching", CVPR 2022).
+    Linear checks, made by :func:`pneumocascade.training.gate.fit_gate`, on K directions of the features. A
+    multinomial logistic regression tells the kind of picture, a logistic regression the view (from the front
+    or the side), another the domain (whose films it resembles). The distance of the features from the space
+    that whole, frontal, upright chests span tells what is like nothing learnt from (the residual of Wang et
+    al., "ViM: Out-of-Distribution with Virtual-Logit Matching", CVPR 2022), and how familiar a film is.
 
     Attributes
     ----------
@@ -146,42 +197,58 @@ class FeatureGate:
         Of the model file whose features it was fitted on.
     kinds : tuple of str, length Q
         ``UPRIGHT`` first, then keys of ``REASONS``; one key may stand more than once.
+    domains : tuple of str, length D
+        The data set itself, whose name is empty, first.
     mean, projection : ndarray of float32, shapes (C,) and (C, K)
     weights, bias : ndarray of float32, shapes (K, Q) and (Q,)
+    view_weights, view_bias : ndarray of float32, shapes (K,) and (1,)
+    domain_weights, domain_bias : ndarray of float32, shapes (K, D) and (D,)
     chest_mean, chest_directions : ndarray of float32, shapes (C,) and (C, U)
         Mean and orthonormal principal directions of upright chests.
-    side_weights, side_bias : ndarray of float32, shapes (THUMBNAIL * THUMBNAIL,) and (1,)
+    distances : ndarray of float32, shape (D, P)
+        Evenly spaced quantiles, ascending, of the distances of each domain's films.
     minimum_upright : float
         Least probability (0..1) of being upright of a film that is judged.
-    maximum_side, maximum_distance : float
+    maximum_lateral, maximum_distance : float
         Largest log-odds and distance of a film that is judged.
+    minimum_familiarity : float
+        0..1; below it an answer has a warning.
     """
 
     stage1_sha256: str
     kinds: tuple[str, ...]
-    mean: NDArray[np.float32]
-    projection: NDArray[np.float32]
-    weights: NDArray[np.float32]
-    bias: NDArray[np.float32]
-    chest_mean: NDArray[np.float32]
-    chest_directions: NDArray[np.float32]
-    side_weights: NDArray[np.float32]
-    side_bias: NDArray[np.float32]
+    domains: tuple[str, ...]
+    mean: Floats
+    projection: Floats
+    weights: Floats
+    bias: Floats
+    view_weights: Floats
+    view_bias: Floats
+    domain_weights: Floats
+    domain_bias: Floats
+    chest_mean: Floats
+    chest_directions: Floats
+    distances: Floats
     minimum_upright: float = 0.0
-    maximum_side: float = float("inf")
+    maximum_lateral: float = float("inf")
     maximum_distance: float = float("inf")
+    minimum_familiarity: float = 0.0
 
     def __post_init__(self) -> None:
-        channels, kinds = self.mean.size, len(self.kinds)
+        channels, directions = self.mean.size, self.weights.shape[0]
+        kinds, domains = len(self.kinds), len(self.domains)
         shapes = {
             "mean": (channels,),
-            "projection": (channels, self.weights.shape[0]),
-            "weights": (self.weights.shape[0], kinds),
+            "projection": (channels, directions),
+            "weights": (directions, kinds),
             "bias": (kinds,),
+            "view_weights": (directions,),
+            "view_bias": (1,),
+            "domain_weights": (directions, domains),
+            "domain_bias": (domains,),
             "chest_mean": (channels,),
             "chest_directions": (channels, self.chest_directions.shape[-1]),
-            "side_weights": (THUMBNAIL * THUMBNAIL,),
-            "side_bias": (1,),
+            "distances": (domains, self.distances.shape[-1]),
         }
         for name, shape in shapes.items():
             array = getattr(self, name)
@@ -192,65 +259,105 @@ class FeatureGate:
                 )
         if self.kinds[:1] != (UPRIGHT,) or kinds < 2 or not set(self.kinds[1:]) <= set(REASONS):
             raise ModelError(f"this is not a usable gate: it tells the kinds {', '.join(self.kinds)}")
-        limits = (self.minimum_upright, self.maximum_side, self.maximum_distance)
-        if not (0 <= self.minimum_upright <= 1 and self.maximum_distance > 0) or np.isnan(self.maximum_side):
+        if self.domains[:1] != ("",) or len(set(self.domains)) < domains:
+            raise ModelError(f"this is not a usable gate: it tells the domains {self.domains}")
+        if self.distances.shape[-1] < 2 or (np.diff(self.distances) < 0).any():
+            raise ModelError("this is not a usable gate: its distances are not two or more that ascend")
+        limits = (
+            self.minimum_upright,
+            self.maximum_lateral,
+            self.maximum_distance,
+            self.minimum_familiarity,
+        )
+        shares = 0 <= self.minimum_upright <= 1 and 0 <= self.minimum_familiarity <= 1
+        if not (shares and self.maximum_distance > 0) or np.isnan(self.maximum_lateral):
             raise ModelError(f"this is not a usable gate: its limits are {limits}")
 
-    def judge(self, features: NDArray[np.float32], thumbnails: NDArray[np.float32]) -> Scores:
+    def judge(self, features: Floats) -> Scores:
         """Return the scores of N films.
 
         Parameters
         ----------
         features : ndarray of float32, shape (N, C)
             From :func:`pooled`.
-        thumbnails : ndarray of float32, shape (N, THUMBNAIL * THUMBNAIL)
-            From :func:`thumbnail`.
         """
-        logits = (features - self.mean) @ self.projection @ self.weights + self.bias  # (N, Q)
+        along = (features - self.mean) @ self.projection  # (N, K)
+        logits = along @ self.weights + self.bias  # (N, Q)
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
         centred = features - self.chest_mean
-        along = centred @ self.chest_directions  # (N, U)
-        squares = np.square(centred).sum(axis=1) - np.square(along).sum(axis=1)
+        spanned = centred @ self.chest_directions  # (N, U)
+        squares = np.square(centred).sum(axis=1) - np.square(spanned).sum(axis=1)
         return Scores(
             powers / powers.sum(axis=1, keepdims=True),
-            thumbnails @ self.side_weights + self.side_bias,
+            np.asarray(along @ self.view_weights + self.view_bias[0], np.float32),
             np.sqrt(np.maximum(squares, 0)),
+            (along @ self.domain_weights + self.domain_bias).argmax(axis=1),
         )
 
-    def reasons(
-        self, thumbnails: NDArray[np.float32], features: NDArray[np.float32]
-    ) -> list[tuple[Reason, ...]]:
-        """Return for each of N films why it must not be judged; empty where it may be.
+    def familiarity(self, distance: float, domain: int) -> float:
+        """Return the share, 0..1, of a domain's films that lie farther away."""
+        nearer = np.linspace(0, 1, self.distances.shape[1])
+        return round(float(1 - np.interp(distance, self.distances[domain], nearer)), 3)
+
+    def assess(self, features: Floats, acquisitions: Sequence[Acquisition | None]) -> list[Assessment]:
+        """Return for each of N films whether it may be judged, and how familiar it is.
 
         Parameters
         ----------
-        thumbnails : ndarray of float32, shape (N, THUMBNAIL * THUMBNAIL)
-            From :func:`thumbnail`.
         features : ndarray of float32, shape (N, C, h, w)
             What stage 1 made of them.
+        acquisitions : sequence of Acquisition or None, length N
+            A view position that is frontal and an age are believed.
 
         Raises
         ------
         ModelError
             Where these are not the features of the stage 1 that the gate was fitted on.
         """
-        if not len(thumbnails):
-            return []
         if features.shape[1] != self.mean.size:
             raise ModelError(
                 f"stage 1 gives {features.shape[1]} features, the gate takes {self.mean.size}: "
                 "they do not belong together"
             )
-        return [self._reasons(*row) for row in zip(*self.judge(pooled(features), thumbnails), strict=True)]
+        rows = zip(*self.judge(pooled(features)), acquisitions, strict=True)
+        return [self._assess(*row) for row in rows]
+
+    def _assess(
+        self,
+        kinds: Floats,
+        lateral: np.float32,
+        distance: np.float32,
+        domain: np.int64,
+        acquisition: Acquisition | None,
+    ) -> Assessment:
+        familiarity = self.familiarity(float(distance), int(domain))
+        name = self.domains[domain]
+        second = (
+            OTHER_DOMAIN if acquisition is not None and suitability.is_of_other_age(acquisition) else name
+        )
+        return Assessment(
+            self._reasons(kinds, lateral, distance, acquisition),
+            familiarity,
+            name,
+            second,
+            (UNFAMILIAR,) if familiarity < self.minimum_familiarity else (),
+            (CHILDREN_ONLY,) if second else (),
+        )
 
     def _reasons(
-        self, kinds: NDArray[np.float32], side: np.float32, distance: np.float32
+        self, kinds: Floats, lateral: np.float32, distance: np.float32, acquisition: Acquisition | None
     ) -> tuple[Reason, ...]:
-        """Return the first reason there is: the head's names more than a distance can."""
+        """Return the first reason there is: a head names more than a distance can.
+
+        What is no upright chest has no view: the kind comes first.
+        """
+        frontal = acquisition is not None and acquisition.view_position in FRONTAL_VIEWS
         if kinds[0] < self.minimum_upright:
-            return (REASONS[self.kinds[1 + int(np.argmax(kinds[1:]))]],)
-        if side > self.maximum_side:
-            return (REASONS["lateral"],)
+            kind = self.kinds[1 + int(np.argmax(kinds[1:]))]
+            if kind != LATERAL or not frontal:
+                return (REASONS[kind],)
+        if lateral > self.maximum_lateral and not frontal:
+            return (REASONS[LATERAL],)
         return (STRANGE,) if distance > self.maximum_distance else ()
 
     def to_bytes(self) -> bytes:
@@ -281,7 +388,8 @@ class FeatureGate:
             for field in fields(cls):
                 if field.type == "float":
                     values[field.name] = float(values[field.name])
-            values["kinds"] = tuple(map(str, values["kinds"].tolist()))
+            for name in ("kinds", "domains"):
+                values[name] = tuple(map(str, values[name].tolist()))
             values["stage1_sha256"] = str(values["stage1_sha256"])
             return cls(**values)
         except ModelError as error:
@@ -290,25 +398,11 @@ class FeatureGate:
             raise ModelError(f"{name} is not a gate that can be read: {error!r}") from error
 
 
-def pooled(features: NDArray[np.float32]) -> NDArray[np.float32]:
+def pooled(features: Floats) -> Floats:
     """Return the square roots of the averages of feature maps: (N, C, h, w) to (N, C).
 
     The averages are of what a rectifier lets through, many small ones and a few large: the root
     brings them nearer to a normal distribution.
     """
-    averages: NDArray[np.float32] = np.maximum(features.mean(axis=(2, 3)), 0)
+    averages: Floats = np.maximum(features.mean(axis=(2, 3)), 0)
     return np.sqrt(averages)
-
-
-def thumbnail(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.float32]:
-    """Return a film's coarse layout whatever its exposure: THUMBNAIL * THUMBNAIL values in 0..1.
-
-    Each value is the mean rank of the grey values of a place among those of the film. From the front a
-    chest is bright between two dark lungs; from the side it is dark in the middle.
-    """
-    step = max(1, min(pixels.shape) // _ENOUGH)  # averaging every pixel of a large film takes milliseconds
-    coarse = to_square(pixels[::step, ::step], _SQUARE)
-    counts = np.bincount(coarse.ravel(), minlength=256)
-    ranks = ((np.cumsum(counts) - counts / 2) / coarse.size).astype(np.float32)
-    small = cv2.resize(ranks[coarse], (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
-    return np.asarray(small, np.float32).ravel()

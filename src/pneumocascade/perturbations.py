@@ -164,3 +164,28 @@ def swap_tone(film: Grey, donor: Grey, weight: float) -> Grey:
     matched = np.interp(shares[0], shares[1], np.arange(256))
     table = (1 - weight) * np.arange(256) + weight * matched
     return _grey(cv2.LUT(film, np.round(table).astype(np.uint8)))
+
+
+def mix_amplitudes(film: Grey, donor: Grey, radius: int, weight: float) -> Grey:
+    """Mix the amplitudes of a film's lowest frequencies with another film's; phases stay.
+
+    Yang & Soatto, "FDA: Fourier Domain Adaptation for Semantic Segmentation", CVPR 2020. Exposure, haze and
+    collimation then tell of both films.
+
+    Parameters
+    ----------
+    film, donor : ndarray of uint8, shape (H, W) and (H', W')
+    radius : int
+        Largest frequency along either axis, in periods per film, that is mixed.
+    weight : float
+        0 leaves the film as it is, 1 gives it the donor's amplitudes.
+    """
+    height, width = film.shape
+    lender = cv2.resize(donor, (width, height), interpolation=cv2.INTER_AREA)
+    spectra = [np.fft.rfft2(picture.astype(np.float32)) for picture in (film, lender)]
+    for rows in (slice(0, radius + 1), slice(-radius, None)):
+        own, other = (spectrum[rows, : radius + 1] for spectrum in spectra)
+        amplitude = (1 - weight) * np.abs(own) + weight * np.abs(other)
+        spectra[0][rows, : radius + 1] = amplitude * np.exp(1j * np.angle(own))
+    mixed = np.fft.irfft2(spectra[0], s=film.shape)
+    return np.clip(np.round(mixed), 0, 255).astype(np.uint8)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pneumocascade.dicom.suitability import warnings_of
 from pneumocascade.errors import FilmError, UsageError
-from pneumocascade.gate import NEVER_JUDGED, UNCHECKED, reasons_to_refuse, thumbnail
+from pneumocascade.gate import NEVER_JUDGED, UNCHECKED, reasons_to_refuse
 from pneumocascade.preprocess import prepare
 from pneumocascade.reading import name_of, read_radiograph
 from pneumocascade.records import Acquisition, Radiograph, Reason
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from pneumocascade.spec import ModelSpec
 
     AnySource: TypeAlias = Source | Radiograph
-
-_NOTHING = np.empty(0, np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,8 +43,6 @@ class ReadyFilm:
         Of a film that could not be read.
     inputs : tuple of ndarray of float32, shape (1, 3, I, I)
         Of stage 1 and of stage 2; empty unless the status is ``"ok"``.
-    thumbnail : ndarray of float32, shape (T,)
-        See :func:`pneumocascade.gate.thumbnail`.
     pixels_sha256 : str
         Of the grey values, row by row.
     acquisition : Acquisition or None
@@ -60,7 +56,6 @@ class ReadyFilm:
     reasons: tuple[Reason, ...] = ()
     error: Reason | None = None
     inputs: tuple[NDArray[np.float32], ...] = ()
-    thumbnail: NDArray[np.float32] = field(default_factory=lambda: _NOTHING)
     pixels_sha256: str = ""
     acquisition: Acquisition | None = None
     seconds: float = 0.0
@@ -112,7 +107,7 @@ def _prepared(
         return ReadyFilm(shown, "refused", warnings, reasons)
     first = prepare(radiograph, specs[0])
     second = first if specs[0].prepares_like(specs[1]) else prepare(radiograph, specs[1])
-    return ReadyFilm(shown, "ok", warnings, inputs=(first, second), thumbnail=thumbnail(radiograph.pixels))
+    return ReadyFilm(shown, "ok", warnings, inputs=(first, second))
 
 
 def with_names(

@@ -113,7 +113,8 @@ class StageResult:
     threshold : float
         Of the operating point in use, 0..1.
     prediction_set : tuple of str
-        Labels that cannot be ruled out at 90 % coverage; ``label`` is always one of them.
+        Labels that cannot be ruled out at 90 % coverage, ``label`` among them; empty where the film fits
+        neither label.
     activation_map : ndarray of float32, shape (h, w), or None
         Contribution of each place of the film to the calibrated log-odds of the positive label; see
         :mod:`pneumocascade.saliency`. ``None`` where the model has none. Not part of the JSON.
@@ -168,6 +169,11 @@ class Prediction:
         part of the JSON.
     acquisition : Acquisition or None
         ``None`` for a film that did not come as DICOM. Not part of the JSON.
+    prior : float
+        Share of pneumonia, 0..1, that stage 1's probabilities hold for.
+    familiarity : float or None
+        Share, 0..1, of the films learnt from that are less typical of their hospital than this film; low
+        where it is unlike all of them. ``None`` unless ``status`` is ``"ok"``, and for models without a gate.
     """
 
     source: str
@@ -184,8 +190,10 @@ class Prediction:
     error: Reason | None = None
     pixels_sha256: str = ""
     acquisition: Acquisition | None = None
+    prior: float = 0.5
+    familiarity: float | None = None
 
     @property
     def undetermined(self) -> bool:
-        """Whether stage 2 ran and its prediction set holds both aetiologies."""
-        return self.stage2 is not None and len(self.stage2.prediction_set) > 1
+        """Whether stage 2 ran and its prediction set does not hold exactly one aetiology."""
+        return self.stage2 is not None and len(self.stage2.prediction_set) != 1

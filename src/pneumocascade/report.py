@@ -15,6 +15,9 @@ DISCLAIMER = "Research demonstration only. Not intended for medical diagnosis."
 UNDETERMINED = "type undetermined"
 """Stands beside an aetiology where stage 2 can rule neither out."""
 
+NEITHER = "neither: the film fits none of the two"
+"""In place of the labels of an empty prediction set."""
+
 CSV_COLUMNS = (
     "source",
     "status",
@@ -34,6 +37,8 @@ CSV_COLUMNS = (
     "warnings",
     "model_version",
     "elapsed_ms",
+    "prior",
+    "familiarity",
 )
 
 
@@ -53,11 +58,13 @@ def to_dict(prediction: Prediction) -> dict[str, Any]:
         row["aetiology"] = prediction.aetiology
         row["stage1"] = _stage(prediction.stage1)
         row["stage2"] = _stage(prediction.stage2)
+        row["familiarity"] = prediction.familiarity
     elif prediction.status == "refused":
         row["reasons"] = [_reason(reason) for reason in prediction.reasons]
     elif prediction.error is not None:
         row["error"] = _reason(prediction.error)
     row["operating_point"] = prediction.operating_point
+    row["prior"] = prediction.prior
     row["warnings"] = list(prediction.warnings)
     row["model_version"] = prediction.model_version
     row["elapsed_ms"] = prediction.elapsed_ms
@@ -103,8 +110,9 @@ def to_csv_row(prediction: Prediction) -> dict[str, object]:
 def to_row(prediction: Prediction) -> dict[str, object]:
     """Return an answer as one row by ``CSV_COLUMNS``, text as it is; what does not apply is empty text."""
     row: dict[str, object] = dict.fromkeys(CSV_COLUMNS, "")
-    for name in ("source", "status", "operating_point", "model_version", "elapsed_ms"):
+    for name in ("source", "status", "operating_point", "model_version", "elapsed_ms", "prior"):
         row[name] = getattr(prediction, name)
+    row["familiarity"] = "" if prediction.familiarity is None else prediction.familiarity
     row["finding"] = prediction.finding or ""
     row["aetiology"] = prediction.aetiology or ""
     for stage, result in (("stage1", prediction.stage1), ("stage2", prediction.stage2)):

@@ -101,9 +101,11 @@ class ModelSpec:
         1999): it undoes what class weights in training did to the prior.
     operating_points : mapping of str to OperatingPoint
         By the names in ``OPERATING_POINTS``.
-    prediction_set_minimum : mapping of str to float
-        Per label, the calibrated probability from which the label is in the 90 % prediction set
-        (class-conditional split conformal prediction).
+    prior : float
+        Share of the positive class, 0..1, that the probabilities hold for.
+    prediction_set_minimum : mapping of str to mapping of str to float
+        Per domain and label, the calibrated probability from which the label is in the 90 % prediction set
+        (class- and domain-conditional split conformal prediction).
     metrics : mapping of str to float
         Figures measured on ``validation_data``; shown, never used.
     validation_data, training_data : str
@@ -130,7 +132,8 @@ class ModelSpec:
     temperature: float = 1.0
     bias: float = 0.0
     operating_points: Mapping[str, OperatingPoint] = field(default_factory=dict)
-    prediction_set_minimum: Mapping[str, float] = field(default_factory=dict)
+    prior: float = 0.5
+    prediction_set_minimum: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     validation_data: str = ""
     training_data: str = ""
@@ -149,6 +152,7 @@ class ModelSpec:
             ),
             (self.smoothing_sigma < 0, f"smoothing_sigma is {self.smoothing_sigma}, expected >= 0"),
             (self.colour_map not in (None, "hot"), f"colour_map {self.colour_map!r}, expected 'hot' or None"),
+            (not 0 < self.prior < 1, f"prior is {self.prior}, expected a share above 0 and below 1"),
             (not self.temperature > 0, f"temperature is {self.temperature}, expected > 0"),
             (
                 len(self.mean) != 3 or not all(map(math.isfinite, self.mean)),
@@ -179,6 +183,23 @@ class ModelSpec:
         """Return whether both make the same input of a film."""
         return all(getattr(self, name) == getattr(other, name) for name in PREPARATION)
 
+    def set_minima(self, domain: str | None) -> Mapping[str, float]:
+        """Return by label the probability that lets it into a prediction set; a missing label is always in.
+
+        Parameters
+        ----------
+        domain : str or None
+            Whose films the film resembles. Where the model learnt from none of these, nothing can be ruled
+            out; ``None``, not known: the least of all domains' minima.
+        """
+        domains = self.prediction_set_minimum
+        if domain is not None:
+            return domains.get(domain, {})
+        return {
+            label: min((minima.get(label, 0.0) for minima in domains.values()), default=0.0)
+            for label in self.labels
+        }
+
     def to_json(self) -> str:
         """Return the specification as JSON text, keys sorted."""
         return json.dumps(dataclasses.asdict(self), sort_keys=True)
@@ -197,6 +218,9 @@ class ModelSpec:
             values["operating_points"] = {
                 name: OperatingPoint(**point) for name, point in values.get("operating_points", {}).items()
             }
+            sets = values.get("prediction_set_minimum", {})
+            if not all(isinstance(each, Mapping) for each in sets.values()):  # models up to 1.1: one domain
+                values["prediction_set_minimum"] = {"": sets}
             for name in ("labels", "clahe_tiles", "mean", "std"):
                 if name in values:
                     values[name] = tuple(values[name])

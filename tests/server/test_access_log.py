@@ -23,6 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pneumocascade import Cascade, logs, server
+from pneumocascade.cascade import Terms
 from pneumocascade.ready import ReadyFilm
 from pneumocascade.records import Prediction
 from pneumocascade.server.access_log import AccessLog, request_id
@@ -57,11 +58,11 @@ def said() -> Said:
 class Quoting(Watched):
     """Fails on some films, and names them, as an operating system does."""
 
-    def _judge(self, films: Sequence[ReadyFilm], operating_point: str, gate: bool) -> list[Prediction]:
+    def _judge(self, films: Sequence[ReadyFilm], how: Terms) -> list[Prediction]:
         for film in films:
             if film.source.startswith("fail"):
                 raise FileNotFoundError(2, "no such file", film.source)
-        return super()._judge(films, operating_point, gate)
+        return super()._judge(films, how)
 
 
 @pytest.fixture

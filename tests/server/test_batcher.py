@@ -24,6 +24,7 @@ from tests.test_cascade import NORMAL, VIRAL, assert_same_answer, film_of
 from tests.tiny_models import write_tiny_models
 
 if TYPE_CHECKING:
+    from pneumocascade.cascade import Terms
     from pneumocascade.ready import ReadyFilm
 
 SECONDS = 30.0
@@ -40,13 +41,13 @@ class Watched(Cascade):
         self.release = threading.Event()  # cleared: the next batch waits
         self.release.set()
 
-    def _judge(self, films: Sequence[ReadyFilm], operating_point: str, gate: bool) -> list[Prediction]:
+    def _judge(self, films: Sequence[ReadyFilm], how: Terms) -> list[Prediction]:
         self.batches.append([film.source for film in films])
         self.entered.release()
         assert self.release.wait(SECONDS), "nobody let the models go on"
         if any(film.source == "poison" for film in films):
             raise RuntimeError("the models failed")
-        return super()._judge(films, operating_point, gate)
+        return super()._judge(films, how)
 
 
 @pytest.fixture(scope="module")

@@ -208,9 +208,12 @@ def test_answers_are_as_the_description_says(models: Path, operation: str) -> No
     @settings(max_examples=25, deadline=None, derandomize=True)
     @given(case=described[path][method].as_strategy())
     def check(case: schemathesis.Case[Any]) -> None:
-        in_form = case.body.get("operating_point") if isinstance(case.body, dict) else None
-        in_query = (case.query or {}).get("operating_point")
-        assume(in_form is None or in_query is None or in_form == in_query)  # no schema can say this
+        form = case.body if isinstance(case.body, dict) else {}
+        for name in ("operating_point", "prior"):
+            in_form, in_query = form.get(name), (case.query or {}).get(name)
+            assume(in_form is None or in_query is None or in_form == in_query)  # no schema can say this
+        pictures = "pictures" in str((case.query or {}).get("include"))
+        assume(not pictures or len(form.get("files", ())) <= predictions.MAX_WITH_PICTURES)  # nor this
         case.call_and_validate()
 
     check()
@@ -224,3 +227,23 @@ def test_the_description_is_openapi_3_1_and_promises_no_more_than_it_keeps(clien
     assert set(answers) == {"200", "413", "422", "503", "504"}
     for code in ("413", "422", "503", "504"):
         assert set(answers[code]["content"]) == {"application/problem+json"}
+
+
+def test_a_prior_moves_probability_and_threshold(client: TestClient) -> None:
+    def found(**settings: object) -> dict[str, Any]:
+        files = [("files", ("film", FILMS["normal"]))]
+        answer: dict[str, Any] = client.post(URL, files=files, **settings).json()["predictions"][0]
+        return answer
+
+    plain = found()
+    assert plain["prior"] == 0.5
+    by_query, by_form = found(params={"prior": 0.1}), found(data={"prior": 0.1})
+    for moved in (by_query, by_form):
+        assert (moved["finding"], moved["prior"]) == (plain["finding"], 0.1)
+        assert moved["stage1"]["threshold"] == pytest.approx(0.1)
+    refused = client.post(
+        URL, files=[("files", ("film", FILMS["normal"]))], params={"prior": 0.1}, data={"prior": 0.2}
+    )
+    assert refused.status_code == 422
+    assert "two priors" in refused.text
+    assert client.post(URL, files=[("files", ("f", b"x"))], params={"prior": 1}).status_code == 422

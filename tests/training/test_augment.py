@@ -45,11 +45,11 @@ def test_flip_twice_is_nothing(chest: NDArray[np.uint8]) -> None:
     np.testing.assert_array_equal(room.flip(room.flip(chest, rng), rng), chest)
 
 
-def test_small_changes_keep_the_anatomy_in_place() -> None:
+def test_moved_films_keep_the_anatomy_near_its_place() -> None:
     film = draw_chest(0, 224, 224)
     for seed in range(10):
         moved = room.move(film, np.random.default_rng(seed))
-        assert np.corrcoef(film.ravel(), moved.ravel())[0, 1] > 0.5
+        assert np.corrcoef(film.ravel(), moved.ravel())[0, 1] > 0.35
 
 
 def test_blur_and_sharpen_go_opposite_ways() -> None:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pneumocascade.calibration import positive_probability
+from pneumocascade.errors import TrainingError
 from pneumocascade.spec import OPERATING_POINTS, for_recipe
 from pneumocascade.training.calibrate import (
     GOAL,
@@ -14,6 +17,8 @@ from pneumocascade.training.calibrate import (
     calibrate,
     fit_calibration,
     prediction_set_minimum,
+    row_weights,
+    set_minima,
     threshold_for_sensitivity,
 )
 
@@ -41,16 +46,30 @@ def test_temperature_and_bias_are_found_again(temperature: float, bias: float) -
     labels = drawn_from(margin, temperature, bias)
     found = fit_calibration(Outputs(logits_of(margin), labels, [str(n) for n in range(20_000)]))
     assert found[0] == pytest.approx(temperature, rel=0.06)
-    assert found[1] == pytest.approx(bias, abs=0.12)
+    odds = labels.mean() / (1 - labels.mean())
+    assert found[1] == pytest.approx(bias - np.log(odds), abs=0.12), "for as many films of either class"
 
 
-def test_probabilities_have_the_prior_of_the_films_whatever_the_class_weights() -> None:
+def test_probabilities_have_a_prior_of_one_half_whatever_that_of_the_films() -> None:
     rng = np.random.default_rng(2)
-    labels = (rng.random(4000) < 0.8).astype(np.int64)
-    margin = rng.normal(0, 1, 4000) + 2.0 * (2 * labels - 1) - np.log(4)  # as if trained on equal classes
-    outputs = Outputs(logits_of(margin), labels, [str(n) for n in range(4000)])
+    labels = (rng.random(8000) < 0.8).astype(np.int64)
+    margin = rng.normal(0, 1, 8000) + 2.0 * (2 * labels - 1) - np.log(4)
+    outputs = Outputs(logits_of(margin), labels, [str(n) for n in range(8000)])
     probability = positive_probability(outputs.logits, *fit_calibration(outputs))
-    assert probability.mean() == pytest.approx(labels.mean(), abs=0.005)
+    means = [probability[labels == label].mean() for label in (0, 1)]
+    assert np.mean(means) == pytest.approx(0.5, abs=0.01)
+
+
+def test_each_domain_weighs_the_same() -> None:
+    weights = row_weights(
+        Outputs(
+            np.zeros((6, 2), np.float32),
+            np.array([0, 0, 1, 0, 1, 1]),
+            list("abcdef"),
+            domains=["", "", "", "nih", "nih", "nih"],
+        )
+    )
+    np.testing.assert_allclose(weights, [1 / 8, 1 / 8, 1 / 4, 1 / 4, 1 / 8, 1 / 8])
 
 
 def test_clean_and_changed_films_weigh_alike() -> None:
@@ -103,6 +122,17 @@ def test_a_worse_shift_counts_more_than_an_easy_one() -> None:
     assert 0.5 < threshold < 0.61
 
 
+def test_a_second_domain_moves_the_threshold() -> None:
+    rng = np.random.default_rng(6)
+    labels = np.array([0] * 200 + [1] * 200)
+    here = np.concatenate([rng.uniform(0.01, 0.1, 200), rng.uniform(0.9, 0.99, 200)])
+    there = np.concatenate([rng.uniform(0.3, 0.7, 200), rng.uniform(0.9, 0.99, 200)])
+    alone = outputs_of(here, labels)
+    other = outputs_of(there, labels)
+    both = alone.and_also(Outputs(other.logits, labels, other.patients, domains=["nih"] * 400))
+    assert 0.7 < balanced_threshold(np.concatenate([here, there]), both, seed=0) < 0.9
+
+
 @given(
     st.lists(st.floats(0, 1), min_size=1, max_size=80),
     st.lists(st.floats(0, 1), min_size=1, max_size=80),
@@ -145,3 +175,57 @@ def test_operating_points_keep_their_promises(seed: int) -> None:
     assert points["specific"].specificity >= GOAL
     assert points["sensitive"].threshold <= points["balanced"].threshold <= points["specific"].threshold
     assert spec.validation_data == "drawn" == points["balanced"].data
+    assert points["balanced"].threshold == spec.prior == 0.5
+
+
+def test_stage_two_has_one_operating_point() -> None:
+    rng = np.random.default_rng(7)
+    labels = rng.integers(0, 2, 300)
+    margin = rng.normal(0, 1.5, 300) + 1.0 * (2 * labels - 1) + 3.0
+    outputs = Outputs(logits_of(margin), labels, [str(n) for n in range(300)])
+    spec = calibrate(for_recipe(2, "clahe-hot"), outputs, "drawn", 0)
+    assert {point.threshold for point in spec.operating_points.values()} == {0.5}
+    point = spec.operating_points["balanced"]
+    assert point.sensitivity == pytest.approx(point.specificity, abs=0.2), (
+        "the bias moved the threshold to .5"
+    )
+
+
+def test_sets_hold_in_each_domain() -> None:
+    rng = np.random.default_rng(8)
+    labels = np.tile([0, 1], 500)
+    easy, hard = (rng.normal(0, 1, 1000) + gap * (2 * labels - 1) for gap in (4.0, 1.0))
+    outputs = Outputs(logits_of(easy), labels, [f"a{n}" for n in range(1000)])
+    outputs = outputs.and_also(
+        Outputs(logits_of(hard), labels, [f"b{n}" for n in range(1000)], domains=["nih"] * 1000)
+    )
+    minima = set_minima(for_recipe(1, "clahe-hot"), outputs, 1.0, 0.0)
+    assert set(minima) == {"", "nih"}
+    assert minima["nih"]["normal"] < 0.5 < minima[""]["normal"]
+    for domain, margin in (("", easy), ("nih", hard)):
+        positive = positive_probability(logits_of(margin), 1.0)
+        for label, own in (("normal", 1 - positive[labels == 0]), ("pneumonia", positive[labels == 1])):
+            assert np.mean(own >= minima[domain][label]) == pytest.approx(0.9, abs=0.01)
+
+
+def test_outputs_are_saved_and_read_again(tmp_path: Path) -> None:
+    labels = np.array([0, 1, 1])
+    given = Outputs(logits_of(np.array([-1.5, 0.25, 3.0])), labels, ["p", "q", "q"], films=["a", "b", "c,d"])
+    given = given.and_also(
+        Outputs(given.logits, labels, given.patients, ["blur 3"] * 3, ["nih"] * 3, list("xyz"))
+    )
+    given.save(tmp_path / "outputs.csv")
+    again = Outputs.load(tmp_path / "outputs.csv")
+    for name in ("patients", "conditions", "domains", "films"):
+        assert getattr(again, name) == getattr(given, name)
+    np.testing.assert_array_equal(again.labels, given.labels)
+    np.testing.assert_allclose(np.diff(again.logits), np.diff(given.logits), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "content", ["", "film,label\n", "film,domain,patient,condition,label,margin\na,,p,clean,one,2\n"]
+)
+def test_what_is_no_outputs_is_an_error(content: str, tmp_path: Path) -> None:
+    (tmp_path / "outputs.csv").write_text(content)
+    with pytest.raises(TrainingError, match="does not hold outputs"):
+        Outputs.load(tmp_path / "outputs.csv")

@@ -25,15 +25,5 @@ def test_sizes_follow_the_schedule() -> None:
     assert config.size == 224, "CLAHE works on no less than the films of the data set"
 
 
-def test_the_size_ends_where_another_begins() -> None:
-    config = TrainingConfig(1, schedule=((64, 2), (64, 1), (96, 2)))
-    assert [config.end_of_size(epoch) for epoch in range(config.epochs)] == [3, 3, 3, 5, 5]
-
-
-def test_the_default_patience_can_run_out() -> None:
-    config = TrainingConfig(1)
-    assert any(count > config.patience for _, count in config.schedule)
-
-
 def test_configuration_is_json() -> None:
     assert json.loads(json.dumps(TrainingConfig(1).to_dict()))["stage"] == 1

@@ -7,14 +7,16 @@ import pytest
 
 from pneumocascade.spec import for_recipe
 from pneumocascade.training.calibrate import Outputs
-from pneumocascade.training.held_out import _half, auroc_figure, cross_fitted
+from pneumocascade.training.held_out import MAIN, _half, auroc_figure, cross_fitted
 
 
-def drawn(films: int, patients: int, seed: int = 0, shift: float = 0.0, condition: str = "clean") -> Outputs:
-    """Films of patients of one class each; the classes stand two standard deviations apart."""
+def drawn(
+    films: int, patients: int, seed: int = 0, shift: float = 0.0, condition: str = "clean", one_in: int = 3
+) -> Outputs:
+    """Films of patients of one class each, one in so many negative; classes stand two deviations apart."""
     rng = np.random.default_rng(seed)
     patient = rng.integers(patients, size=films)
-    labels = (patient % 3 > 0).astype(np.int64)
+    labels = (patient % one_in > 0).astype(np.int64)
     margin = rng.normal(0, 1, films) + 2.0 * labels - 1.0 + shift
     logits = np.column_stack([np.zeros(films), margin]).astype(np.float32)
     return Outputs(logits, labels, [f"p{n}" for n in patient], [condition] * films)
@@ -31,10 +33,10 @@ def test_halves_share_no_patient_and_hold_both_classes_alike() -> None:
 
 
 def test_figures_are_those_of_the_distribution() -> None:
-    outputs = drawn(3000, 1000)
+    outputs = drawn(3000, 1000, one_in=2)  # the prior of the probabilities is one half
     figures = cross_fitted(for_recipe(1, "clahe-hot"), outputs, seed=0)
-    assert set(figures) == {"clean"}
-    clean = figures["clean"]
+    assert set(figures) == {MAIN}
+    clean = figures[MAIN]
     assert clean["auroc"].value == pytest.approx(0.921, abs=0.015)  # of two normals two deviations apart
     assert clean["balanced_accuracy"].value == pytest.approx(0.841, abs=0.02)
     assert clean["ece"].value is not None
@@ -47,11 +49,22 @@ def test_figures_are_those_of_the_distribution() -> None:
 def test_shifted_films_are_measured_apart() -> None:
     both = drawn(2000, 500).and_also(drawn(2000, 500, seed=1, shift=1.5, condition="lighter 0.2"))
     figures = cross_fitted(for_recipe(1, "clahe-hot"), both, seed=0)
-    clean, shifted = figures["clean"], figures["shifted"]
+    clean, shifted = figures[MAIN], figures[f"{MAIN} shifted"]
     assert clean["auroc"].n == shifted["auroc"].n == 2000
     assert clean["specificity"].value is not None
     assert shifted["specificity"].value is not None
     assert shifted["specificity"].value < clean["specificity"].value
+
+
+def test_domains_are_measured_apart() -> None:
+    first, other = drawn(1500, 500), drawn(1500, 500, seed=1, shift=0.4)
+    moved = Outputs(other.logits, other.labels, [f"q{p}" for p in other.patients], domains=["nih"] * 1500)
+    figures = cross_fitted(for_recipe(1, "clahe-hot"), first.and_also(moved), seed=0)
+    assert set(figures) == {MAIN, "nih"}
+    for measured in figures.values():
+        assert measured["auroc"].n == 1500
+        for label in ("normal", "pneumonia"):
+            assert measured[f"coverage_{label}"].value == pytest.approx(0.9, abs=0.04)
 
 
 def test_the_auroc_needs_no_calibration() -> None:

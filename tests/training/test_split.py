@@ -9,7 +9,7 @@ import pytest
 
 from pneumocascade.dataset import Film, Split, find_films
 from pneumocascade.errors import DataSetError
-from pneumocascade.training.split import split_films
+from pneumocascade.training.split import block_folds, split_films
 
 
 def many_films(seed: int = 0) -> list[Film]:
@@ -82,3 +82,51 @@ def test_not_a_split_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "split.json").write_text("[]")
     with pytest.raises(DataSetError, match="not a saved split"):
         Split.load(tmp_path / "split.json")
+
+
+def series(prefix: str, finding: str, aetiology: str | None, numbers: range, each: int = 2) -> list[Film]:
+    return [
+        Film(Path(f"{prefix}{n}_{i}"), f"{prefix}{n}_{i}", finding, aetiology, f"{prefix}{n}")
+        for n in numbers
+        for i in range(each)
+    ]
+
+
+def test_folds_are_blocks_of_neighbouring_numbers_of_every_series() -> None:
+    films = (
+        series("IM-", "normal", None, range(100, 190))
+        + series("NORMAL2-IM-", "normal", None, range(1000, 1060), each=1)
+        + series("person", "pneumonia", "bacterial", range(1, 61))
+        + series("person", "pneumonia", "viral", range(1001, 1031))
+    )
+    folds = block_folds(films, 3)
+    everything = {film.name for film in films}
+    assert frozenset().union(*(fold.validation for fold in folds)) == everything
+    assert sum(len(fold.validation) for fold in folds) == len(films)
+    for prefix, numbers in (
+        ("IM-", range(100, 190)),
+        ("NORMAL2-IM-", range(1000, 1060)),
+        ("person", range(1, 61)),
+        ("person", range(1001, 1031)),
+    ):
+        first = [n for n in numbers if f"{prefix}{n}_0" in folds[0].validation]
+        last = [n for n in numbers if f"{prefix}{n}_0" in folds[2].validation]
+        third = len(numbers) // 3
+        assert first == list(numbers[:third])
+        assert last == list(numbers[-third:])
+    for fold in folds:
+        assert fold.train == everything - fold.validation
+        patients = [{name.rsplit("_", 1)[0] for name in side} for side in (fold.train, fold.validation)]
+        assert not patients[0] & patients[1]
+
+
+def test_a_series_of_too_few_patients_is_an_error() -> None:
+    films = series("IM-", "normal", None, range(9)) + series("person", "pneumonia", "viral", range(2))
+    with pytest.raises(DataSetError, match="2 viral patients of the series 'person' are too few for 3 folds"):
+        block_folds(films, 3)
+
+
+def test_patients_without_numbers_are_one_series() -> None:
+    films = [Film(Path(n), n, "normal", None, n) for n in ("anna", "ben", "carl", "dora")]
+    folds = block_folds(films, 2)
+    assert [sorted(fold.validation) for fold in folds] == [["anna", "ben"], ["carl", "dora"]]

@@ -23,7 +23,9 @@ ROWS = 1000
 PATTERN = "part-{:06d}.parquet"
 
 _NUMBERS = frozenset(
-    name for name in CSV_COLUMNS if name.startswith(("probability", "elapsed")) or name.endswith("threshold")
+    name
+    for name in CSV_COLUMNS
+    if name.startswith(("probability", "elapsed", "prior", "familiarity")) or name.endswith("threshold")
 )
 """Columns of numbers; the others are text."""
 

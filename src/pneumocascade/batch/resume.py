@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from pneumocascade.errors import UsageError
 from pneumocascade.gate import UNCHECKED
 from pneumocascade.report import CSV_COLUMNS, csv_text, encodable
 
-_COLUMNS = ("source", "status", "model_version", "operating_point", "warnings")
+_COLUMNS = ("source", "status", "model_version", "operating_point", "prior", "warnings")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +28,13 @@ class Settings:
     ----------
     model_version, operating_point : str
     gate : bool
+    prior : float
     """
 
     model_version: str
     operating_point: str
     gate: bool = True
+    prior: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +151,7 @@ def _check(
             )
         # The answer to a film that could not be read does not tell whether the gate was on.
         gate = settings.gate if row["status"] == "error" else UNCHECKED not in (row["warnings"] or "")
-        found = Settings(row["model_version"], row["operating_point"], gate)
+        found = Settings(row["model_version"], row["operating_point"], gate, _number(row["prior"]))
         if found != settings:
             raise UsageError(
                 f"answer {films + 1} in {output} was given with {found}, this run has {settings}"
@@ -156,6 +159,14 @@ def _check(
         films += 1
         unread += row["status"] == "error"
     return Done(films, unread), end
+
+
+def _number(text: Any) -> float:
+    """Return a number; NaN, which equals none, for what is no number."""
+    try:
+        return float(text)
+    except (TypeError, ValueError):
+        return math.nan
 
 
 def _json_rows(file: BinaryIO, output: Path) -> Rows:

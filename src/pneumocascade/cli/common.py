@@ -22,6 +22,14 @@ ModelsOption = Annotated[
 OperatingPointOption = Annotated[
     Literal["balanced", "sensitive", "specific"], typer.Option(help="Threshold to judge by; see 'info'.")
 ]
+PriorOption = Annotated[
+    float | None,
+    typer.Option(
+        help="Share of pneumonia among the films, above 0 and below 1: probability and threshold of stage 1 "
+        "move together, findings stay.",
+        show_default="0.5",
+    ),
+]
 ProviderOption = Annotated[
     Literal["cpu", "cuda", "openvino"],
     typer.Option(help="What runs the models; others than cpu need another build of ONNX Runtime."),

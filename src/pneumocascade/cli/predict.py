@@ -20,6 +20,7 @@ from pneumocascade.cli.common import (
     HistoryOption,
     ModelsOption,
     OperatingPointOption,
+    PriorOption,
     ProviderOption,
     audited,
 )
@@ -53,6 +54,7 @@ def predict(
         typer.Option("--resume", help="Go on with an interrupted run: films with an answer are left out."),
     ] = False,
     operating_point: OperatingPointOption = "balanced",
+    prior: PriorOption = None,
     save_pictures: Annotated[
         Path | None, typer.Option(help="Write each film's preprocessing steps and verdict to this folder.")
     ] = None,
@@ -117,7 +119,7 @@ def predict(
     sources = _sources(named, all_frames=all_frames)
     inputs = chain(["/dev/stdin"] if "-" in paths else [], named, sources)  # the list may be a file, too
     check_destinations(*_destinations(output, kind, outputs, history), inputs)
-    how = _How(models, provider, operating_point, not no_gate, batch_size, workers)
+    how = _How(models, provider, operating_point, prior, not no_gate, batch_size, workers)
     films, unread, begun = _done(output, kind, sources, how) if resume else (0, 0, False)
     left = sources[films:]
     if engine == "ray":
@@ -146,6 +148,7 @@ class _How(NamedTuple):
     models: Path | None
     provider: str
     operating_point: str
+    prior: float | None
     gate: bool
     batch_size: int | None
     workers: int
@@ -154,12 +157,14 @@ class _How(NamedTuple):
 def _done(output: Path | None, kind: Format, sources: Sequence[str], how: _How) -> tuple[int, int, bool]:
     """Return how many films have an answer, how many of these were not read, and whether there is a head."""
     from pneumocascade.batch.resume import Settings, find_done
+    from pneumocascade.cascade import Cascade
     from pneumocascade.store import bundled_models, read_manifest
 
     if output is None:
         raise UsageError("--resume goes on with a file: give --output")
     version = read_manifest(how.models or bundled_models()).version
-    done = find_done(output, kind, sources, Settings(version, how.operating_point, how.gate))
+    prior = Cascade.load(how.models).stage1.spec.prior if how.prior is None else how.prior
+    done = find_done(output, kind, sources, Settings(version, how.operating_point, how.gate, prior))
     typer.echo(f"{done.films} of {len(sources)} films have their answer", err=True)
     return done.films, done.unread, done.begun
 
@@ -188,6 +193,7 @@ def _here(sources: Sequence[str], how: _How, outputs: Outputs, history: Path | N
             sources,
             batch_size=how.batch_size,
             operating_point=how.operating_point,
+            prior=how.prior,
             workers=how.workers,
             parallel=parallel,
             gate=how.gate,
@@ -234,6 +240,7 @@ def _on_ray(sources: Sequence[str], how: _How, output: Path, *, go_on: bool, add
         how.models,
         provider=how.provider,
         operating_point=how.operating_point,
+        prior=how.prior,
         gate=how.gate,
         batch_size=how.batch_size,
     )

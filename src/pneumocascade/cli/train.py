@@ -58,10 +58,6 @@ def train(
         str | None,
         typer.Option(help="SIZExEPOCHS, comma-separated; by default the measured one of each stage."),
     ] = None,
-    loss: Annotated[
-        Literal["cross-entropy", "focal"] | None,
-        typer.Option(help="By default the better one of each stage."),
-    ] = None,
     batch_size: Annotated[int, typer.Option(min=2)] = 32,
     learning_rate: Annotated[
         float, typer.Option(help="Peak, for weights that start from the backbone.")
@@ -72,34 +68,32 @@ def train(
             min=0, max=5, help="Leading modules that keep their weights: 1 stem, 2 also layer1, ..."
         ),
     ] = 2,
-    grafts: Annotated[
-        bool, typer.Option(help="Let films take frame and tone of others of either class.")
-    ] = True,
-    patience: Annotated[
-        int,
-        typer.Option(
-            min=1,
-            help="Epochs at one size without a better validation AUROC after which the next size begins, "
-            "or the run ends.",
-        ),
-    ] = 2,
+    elsewhere: Annotated[
+        list[Path] | None,
+        typer.Option(help="Labelled films of another source, for stage 1; may be repeated."),
+    ] = None,
     seed: Annotated[int, typer.Option()] = 2018,
     workers: Annotated[int, typer.Option(min=0, help="Processes that read films.")] = 1,
 ) -> None:
     """Train the stages; the run folder then holds what 'export' needs."""
     run = import_extra("pneumocascade.training.run", "training", "train")
     config = import_extra("pneumocascade.training.config", "training", "train")
-    sources = run.Sources(data_dir, backbone_weights, tuple(renderings or ()), tuple(hold_out or ()), split)
+    sources = run.Sources(
+        data_dir,
+        backbone_weights,
+        tuple(renderings or ()),
+        tuple(hold_out or ()),
+        split,
+        tuple(elsewhere or ()),
+    )
     for number in (1, 2) if stage == "both" else (int(stage),):
-        given = {"schedule": config.parse_schedule(schedule) if schedule else None, "loss": loss}
+        given = {"schedule": config.parse_schedule(schedule) if schedule else None}
         settings = config.TrainingConfig(
             number,
             recipe=recipe,
             batch_size=batch_size,
             learning_rate=learning_rate,
             frozen_stages=frozen_stages,
-            grafts=grafts,
-            patience=patience,
             seed=seed,
             workers=workers,
             **{name: value for name, value in given.items() if value is not None},

@@ -16,8 +16,8 @@ def _words(text: str) -> list[str]:
 
 
 OTHER_AGE = (
-    "The DICOM object's patient is younger or older than the children of one to five years whose films the "
-    "models learnt from."
+    "The DICOM object's patient is younger or older than the children of one to five years whose films both "
+    "stages learnt from; stage 1 also learnt from films of one other hospital, mostly of adults."
 )
 """Warning; it does not say the age."""
 
@@ -93,11 +93,16 @@ def reasons_to_refuse(acquisition: Acquisition) -> tuple[Reason, ...]:
     return tuple(reasons)
 
 
-def warnings_of(acquisition: Acquisition) -> tuple[str, ...]:
-    """Return what a reader of the answer should know of a film's acquisition."""
+def is_of_other_age(acquisition: Acquisition) -> bool:
+    """Return whether the object says an age other than that of the children of the main data set."""
     youngest, oldest = LEARNT_AGES
     age = acquisition.age_years
-    return () if age is None or youngest <= age < oldest else (OTHER_AGE,)
+    return age is not None and not youngest <= age < oldest
+
+
+def warnings_of(acquisition: Acquisition) -> tuple[str, ...]:
+    """Return what a reader of the answer should know of a film's acquisition."""
+    return (OTHER_AGE,) if is_of_other_age(acquisition) else ()
 
 
 def _is_other_part(part: str) -> bool:

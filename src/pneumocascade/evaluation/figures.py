@@ -177,7 +177,7 @@ def learning_curve(
     """
     drawing = new_drawing((6.4, 6.0), title, theme)
     grid = drawing.add_gridspec(2, 1)
-    losses = add_axes(drawing, grid[0], theme, y="loss", subtitle=_best(rows))
+    losses = add_axes(drawing, grid[0], theme, y="loss", subtitle=_last(rows))
     aurocs = add_axes(drawing, grid[1], theme, x="epoch", y="validation AUROC")
     losses.tick_params(labelbottom=False)
     if not rows:
@@ -199,13 +199,11 @@ def learning_curve(
     return drawing
 
 
-def _best(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Say which epoch ships: of those at the last size, the latest of the highest AUROC."""
-    last = [row for row in rows if row["size"] == rows[-1]["size"] and not np.isnan(row["validation_auroc"])]
-    if not last:
+def _last(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Say what the last epoch reached, whose weights are kept."""
+    if not rows or np.isnan(rows[-1]["validation_auroc"]):
         return ""
-    best = max(reversed(last), key=lambda row: float(row["validation_auroc"]))
-    return f"highest validation AUROC {best['validation_auroc']:.4f} in epoch {best['epoch']}"
+    return f"validation AUROC {rows[-1]['validation_auroc']:.4f} after epoch {rows[-1]['epoch']}"
 
 
 def _mark_sizes(axes: Axes, rows: Sequence[Mapping[str, Any]], theme: Theme) -> None:

@@ -70,12 +70,9 @@ def film_to_bytes(film: ReadyFilm) -> bytes:
         "seconds": film.seconds,
         "inputs": places,
         "shapes": [array.shape for array in distinct],
-        "thumbnail": film.thumbnail.size,
     }
-    arrays = (*distinct, film.thumbnail)
-    return (
-        json.dumps(told).encode() + b"\n" + b"".join(np.ascontiguousarray(each).tobytes() for each in arrays)
-    )
+    arrays = b"".join(np.ascontiguousarray(each).tobytes() for each in distinct)
+    return json.dumps(told).encode() + b"\n" + arrays
 
 
 def film_from_bytes(data: bytes) -> ReadyFilm:
@@ -94,11 +91,11 @@ def film_from_bytes(data: bytes) -> ReadyFilm:
     for shape in shapes:
         if len(shape) != 4 or shape[:2] != (1, 3) or not all(0 < side <= MAX_SIDE for side in shape[2:]):
             raise ValueError(f"an input has shape {shape}")
-    sizes = [int(np.prod(shape)) for shape in shapes] + [int(told["thumbnail"])]
+    sizes = [int(np.prod(shape)) for shape in shapes]
     numbers = np.frombuffer(rest, np.float32)
-    if numbers.size != sum(sizes) or min(sizes) < 0:
+    if numbers.size != sum(sizes):
         raise ValueError(f"{numbers.size} numbers, expected {sum(sizes)}")
-    *arrays, thumbnail = np.split(numbers, np.cumsum(sizes)[:-1])
+    arrays = np.split(numbers, np.cumsum(sizes)[:-1]) if sizes else []
     inputs = [array.reshape(shape) for array, shape in zip(arrays, shapes, strict=True)]
     return ReadyFilm(
         str(told["source"]),
@@ -107,7 +104,6 @@ def film_from_bytes(data: bytes) -> ReadyFilm:
         tuple(Reason(str(each["code"]), str(each["message"])) for each in told["reasons"]),
         Reason(str(told["error"]["code"]), str(told["error"]["message"])) if told["error"] else None,
         tuple(inputs[place] for place in told["inputs"]),
-        thumbnail,
         str(told["pixels_sha256"]),
         Acquisition(**told["acquisition"]) if told["acquisition"] else None,
         float(told["seconds"]),

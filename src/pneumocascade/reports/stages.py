@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from pneumocascade.pictures import percent
+from pneumocascade.report import NEITHER
 from pneumocascade.saliency import FULL_HEAT, overlay
 from pneumocascade.spec import figures_of
 
@@ -152,7 +153,7 @@ def _bars(result: StageResult) -> tuple[Bar, ...]:
 
 
 def _notes(result: StageResult, spec: ModelSpec, point: str) -> tuple[str, ...]:
-    members = " and ".join(result.prediction_set)
+    members = " and ".join(result.prediction_set) or NEITHER
     notes = [
         f"The line marks the threshold of the {point} operating point: {result.positive} from "
         f"{percent(result.threshold)}. 90 % prediction set: {members}."

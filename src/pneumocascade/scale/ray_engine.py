@@ -57,6 +57,8 @@ class Job:
         The folder there that relative paths begin in.
     provider, operating_point : str
     gate : bool
+    prior : float, optional
+        By default the stored one.
     batch_size : int, optional
         Films that go through a model at once; by default as many as is fastest.
     """
@@ -68,6 +70,7 @@ class Job:
     provider: str = "cpu"
     operating_point: str = "balanced"
     gate: bool = True
+    prior: float | None = None
     batch_size: int | None = None
 
     @classmethod
@@ -121,6 +124,7 @@ class Judge:
             operating_point=job.operating_point,
             workers=READERS,
             gate=job.gate,
+            prior=job.prior,
         )
         return table_of(to_parquet_row(answer) for answer in answers)
 

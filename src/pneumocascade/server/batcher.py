@@ -94,7 +94,10 @@ class Batcher:
             thread.join(max(0.0, deadline - time.monotonic()))
 
     def submit(
-        self, films: Sequence[Film], operating_point: str = DEFAULT_OPERATING_POINT
+        self,
+        films: Sequence[Film],
+        operating_point: str = DEFAULT_OPERATING_POINT,
+        prior: float | None = None,
     ) -> Future[list[Prediction]]:
         """Put the films of one request in the line, all or none of them.
 
@@ -102,6 +105,8 @@ class Batcher:
         ----------
         films : sequence of Film
         operating_point : {"balanced", "sensitive", "specific"}
+        prior : float, optional
+            Share of pneumonia among the films; by default the stored one.
 
         Returns
         -------
@@ -115,14 +120,15 @@ class Batcher:
         BusyError
             Where they do not fit, or the workers were stopped. They need not be started: that is done here.
         UsageError
-            For an unknown operating point, no film, or more films than may ever wait.
+            For an unknown operating point, a prior that is no share, no film, or more films than may wait.
         """
-        self.cascade.predict_many((), operating_point=operating_point)  # judges nothing: checks the name
+        # Judges nothing, but checks both.
+        self.cascade.predict_many((), operating_point=operating_point, prior=prior)
         if not 0 < len(films) <= self.max_waiting:
             raise UsageError(f"{len(films)} films were given at once; expected 1 to {self.max_waiting}")
         if not self._threads:  # whoever serves the app need not run its lifespan
             self.start()
-        group = Group(films, operating_point)
+        group = Group(films, operating_point, prior)
         self._line.add(group)
         return group.future
 
@@ -177,10 +183,12 @@ class Batcher:
     def _judge(self, contents: Mapping[Taken, bytes]) -> list[Prediction]:
         if not contents:
             return []
+        group = next(iter(contents)).group
         predictions = self.cascade.unrecorded.predict_many(
             contents.values(),
             batch_size=self.batch_size,
-            operating_point=next(iter(contents)).group.operating_point,
+            operating_point=group.operating_point,
+            prior=group.prior,
             names=[taken.film.name for taken in contents],
         )
         found = list(predictions)

@@ -40,6 +40,7 @@ class Group:
     ----------
     films : sequence of Film
     operating_point : str
+    prior : float, optional
 
     Attributes
     ----------
@@ -50,14 +51,20 @@ class Group:
         waits for it may go away, and those who give the answers need not know.
     """
 
-    def __init__(self, films: Sequence[Film], operating_point: str) -> None:
+    def __init__(self, films: Sequence[Film], operating_point: str, prior: float | None = None) -> None:
         self.operating_point = operating_point
+        self.prior = prior
         self.waiting = deque(films)
         self.future: Future[list[Prediction]] = Future()
         self.future.set_running_or_notify_cancel()
         self._size = len(films)
         self._answers: dict[int, Prediction] = {}
         self._lock = threading.Lock()  # it may fail on one thread while an answer is given on another
+
+    @property
+    def terms(self) -> tuple[str, float | None]:
+        """Operating point and prior: films that agree in these are judged in one batch."""
+        return self.operating_point, self.prior
 
     @property
     def taken(self) -> int:
@@ -142,9 +149,9 @@ class Line:
             self._changed.notify_all()
 
     def wait(self, most: int) -> list[Taken]:
-        """Take films of one operating point as soon as there are any; none where the line is closed.
+        """Take films of one operating point and prior as soon as there are any; none where closed.
 
-        The first request's operating point has its turn; of each of its requests one film is taken in
+        The first request's have their turn; of each of its requests one film is taken in
         turn, and a request that has more goes to the end of the line, so that none waits for a large one.
         """
         with self._changed:
@@ -159,9 +166,9 @@ class Line:
             return taken
 
     def _next(self, taken: Sequence[Taken]) -> Group | None:
-        """Return the first request, but none of another operating point than those taken."""
-        wanted = taken[0].group.operating_point if taken else None
-        fitting = (group for group in self._groups if wanted in (None, group.operating_point))
+        """Return the first request, but none of another operating point or prior than those taken."""
+        wanted = taken[0].group.terms if taken else None
+        fitting = (group for group in self._groups if wanted in (None, group.terms))
         return next(fitting, None)
 
     def drop(self, group: Group, error: Exception) -> None:

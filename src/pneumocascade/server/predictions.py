@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from fastapi import FastAPI, File, Form, HTTPException, Query, Request, UploadFile
 from fastapi.concurrency import run_in_threadpool
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from pneumocascade.server.metrics import Metrics
     from pneumocascade.web.counter import Counter
 
+Given = TypeVar("Given", str, float)
+
 MAX_FILES = 100
 """Films of one request."""
 
@@ -38,6 +40,11 @@ MAX_SECONDS = 300.0
 
 # What is left out is not sent at all: the word "null", which a form would hold, is no operating point.
 _POINTS: dict[str, Any] = {"anyOf": [{"type": "string", "enum": list(OPERATING_POINTS)}]}
+_PRIOR: dict[str, Any] = {
+    "description": "Share of pneumonia among the films. Probability and threshold of stage 1 move together; "
+    "findings stay. By default the share that the models store, 0.5.",
+    "anyOf": [{"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}],
+}
 _ONE = "|".join(ENCLOSURES)
 _INCLUDES: dict[str, Any] = {
     "description": f"Any of {', '.join(ENCLOSURES)}; also several with commas between.",
@@ -61,6 +68,10 @@ def add_predictions(app: FastAPI, batcher: Batcher, counter: Counter, metrics: M
         request: Request,
         operating_point: Annotated[str | None, Query(json_schema_extra=_POINTS)] = None,
         in_form: Annotated[str | None, Form(alias="operating_point", json_schema_extra=_POINTS)] = None,
+        prior: Annotated[float | None, Query(gt=0, lt=1, json_schema_extra=_PRIOR)] = None,
+        prior_in_form: Annotated[
+            float | None, Form(alias="prior", gt=0, lt=1, json_schema_extra=_PRIOR)
+        ] = None,
         include: Annotated[list[str] | None, Query(json_schema_extra=_INCLUDES)] = None,
     ) -> dict[str, Any]:
         """Judge one or many films: images, DICOM objects, or zip archives of these."""
@@ -71,7 +82,8 @@ def add_predictions(app: FastAPI, batcher: Batcher, counter: Counter, metrics: M
         films, left_out = await run_in_threadpool(films_of, files, most)
         if len(films) > most:
             raise HTTPException(413, f"there are more than {most} films; at most {most} are taken at once")
-        answers = batcher.submit(films, _one_of(operating_point, *every, in_form))
+        point = _one_of("operating points", operating_point, *every, in_form) or DEFAULT_OPERATING_POINT
+        answers = batcher.submit(films, point, _one_of("priors", prior, prior_in_form))
         try:
             found = await asyncio.wait_for(asyncio.wrap_future(answers), MAX_SECONDS)
         except asyncio.TimeoutError as error:
@@ -95,12 +107,12 @@ def _wanted(include: list[str]) -> frozenset[str]:
     return wanted
 
 
-def _one_of(*given: str | None) -> str:
-    """Return the operating point, which may be given in two places; the default where in none."""
-    found = {name for name in given if name is not None}
+def _one_of(what: str, *given: Given | None) -> Given | None:
+    """Return what may be given in two places, in query and form; ``None`` where in none."""
+    found = {value for value in given if value is not None}
     if len(found) > 1:
-        raise UsageError(f"two operating points are given: {' and '.join(sorted(found))}; expected one")
-    return found.pop() if found else DEFAULT_OPERATING_POINT
+        raise UsageError(f"two {what} are given: {' and '.join(sorted(map(str, found)))}; expected one")
+    return found.pop() if found else None
 
 
 def _check_sizes(files: list[UploadFile]) -> None:

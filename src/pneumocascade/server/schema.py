@@ -44,6 +44,14 @@ class PredictionBody(BaseModel):
     aetiology: Literal["bacterial", "viral"] | None = None
     stage1: Stage | None = None
     stage2: Stage | None = None
+    prior: float = Field(description="Share of pneumonia that stage 1's probabilities hold for.")
+    familiarity: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Share of the films learnt from that are less typical than this one; low where it is "
+        "unlike all of them.",
+    )
     reasons: list[ReasonBody] | None = Field(None, description="Where the film was refused.")
     error: ReasonBody | None = Field(None, description="Where it could not be read.")
     operating_point: str

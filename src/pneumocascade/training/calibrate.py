@@ -1,13 +1,18 @@
 """Temperature and bias, operating points and prediction sets from held-out films.
 
 What is fitted here is stored in the model; :mod:`pneumocascade.calibration` applies it. Held-out films
-are seen as they are and, where wanted, changed as in the shift suite: a threshold that is best on
-clean films alone does not survive films that were acquired otherwise.
+come from one or more domains (hospitals), as they are and, where wanted, changed as in the shift suite: a
+threshold that is best on clean films of one hospital alone does not survive films that were acquired
+otherwise. Each domain, and in it clean and changed films, and in these both classes, weigh alike, however
+many films there are of each: the prior of the probabilities is 0.5.
 """
 
 from __future__ import annotations
 
+import csv
+from collections import Counter
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +20,7 @@ from scipy.optimize import minimize
 
 from pneumocascade.calibration import DECIMALS, positive_probability
 from pneumocascade.errors import TrainingError
-from pneumocascade.spec import ModelSpec, OperatingPoint
+from pneumocascade.spec import OPERATING_POINTS, ModelSpec, OperatingPoint
 
 COVERAGE = 0.9
 """Coverage aimed at by the prediction sets."""
@@ -24,6 +29,9 @@ GOAL = 0.98
 """Sensitivity of ``sensitive`` and specificity of ``specific`` on the films they are chosen on."""
 
 CLEAN = "clean"
+
+COLUMNS = ("film", "domain", "patient", "condition", "label", "margin")
+"""Of a saved :class:`Outputs`; ``margin`` is the difference of the logits."""
 
 RESAMPLES = 200
 CUTS = 800
@@ -44,16 +52,26 @@ class Outputs:
     patients : list of str, length N
     conditions : list of str, length N
         ``CLEAN`` for films as they are, else the shift that they were changed by; by default all clean.
+    domains : list of str, length N
+        Where the films come from; by default all from one place.
+    films : list of str, length N
+        Their names; may be empty.
     """
 
     logits: NDArray[np.float32]
     labels: Labels
     patients: list[str]
     conditions: list[str] = field(default_factory=list)
+    domains: list[str] = field(default_factory=list)
+    films: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if not self.conditions:
             self.conditions.extend([CLEAN] * len(self.labels))
+        if not self.domains:
+            self.domains.extend([""] * len(self.labels))
+        if not self.films:
+            self.films.extend([""] * len(self.labels))
 
     @property
     def clean(self) -> NDArray[np.bool_]:
@@ -68,7 +86,13 @@ class Outputs:
             self.labels[rows],
             [self.patients[row] for row in rows],
             [self.conditions[row] for row in rows],
+            [self.domains[row] for row in rows],
+            [self.films[row] for row in rows],
         )
+
+    def of_domain(self, domain: str) -> Outputs:
+        """Return the rows of one domain."""
+        return self.where(np.array(self.domains) == domain)
 
     def and_also(self, more: Outputs) -> Outputs:
         """Return these rows and those of ``more``."""
@@ -77,14 +101,56 @@ class Outputs:
             np.concatenate([self.labels, more.labels]),
             self.patients + more.patients,
             self.conditions + more.conditions,
+            self.domains + more.domains,
+            self.films + more.films,
         )
+
+    def save(self, path: Path) -> None:
+        """Write a CSV file, a row for each film and condition; read by :meth:`load`."""
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(COLUMNS)
+            margins = (self.logits[:, 1].astype(np.float64) - self.logits[:, 0]).round(4).tolist()
+            rows = zip(
+                self.films,
+                self.domains,
+                self.patients,
+                self.conditions,
+                self.labels.tolist(),
+                margins,
+                strict=True,
+            )
+            writer.writerows(rows)
+
+    @classmethod
+    def load(cls, path: Path) -> Outputs:
+        """Read what :meth:`save` wrote; of the logits the difference is kept.
+
+        Raises
+        ------
+        TrainingError
+            Where the file is missing or not such a one.
+        """
+        try:
+            with path.open(encoding="utf-8", newline="") as file:
+                rows = list(csv.DictReader(file, strict=True))
+            if not rows:
+                raise ValueError("no row")
+            films, domains, patients, conditions = ([row[name] for row in rows] for name in COLUMNS[:4])
+            labels = np.array([int(row["label"]) for row in rows])
+            margins = np.array([float(row["margin"]) for row in rows], np.float32)
+        except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+            raise TrainingError(f"{path} does not hold outputs of held-out films: {error!r}") from error
+        logits = np.column_stack([np.zeros_like(margins), margins])
+        return cls(logits, labels, patients, conditions, domains, films)
 
 
 def calibrate(spec: ModelSpec, outputs: Outputs, data: str, seed: int) -> ModelSpec:
     """Return the specification with calibration, operating points and prediction sets filled in.
 
-    Temperature, bias and the balanced threshold rest on clean and changed films; the goals of the
-    other two operating points and the prediction sets on clean films.
+    The balanced threshold is a probability of 0.5: the bias is moved to make it so. The other two operating
+    points of stage 1 meet their goals on clean films of the first domain; stage 2 has one point by three
+    names. The prediction sets hold in each domain on its own.
 
     Parameters
     ----------
@@ -95,40 +161,66 @@ def calibrate(spec: ModelSpec, outputs: Outputs, data: str, seed: int) -> ModelS
     seed : int
     """
     temperature, bias = fit_calibration(outputs)
-    exact = positive_probability(outputs.logits, temperature, bias)
-    balanced = balanced_threshold(exact, outputs, seed)
-    clean = outputs.clean
-    probability, labels = np.round(exact[clean], DECIMALS), outputs.labels[clean]  # what will be compared
-    highest_negative = 1.0 - threshold_for_sensitivity(1.0 - probability, 1 - labels, GOAL)
-    above_negatives = min(1.0, highest_negative + 10.0**-DECIMALS)
-    thresholds = {
-        "balanced": balanced,
-        "sensitive": min(balanced, threshold_for_sensitivity(probability, labels, GOAL)),
-        "specific": max(balanced, above_negatives),
-    }
-    points = {name: _operating_point(value, probability, labels, data) for name, value in thresholds.items()}
-    minimum = {
-        spec.labels[0]: prediction_set_minimum(1.0 - probability[labels == 0]),
-        spec.labels[1]: prediction_set_minimum(probability[labels == 1]),
-    }
+    balanced = balanced_threshold(positive_probability(outputs.logits, temperature, bias), outputs, seed)
+    bias -= float(_log_odds(np.array(balanced)))
+    clean = outputs.where(outputs.clean)
+    first = clean.of_domain(min(clean.domains))
+    probability = np.round(positive_probability(first.logits, temperature, bias), DECIMALS)
+    thresholds = dict.fromkeys(OPERATING_POINTS, 0.5)
+    if spec.stage == 1:
+        highest_negative = 1.0 - threshold_for_sensitivity(1.0 - probability, 1 - first.labels, GOAL)
+        thresholds["sensitive"] = min(0.5, threshold_for_sensitivity(probability, first.labels, GOAL))
+        thresholds["specific"] = max(0.5, min(1.0, highest_negative + 10.0**-DECIMALS))
     return replace(
         spec,
         temperature=temperature,
         bias=bias,
-        operating_points=points,
-        prediction_set_minimum=minimum,
+        prior=0.5,
+        operating_points={
+            name: _operating_point(value, probability, first.labels, data)
+            for name, value in thresholds.items()
+        },
+        prediction_set_minimum=set_minima(spec, clean, temperature, bias),
         validation_data=data,
     )
 
 
-def fit_calibration(outputs: Outputs) -> tuple[float, float]:
-    """Return temperature (0.05 to 20) and bias (-10 to 10) of the least negative log-likelihood.
+def set_minima(
+    spec: ModelSpec, clean: Outputs, temperature: float, bias: float
+) -> dict[str, dict[str, float]]:
+    """Return by domain and label the probability that ``COVERAGE`` of the label's films reach.
 
-    Clean and changed films weigh alike in sum, however many there are of each.
+    Class- and domain-conditional split conformal prediction (Vovk, "Conditional validity of inductive
+    conformal predictors", ACML 2012).
+
+    Parameters
+    ----------
+    spec : ModelSpec
+    clean : Outputs
+        Of films as they are.
+    temperature, bias : float
     """
-    clean = outputs.clean
-    weights = np.where(clean, 1 / max(1, clean.sum()), 1 / max(1, (~clean).sum()))
+    minima: dict[str, dict[str, float]] = {}
+    for domain in sorted(set(clean.domains)):
+        part = clean.of_domain(domain)
+        positive = np.round(positive_probability(part.logits, temperature, bias), DECIMALS)
+        own = (1.0 - positive[part.labels == 0], positive[part.labels == 1])
+        minima[domain] = {
+            label: prediction_set_minimum(each) for label, each in zip(spec.labels, own, strict=True)
+        }
+    return minima
 
+
+def row_weights(outputs: Outputs) -> Floats:
+    """Return a weight for each row, shape (N,), in sum 1: domains, clean and changed, classes alike."""
+    keys = list(zip(outputs.domains, outputs.clean.tolist(), outputs.labels.tolist(), strict=True))
+    counts = Counter(keys)
+    return np.array([1 / (counts[key] * len(counts)) for key in keys])
+
+
+def fit_calibration(outputs: Outputs) -> tuple[float, float]:
+    """Return temperature (0.05 to 20) and bias (-10 to 10) of the least negative log-likelihood."""
+    weights = row_weights(outputs)
     margin = outputs.logits[:, 1].astype(np.float64) - outputs.logits[:, 0]
     sign = np.where(outputs.labels == 1, 1.0, -1.0)
 
@@ -144,10 +236,10 @@ def fit_calibration(outputs: Outputs) -> tuple[float, float]:
 def balanced_threshold(probability: Floats, outputs: Outputs, seed: int) -> float:
     """Return a threshold of high balanced accuracy under all conditions that hangs on no single film.
 
-    What is made as high as can be is the mean of three balanced accuracies: of the clean films, of
-    the shifts on average, and of the worst shift; without shifts, the first alone. Many thresholds
-    may be equally good on the films at hand: patients are resampled, the middle of the best interval
-    (in log-odds) is taken each time, and their median is returned.
+    What is made as high as can be is, averaged over the domains, the mean of three balanced accuracies: of
+    the clean films, of the shifts on average, and of the worst shift; without shifts, the first alone. Many
+    thresholds may be equally good on the films at hand: patients are resampled, the middle of the best
+    interval (in log-odds) is taken each time, and their median is returned.
 
     Parameters
     ----------
@@ -166,9 +258,13 @@ def balanced_threshold(probability: Floats, outputs: Outputs, seed: int) -> floa
     scores = _log_odds(probability)
     cuts = np.linspace(scores.min() - 0.1, scores.max() + 0.1, CUTS)
     below = np.searchsorted(cuts, scores, side="right")  # cuts[:below] call the film positive
-    names = sorted(set(outputs.conditions), key=lambda name: (name != CLEAN, name))
-    condition = np.array([names.index(name) for name in outputs.conditions])
-    cell = (condition * 2 + outputs.labels) * (CUTS + 1) + below
+    groups = list(zip(outputs.domains, outputs.conditions, strict=True))
+    names = sorted(set(groups), key=lambda name: (name[0], name[1] != CLEAN, name[1]))
+    number = {name: index for index, name in enumerate(names)}
+    cell = (np.array([number[group] for group in groups]) * 2 + outputs.labels) * (CUTS + 1) + below
+    domains = [
+        [number[name] for name in names if name[0] == domain] for domain in sorted({n[0] for n in names})
+    ]
     _, patient = np.unique(outputs.patients, return_inverse=True)
     rng = np.random.default_rng(seed)
     middles = []
@@ -180,22 +276,26 @@ def balanced_threshold(probability: Floats, outputs: Outputs, seed: int) -> floa
             len(names), 2, CUTS + 1
         )
         if counts.sum(axis=2).all():
-            middles.append(_best_cut(cuts, counts.astype(np.float64)))
+            quality = np.mean([_quality(counts[rows].astype(np.float64)) for rows in domains], axis=0)
+            middles.append(_middle_of_best(cuts, quality))
     return float(_logistic(np.median(middles)))
 
 
-def _best_cut(cuts: Floats, counts: Floats) -> float:
-    """Return the middle of the longest run of best cuts.
+def _quality(counts: Floats) -> Floats:
+    """Return how good each cut is on one domain, shape (cuts,).
 
-    ``counts``, shape (conditions, 2, cuts + 1): weight of the negative and of the positive films
-    for which so many cuts are at or below the film.
+    ``counts``, shape (conditions, 2, cuts + 1), clean first: weight of the negative and of the positive
+    films for which so many cuts are at or below the film.
     """
     share_below = np.cumsum(counts, axis=2)[..., :-1] / counts.sum(axis=2, keepdims=True)
     balanced_accuracy = (share_below[:, 0] + 1 - share_below[:, 1]) / 2  # (conditions, cuts)
-    quality = balanced_accuracy[0]
-    if len(counts) > 1:
-        shifted = balanced_accuracy[1:]
-        quality = (quality + shifted.mean(axis=0) + shifted.min(axis=0)) / 3
+    clean, shifted = balanced_accuracy[0], balanced_accuracy[1:]
+    quality: Floats = (clean + shifted.mean(axis=0) + shifted.min(axis=0)) / 3 if len(shifted) else clean
+    return quality
+
+
+def _middle_of_best(cuts: Floats, quality: Floats) -> float:
+    """Return the middle of the longest run of best cuts."""
     best = np.flatnonzero(quality >= quality.max() - 1e-9)
     runs = np.split(best, np.flatnonzero(np.diff(best) > 1) + 1)
     longest = max(runs, key=len)

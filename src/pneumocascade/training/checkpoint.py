@@ -31,23 +31,13 @@ class Progress:
     Attributes
     ----------
     epoch : int
-        Epochs done or, where the patience ended, passed over.
+        Epochs done.
     step : int
         Optimiser steps done.
-    best_auroc : float
-        Best validation AUROC at the size of the next epoch, after the last one at the model's size;
-        -1 before the first.
-    best_epoch : int
-        Epoch (from 1) of the best; 0 before the first.
-    stale_epochs : int
-        Epochs since it improved.
     """
 
     epoch: int = 0
     step: int = 0
-    best_auroc: float = -1.0
-    best_epoch: int = 0
-    stale_epochs: int = 0
 
 
 def replace_text(path: Path, text: str) -> None:

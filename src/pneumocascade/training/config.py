@@ -5,14 +5,11 @@ from __future__ import annotations
 import dataclasses
 import re
 from dataclasses import dataclass
-from typing import Literal
 
 from pneumocascade.errors import UsageError
 
 MIN_SIZE = 224
 """Least side of the square for CLAHE, in pixels: the side of the films as most people have them."""
-
-Loss = Literal["cross-entropy", "focal"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,27 +36,22 @@ class TrainingConfig:
         Share of all steps, 0..1, of linear warm-up; a cosine to zero follows.
     weight_decay : float
         AdamW's, on weights of two or more dimensions.
-    loss : {"cross-entropy", "focal"}
-        For neither stage was the focal loss measured to be better (docs/experiments.md).
-    focal_gamma : float
-        Focusing parameter of the focal loss (Lin et al. 2017).
-    class_weights : bool
-        Weight classes by the inverse of their frequency.
     label_smoothing : float
-        Of the cross-entropy, 0..1.
-    grafts : bool
-        Let films take frame (collimation, markers) and tone (exposure) of others of either class.
+        0..1: a label of one class becomes 1 - half of it, of the other class half of it.
     frozen_stages : int
         Leading modules that keep their starting weights: 0 none, 1 stem, 2 also layer1, ...
     ema_decay : float
         Decay per step of the exponential moving average of the weights; its weights are kept.
     clip_norm : float
         Largest norm of the gradient.
-    patience : int
-        Epochs at one size without a better validation AUROC after which a run goes on to the next
-        size, or ends after the last.
     validation_share : float
-        Share of the films kept for validation.
+        Share of the films kept for validation where no split is given.
+    validation_films : int
+        Most films that the learning curve is measured on after each epoch.
+    statistics_films : int
+        Most films, as they are, on which the batch-norm statistics are estimated anew at the end.
+    repeats : int
+        How often an epoch shows the films of further sources, which are few.
     smoothing_sigma : float
         Low-pass before CLAHE, in pixels at the model's size.
     seed : int
@@ -69,22 +61,20 @@ class TrainingConfig:
 
     stage: int
     recipe: str = "clahe-hot"
-    schedule: tuple[tuple[int, int], ...] = ((128, 4), (160, 2))
+    schedule: tuple[tuple[int, int], ...] = ((160, 3), (224, 4))
     batch_size: int = 32
     learning_rate: float = 1e-4
     fresh_learning_rate: float = 4e-4
     warm_up: float = 0.15
     weight_decay: float = 0.02
-    loss: Loss = "cross-entropy"
-    focal_gamma: float = 1.5
-    class_weights: bool = True
     label_smoothing: float = 0.05
-    grafts: bool = True
     frozen_stages: int = 2
-    ema_decay: float = 0.99
+    ema_decay: float = 0.995
     clip_norm: float = 1.0
-    patience: int = 2
     validation_share: float = 0.2
+    validation_films: int = 400
+    statistics_films: int = 1000
+    repeats: int = 2
     smoothing_sigma: float = 0.8
     seed: int = 2018
     workers: int = 1
@@ -108,12 +98,6 @@ class TrainingConfig:
         """Return the side of the training input in an epoch, counted from 0."""
         sizes = [size for size, count in self.schedule for _ in range(count)]
         return sizes[epoch]
-
-    def end_of_size(self, epoch: int) -> int:
-        """Return the epoch, counted from 0, that first has another size, or the number of epochs."""
-        size = self.size_of_epoch(epoch)
-        later = range(epoch + 1, self.epochs)
-        return next((other for other in later if self.size_of_epoch(other) != size), self.epochs)
 
     def to_dict(self) -> dict[str, object]:
         """Return the fields as JSON-ready values."""

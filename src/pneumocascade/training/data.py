@@ -33,19 +33,34 @@ class Sample:
         Index into the labels of the stage.
     renderings : tuple of Path
         Files that show this film: other resolutions, other compression.
+    soft : float or None
+        Probability, 0..1, of the positive class by teachers that have not seen this film.
     """
 
     film: Film
     label: int
     renderings: tuple[Path, ...]
+    soft: float | None = None
+
+    def target(self, smoothing: float) -> float:
+        """Return the probability, 0..1, of the positive class that is learnt: half of it the teachers'."""
+        known = float(self.label) if self.soft is None else (self.label + self.soft) / 2
+        return (1 - smoothing) * known + smoothing / 2
 
 
 Renderings = Mapping[tuple[str, str], Sequence[Path]]
 """Further files of films, by finding and name."""
 
+SoftLabels = Mapping[str, float]
+"""Probability of a stage's positive class by the name of a film."""
+
 
 def samples_of(
-    films: Sequence[Film], names: frozenset[str], spec: ModelSpec, renderings: Renderings
+    films: Sequence[Film],
+    names: frozenset[str],
+    spec: ModelSpec,
+    renderings: Renderings,
+    soft: SoftLabels | None = None,
 ) -> list[Sample]:
     """Select a side of the split and label it for a stage.
 
@@ -59,9 +74,16 @@ def samples_of(
     spec : ModelSpec
     renderings : mapping of (str, str) to sequence of Path
         Further files by finding and name.
+    soft : mapping of str to float, optional
+        Teachers' probabilities by name.
     """
     return [
-        Sample(film, spec.labels.index(label), (film.path, *renderings.get((film.finding, film.name), ())))
+        Sample(
+            film,
+            spec.labels.index(label),
+            (film.path, *renderings.get((film.finding, film.name), ())),
+            None if soft is None else soft.get(film.name),
+        )
         for film in films
         if film.name in names
         and (label := film.finding if spec.stage == 1 else film.aetiology) in spec.labels
@@ -87,7 +109,7 @@ def renderings_by_name(
     return renderings
 
 
-class FilmDataset(Dataset[tuple[Tensor, int]]):
+class FilmDataset(Dataset[tuple[Tensor, Tensor]]):
     """Films as model inputs.
 
     Parameters
@@ -101,8 +123,8 @@ class FilmDataset(Dataset[tuple[Tensor, int]]):
         their first rendering.
     epoch : int
         Counted from 0.
-    grafts : bool
-        Let a film take frame and tone of others when it is augmented.
+    smoothing : float
+        Of the labels, 0..1.
     """
 
     def __init__(
@@ -113,10 +135,10 @@ class FilmDataset(Dataset[tuple[Tensor, int]]):
         size: int,
         seed: int | None,
         epoch: int = 0,
-        grafts: bool = False,
+        smoothing: float = 0.0,
     ) -> None:
         self.samples = samples
-        self.grafts = grafts
+        self.smoothing = smoothing
         by_label: dict[int, list[int]] = {}
         for index, sample in enumerate(samples):
             by_label.setdefault(sample.label, []).append(index)
@@ -128,21 +150,20 @@ class FilmDataset(Dataset[tuple[Tensor, int]]):
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        """Return the input, float32 of shape (3, I, I), and the label of a film."""
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        """Return the input, float32 of shape (3, I, I), and the target, a probability of class 1."""
         sample = self.samples[index]
         if self.seed is None:
             film = read_radiograph(sample.film.path)
         else:
             rng = np.random.default_rng((self.seed, self.epoch, index))
             path = sample.renderings[int(rng.integers(len(sample.renderings)))]
-            film = Radiograph(augment(_pixels(path), rng, self._donor(rng)), str(path))
-        return torch.from_numpy(prepare(film, self.spec)[0]), sample.label
+            film = Radiograph(augment(_pixels(path), rng, lambda: self._donor(rng)), str(path))
+        target = torch.tensor(sample.target(self.smoothing))
+        return torch.from_numpy(prepare(film, self.spec)[0]), target
 
-    def _donor(self, rng: np.random.Generator) -> Grey | None:
+    def _donor(self, rng: np.random.Generator) -> Grey:
         """Return another film, of either class alike: what it lends must not tell of the class."""
-        if not self.grafts:
-            return None
         films = self._by_label[int(rng.integers(len(self._by_label)))]
         return _pixels(self.samples[films[int(rng.integers(len(films)))]].film.path)
 
@@ -153,8 +174,8 @@ def _pixels(path: Path) -> Grey:
 
 def loader_of(
     dataset: FilmDataset, batch_size: int, workers: int, *, shuffle: bool
-) -> DataLoader[tuple[Tensor, int]]:
-    """Return an iterable of batches: inputs (N, 3, I, I) and labels (N,).
+) -> DataLoader[tuple[Tensor, Tensor]]:
+    """Return an iterable of batches: inputs (N, 3, I, I) and targets (N,), float64.
 
     Workers come from a fork server, not from this process: a fork would copy OpenCV's and OpenMP's
     thread pools without their threads, and wait for them for ever.

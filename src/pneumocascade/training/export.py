@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import nn
 
-from pneumocascade.dataset import Split, find_training_films, fingerprint
+from pneumocascade.dataset import Split, fingerprint
 from pneumocascade.errors import TrainingError
 from pneumocascade.preprocess import prepare
 from pneumocascade.reading import read_radiograph
@@ -26,11 +26,11 @@ from pneumocascade.store import STAGES, write_manifest
 from pneumocascade.training.calibrate import Outputs, calibrate
 from pneumocascade.training.data import Sample, renderings_by_name, samples_of
 from pneumocascade.training.gate import fit_gate
-from pneumocascade.training.held_out import auroc_figure, cross_fitted, run_clean, run_shifted
-from pneumocascade.training.loop import BEST
+from pneumocascade.training.held_out import MAIN, auroc_figure, cross_fitted, run_clean, run_shifted
+from pneumocascade.training.loop import WEIGHTS
 from pneumocascade.training.network import build_network
 from pneumocascade.training.onnx_export import add_activation_map, quantise, to_onnx, write_spec
-from pneumocascade.training.run import SPLIT_FILE, read_run
+from pneumocascade.training.run import SPLIT_FILE, Sources, read_run, training_films
 
 RANGE_FILMS = 256
 """Training films on which the ranges of the INT8 activations are found."""
@@ -66,68 +66,98 @@ def export_run(run: Path, output: Path, version: str, say: Say = print) -> None:
         Where a stage has not been trained.
     """
     for stage in STAGES:
-        if not (run / stage / BEST).exists():
-            raise TrainingError(f"there is no trained stage in {run / stage}: {BEST} is missing")
+        if not (run / stage / WEIGHTS).exists():
+            raise TrainingError(f"there is no trained stage in {run / stage}: {WEIGHTS} is missing")
     output.mkdir(parents=True, exist_ok=True)
     report = {stage: export_stage(run / stage, output / f"{stage}.onnx", version, say) for stage in STAGES}
-    report["gate"] = _fit_gate(run / STAGES[0], output / f"{STAGES[0]}.onnx", say)
+    report["gate"] = fit_gate_of(run / STAGES[0], output / f"{STAGES[0]}.onnx", say)
     (output / "export.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     write_manifest(output, version)
     say(f"models {version} written to {output}")
 
 
-def _fit_gate(folder: Path, stage1: Path, say: Say) -> dict[str, Any]:
-    """Fit the gate on what an exported stage 1 makes of films and of other pictures."""
+def fit_gate_of(folder: Path, stage1: Path, say: Say) -> dict[str, Any]:
+    """Fit the gate of a run's exported stage 1 and return what it was tried on."""
     run = read_run(folder)
     spec = ModelSpec.from_json(json.dumps(run["spec"]))
-    learnt, held_out = _sides(folder, run["sources"], spec, say)
+    learnt, held_out = sides_of(folder, run["sources"], spec, say)
     return fit_gate(stage1, learnt, held_out, run["config"]["seed"], say)
 
 
-def export_stage(folder: Path, path: Path, version: str, say: Say) -> dict[str, Any]:
+def export_stage(
+    folder: Path, path: Path, version: str, say: Say, out_of_fold: Outputs | None = None
+) -> dict[str, Any]:
     """Export one stage and return the figures that were measured.
 
     The INT8 model is what is calibrated and measured, through the very session that serves it; the
     float32 model is measured beside it, to tell what INT8 costs.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the stage's run.
+    path : Path
+        Of the ONNX file to write.
+    version : str
+    say : callable
+    out_of_fold : Outputs, optional
+        What models trained like this one said of films that they had not seen, for a model that has seen
+        all: it is calibrated by these. Without them the validation side of the run's split is judged.
     """
     run = read_run(folder)
     spec = replace(ModelSpec.from_json(json.dumps(run["spec"])), version=version)
-    learnt, held_out = _sides(folder, run["sources"], spec, say)
-    network = build_network(stride_in_1x1=run["stride_in_1x1"])
-    network.load_state_dict(load_file(folder / BEST))
+    learnt, held_out = sides_of(folder, run["sources"], spec, say)
+    trained = datetime.fromtimestamp((folder / WEIGHTS).stat().st_mtime, timezone.utc).date().isoformat()
+    count = f"{len(learnt)} films" + (" of the training side of the same split" if held_out else "")
+    spec = replace(spec, training_data=count, trained=trained)
     with tempfile.TemporaryDirectory() as scratch:
         full = Path(scratch) / "float32.onnx"
-        to_onnx(network, spec, full)
-        check_parity(network, full, held_out[:PARITY_FILMS])
-        quantise(full, path, _range_inputs(learnt, spec))
-        add_activation_map(path, network.fc.weight.detach().numpy())  # type: ignore[union-attr, operator]
-        write_spec(path, spec)
-        megabytes = [f"{file.stat().st_size / 1e6:.1f} MB" for file in (full, path)]
-        say(f"{path.name}: {megabytes[0]} in float32, {megabytes[1]} in INT8")
-        outputs = {name: run_clean(file, held_out) for name, file in (("float32", full), ("int8", path))}
-    trained = datetime.fromtimestamp((folder / BEST).stat().st_mtime, timezone.utc).date().isoformat()
-    shipped = outputs["int8"].and_also(run_shifted(path, held_out))
-    learnt_from = f"{len(learnt)} films of the training side of the same split"
-    spec = replace(spec, training_data=learnt_from, trained=trained)
-    spec, report = calibrated(spec, shipped, run["config"]["seed"], held_out, "validation split")
-    report["auroc_float32"] = auroc_figure(outputs["float32"]).to_dict()
-    report["auroc_int8"] = auroc_figure(outputs["int8"]).to_dict()
+        write_models(folder, spec, learnt, full, path, say)
+        costs: dict[str, Any] = {}
+        if held_out:
+            clean = {name: run_clean(file, held_out) for name, file in (("float32", full), ("int8", path))}
+            costs = {f"auroc_{name}": auroc_figure(outputs).to_dict() for name, outputs in clean.items()}
+            _check_cost(path.name, costs, say)
+    if out_of_fold is None:
+        shipped, films = clean["int8"].and_also(run_shifted(path, held_out)), "validation split"
+    else:
+        shipped, films = out_of_fold, "out-of-fold predictions"
+    spec, report = calibrated(spec, shipped, run["config"]["seed"], films)
     write_spec(path, spec)
-    for name, figure in report["cross_fitted"].items():
-        say(f"  {name:18} {figure['value']:.4f} {figure['ci95']}")
-    full_precision, shipped_auroc = (report[f"auroc_{name}"]["value"] for name in ("float32", "int8"))
-    say(f"  AUROC float32 {full_precision:.4f}, INT8 {shipped_auroc:.4f}")
-    if full_precision - shipped_auroc > MAX_INT8_COST:
+    for domain, figures in report["cross_fitted"].items():
+        for name, figure in figures.items():
+            say(f"  {domain} {name:18} {figure['value']} {figure['ci95']}")
+    return report | costs
+
+
+def write_models(
+    folder: Path, spec: ModelSpec, learnt: Sequence[Sample], full: Path, path: Path, say: Say = print
+) -> None:
+    """Write the trained network of a run's stage as ONNX: ``full`` in float32, ``path`` in INT8."""
+    network = build_network(stride_in_1x1=read_run(folder)["stride_in_1x1"])
+    network.load_state_dict(load_file(folder / WEIGHTS))
+    to_onnx(network, spec, full)
+    check_parity(network, full, learnt[:PARITY_FILMS])
+    quantise(full, path, _range_inputs(learnt, spec))
+    add_activation_map(path, network.fc.weight.detach().numpy())  # type: ignore[union-attr, operator]
+    write_spec(path, spec)
+    megabytes = [f"{file.stat().st_size / 1e6:.1f} MB" for file in (full, path)]
+    say(f"{path.name}: {megabytes[0]} in float32, {megabytes[1]} in INT8")
+
+
+def _check_cost(name: str, costs: dict[str, Any], say: Say) -> None:
+    full_precision, shipped = (costs[f"auroc_{kind}"]["value"] for kind in ("float32", "int8"))
+    say(f"  AUROC float32 {full_precision:.4f}, INT8 {shipped:.4f}")
+    if full_precision - shipped > MAX_INT8_COST:
         raise TrainingError(
-            f"INT8 costs {path.name} {full_precision - shipped_auroc:.4f} of AUROC, more than {MAX_INT8_COST}"
+            f"INT8 costs {name} {full_precision - shipped:.4f} of AUROC, more than {MAX_INT8_COST}"
         )
-    return report
 
 
-def _sides(
+def sides_of(
     folder: Path, sources: dict[str, Any], spec: ModelSpec, say: Say
 ) -> tuple[list[Sample], list[Sample]]:
-    """Return the films learnt from and held out, each with all its renderings.
+    """Return the films that a stage's run learnt from and held out, each with all its renderings.
 
     Raises
     ------
@@ -136,11 +166,14 @@ def _sides(
     """
     split = Split.load(folder / SPLIT_FILE)
     known = split.train | split.validation
-    films = [film for film in find_training_films(Path(sources["data"])) if film.name in known]
+    roots = {
+        name: tuple(map(Path, sources.get(name, ()))) for name in ("renderings", "hold_out", "elsewhere")
+    }
+    given = Sources(Path(sources["data"]), sources["backbone_weights"], elsewhere=roots["elsewhere"])
+    films = [film for film in training_films(given) if film.name in known]
     if fingerprint(films) != spec.data_fingerprint:
         raise TrainingError(f"the films in {sources['data']} are not those that {folder} was trained on")
-    roots = [Path(root) for root in (*sources["renderings"], *sources["hold_out"])]
-    renderings = renderings_by_name(roots, say)
+    renderings = renderings_by_name([*roots["renderings"], *roots["hold_out"]], say)
     learnt, held_out = (samples_of(films, side, spec, renderings) for side in (split.train, split.validation))
     return learnt, held_out
 
@@ -170,18 +203,15 @@ def check_parity(network: nn.Module, path: Path, samples: Sequence[Sample]) -> N
         )
 
 
-def calibrated(
-    spec: ModelSpec, outputs: Outputs, seed: int, held_out: Sequence[Sample], films: str
-) -> tuple[ModelSpec, dict[str, Any]]:
+def calibrated(spec: ModelSpec, outputs: Outputs, seed: int, films: str) -> tuple[ModelSpec, dict[str, Any]]:
     """Calibrate on all held-out films; measure with what the other half of the patients gave.
 
     Parameters
     ----------
     spec : ModelSpec
     outputs : Outputs
-        What the model said of the held-out films, as they are and shifted.
+        What was said of the held-out films, as they are and shifted.
     seed : int
-    held_out : sequence of Sample
     films : str
         What the held-out films are called.
 
@@ -194,24 +224,29 @@ def calibrated(
     """
     clean = outputs.where(outputs.clean)
     data = (
-        f"{films}: {len(held_out)} films of {len(set(clean.patients))} patients, grouped by "
+        f"{films}: {len(set(clean.films))} films of {len(set(clean.patients))} patients, grouped by "
         f"patient, in {len(clean.labels)} renderings"
     )
     final = calibrate(spec, outputs, data, seed)
     figures = cross_fitted(spec, outputs, seed)
     metrics: dict[str, float] = {}
-    for name, figure in figures["clean"].items():
-        if figure.value is not None and figure.ci95 is not None:
-            metrics.update(
-                {name: figure.value, f"{name}_low": figure.ci95[0], f"{name}_high": figure.ci95[1]}
-            )
+    for domain in sorted(set(outputs.domains)):
+        for name, figure in figures[domain or MAIN].items():
+            if figure.value is not None and figure.ci95 is not None:
+                key = f"{name}@{domain}" if domain else name
+                metrics.update(
+                    {key: figure.value, f"{key}_low": figure.ci95[0], f"{key}_high": figure.ci95[1]}
+                )
     final = replace(final, metrics={name: round(value, 6) for name, value in metrics.items()})
     report = {
         "data": data,
         "temperature": final.temperature,
         "bias": final.bias,
         "thresholds": {name: point.threshold for name, point in final.operating_points.items()},
-        "cross_fitted": {name: figure.to_dict() for name, figure in figures["clean"].items()},
-        "cross_fitted_shifted": {name: figure.to_dict() for name, figure in figures["shifted"].items()},
+        "prediction_set_minimum": final.prediction_set_minimum,
+        "cross_fitted": {
+            group: {name: figure.to_dict() for name, figure in measured.items()}
+            for group, measured in figures.items()
+        },
     }
     return final, report

@@ -1,26 +1,32 @@
-"""The pictures that the gate is fitted on: films learnt from, what is made from them, and drawings.
+"""The pictures that the gate is fitted on: films learnt from, what is made of them, projections, drawings.
 
-See :mod:`pneumocascade.training.not_chests` and :mod:`pneumocascade.training.other_films`.
+See :mod:`pneumocascade.training.not_chests`, :mod:`pneumocascade.training.other_films` and
+:mod:`pneumocascade.training.projections`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from pneumocascade.evaluation.shift import choose_films
-from pneumocascade.gate import UPRIGHT
+from pneumocascade.gate import LATERAL, UPRIGHT
 from pneumocascade.perturbations import Grey, eight_bit
 from pneumocascade.reading import read_radiograph
 from pneumocascade.training.augment import augment
 from pneumocascade.training.data import Sample
 from pneumocascade.training.not_chests import FROM_FILMS, PICTURES, inverted, part_of, turned
 from pneumocascade.training.other_films import LATERALS, OTHER_FILMS
+from pneumocascade.training.projections import frontal, lateral
 
 Rng = np.random.Generator
+
+AS_IT_IS = "as it is"
+"""Sort of the films that are not changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +41,15 @@ class Picture:
         A finer name, for the report: ``"turned 90"``, ``"hand"``.
     patient : str
         Whose film it is made from; of a drawing a name of its own.
+    domain : str
+        Of the film; empty for drawings and projections.
     pixels : ndarray of uint8, shape (H, W)
     """
 
     kind: str
     sort: str
     patient: str
+    domain: str
     pixels: Grey
 
 
@@ -53,10 +62,12 @@ def film_pictures(samples: Sequence[Sample], limit: int, seed: int) -> Iterator[
         sample, donor = chosen[place], chosen[int(rng.integers(len(chosen)))]
         film = _pixels(sample.renderings[int(rng.integers(len(sample.renderings)))])
         patient = sample.film.patient
-        yield Picture(UPRIGHT, "as it is", patient, film)
-        yield Picture(UPRIGHT, "changed", patient, augment(film, rng, _pixels(donor.film.path)))
+        domain = sample.film.domain
+        yield Picture(UPRIGHT, AS_IT_IS, patient, domain, film)
+        lent = partial(_pixels, donor.film.path)
+        yield Picture(UPRIGHT, "changed", patient, domain, augment(film, rng, lent))
         for kind, sort, pixels in _spoilt(film[:, ::-1] if rng.random() < 0.5 else film, rng):
-            yield Picture(kind, sort, patient, pixels)
+            yield Picture(kind, sort, patient, domain, pixels)
 
 
 def _spoilt(film: Grey, rng: Rng) -> Iterator[tuple[str, str, Grey]]:
@@ -72,14 +83,24 @@ def _spoilt(film: Grey, rng: Rng) -> Iterator[tuple[str, str, Grey]]:
             yield "picture", sort, spoil(film, rng)
 
 
+def projected_pictures(each: int, seed: int) -> Iterator[Picture]:
+    """Yield projections of a chest CT, half of them changed as in training: from the front, from the side."""
+    rng = np.random.default_rng(seed)
+    for kind, name, make in ((UPRIGHT, "frontal", frontal), (LATERAL, "lateral", lateral)):
+        for number in range(each):
+            film = make(rng)
+            pixels = augment(film, rng) if rng.random() < 0.5 else film
+            yield Picture(kind, f"projection, {name}", f"projection {name} {number}", "", pixels)
+
+
 def drawn_pictures(each: int, seed: int) -> Iterator[Picture]:
     """Yield drawings of every sort."""
-    sorts = (("picture", PICTURES), ("lateral", LATERALS), ("other film", OTHER_FILMS))
+    sorts = (("picture", PICTURES), (LATERAL, LATERALS), ("other film", OTHER_FILMS))
     for kind, drawings in sorts:
         for sort, draw in drawings.items():
             rng = np.random.default_rng((seed, *sort.encode()))
             for number in range(each):
-                yield Picture(kind, sort, f"{sort} {number}", draw(rng))
+                yield Picture(kind, sort, f"{sort} {number}", "", draw(rng))
 
 
 def _pixels(path: Path) -> Grey:

@@ -22,8 +22,12 @@ from pneumocascade.spec import ModelSpec
 from pneumocascade.training.calibrate import Outputs, calibrate
 from pneumocascade.training.data import Sample
 
-SHIFTED_FILMS = 240
-"""Held-out films that are judged under each shift."""
+SHIFTED_FILMS = 150
+"""Held-out films of each domain that are judged under each shift."""
+
+
+MAIN = "main"
+"""What reports call the domain of the data set itself, whose name is empty."""
 
 
 def run_clean(path: Path, samples: Sequence[Sample]) -> Outputs:
@@ -31,25 +35,39 @@ def run_clean(path: Path, samples: Sequence[Sample]) -> Outputs:
     model = OnnxClassifier(path.read_bytes(), path.name)
     pairs = [(sample, rendering) for sample in samples for rendering in sample.renderings]
     logits = [model.run(prepare(read_radiograph(rendering), model.spec)).logits for _, rendering in pairs]
-    labels = np.array([sample.label for sample, _ in pairs])
-    return Outputs(np.concatenate(logits), labels, [sample.film.patient for sample, _ in pairs])
+    return Outputs(
+        np.concatenate(logits),
+        np.array([sample.label for sample, _ in pairs]),
+        [sample.film.patient for sample, _ in pairs],
+        domains=[sample.film.domain for sample, _ in pairs],
+        films=[sample.film.name for sample, _ in pairs],
+    )
 
 
 def run_shifted(path: Path, samples: Sequence[Sample]) -> Outputs:
-    """Run a model on some of the films under each shift at its middle strength."""
+    """Run a model on some films of each domain under each shift at its greatest strength."""
     model = OnnxClassifier(path.read_bytes(), path.name)
     label_of = {sample.film.name: sample.label for sample in samples}
-    films = choose_films([sample.film for sample in samples], SHIFTED_FILMS)
-    conditions = [Condition(shift, sorted(shift.strengths)[len(shift.strengths) // 2]) for shift in SHIFTS]
-    logits, labels, patients, names = [], [], [], []
-    for film, radiographs in shifted_films(films, conditions):
-        logits.append(model.run(np.concatenate([prepare(each, model.spec) for each in radiographs])).logits)
-        labels += [label_of[film.name]] * len(conditions)
-        patients += [film.patient] * len(conditions)
-        names += [str(condition) for condition in conditions]
-    if not logits:
+    conditions = [Condition(shift, max(shift.strengths, key=shift.strengths.index)) for shift in SHIFTS]
+    names = [str(condition) for condition in conditions]
+    outputs: Outputs | None = None
+    for domain in sorted({sample.film.domain for sample in samples}):
+        films = choose_films([s.film for s in samples if s.film.domain == domain], SHIFTED_FILMS)
+        for film, radiographs in shifted_films(films, conditions):
+            logits = [model.run(prepare(radiograph, model.spec)).logits for radiograph in radiographs]
+            count = len(conditions)
+            rows = Outputs(
+                np.concatenate(logits),
+                np.full(count, label_of[film.name]),
+                [film.patient] * count,
+                names,
+                [domain] * count,
+                [film.name] * count,
+            )
+            outputs = rows if outputs is None else outputs.and_also(rows)
+    if outputs is None:
         raise TrainingError("the gate refuses every held-out film: there is nothing to calibrate on")
-    return Outputs(np.concatenate(logits), np.array(labels), patients, names)
+    return outputs
 
 
 def auroc_figure(outputs: Outputs) -> Figure:
@@ -76,27 +94,34 @@ def cross_fitted(spec: ModelSpec, outputs: Outputs, seed: int) -> dict[str, dict
     Returns
     -------
     dict of str to dict of str to Figure
-        ``clean`` and, of all shifts together, ``shifted``: the figures of
-        :func:`pneumocascade.evaluation.metrics.stage_figures`, ``coverage_LABEL`` (share of a
-        label's films whose prediction set holds it) and ``undetermined`` (share of films whose set
-        holds both).
+        By domain (``MAIN`` for the data set itself) for clean films, by domain and ``" shifted"`` for those
+        under all shifts together: the
+        figures of :func:`pneumocascade.evaluation.metrics.stage_figures`, ``coverage_LABEL`` (share of a
+        label's films whose prediction set holds it), ``undetermined`` (share of films whose set holds both)
+        and ``unlike`` (share of films whose set is empty).
     """
     first = _half(outputs, seed)
     probability, threshold = np.empty(len(first)), np.empty(len(first))
     held = np.empty((len(first), 2), np.bool_)
     for judged in (first, ~first):
         fitted = calibrate(spec, outputs.where(~judged), "", seed)
-        results = [judge(row, fitted, "balanced") for row in outputs.logits[judged]]
+        rows = zip(outputs.logits[judged], outputs.where(judged).domains, strict=True)
+        results = [judge(row, fitted, "balanced", domain=domain) for row, domain in rows]
         probability[judged] = [result.probabilities[spec.labels[1]] for result in results]
         threshold[judged] = fitted.operating_points["balanced"].threshold
         held[judged] = [[label in result.prediction_set for label in spec.labels] for result in results]
     measured = {}
-    for name, rows in (("clean", outputs.clean), ("shifted", ~outputs.clean)):
-        if rows.any():
-            part = outputs.where(rows)
-            figures = stage_figures(part.labels, probability[rows], threshold[rows], part.patients, seed=seed)
-            sets = _set_figures(spec, part, held[rows], seed)
-            measured[name] = {**figures, "auroc": auroc_figure(part), **sets}
+    domains = np.array(outputs.domains)
+    for domain in sorted(set(outputs.domains)):
+        for suffix, chosen in (("", outputs.clean), (" shifted", ~outputs.clean)):
+            among = chosen & (domains == domain)
+            if among.any():
+                part = outputs.where(among)
+                figures = stage_figures(
+                    part.labels, probability[among], threshold[among], part.patients, seed=seed
+                )
+                sets = _set_figures(spec, part, held[among], seed)
+                measured[(domain or MAIN) + suffix] = {**figures, "auroc": auroc_figure(part), **sets}
     return measured
 
 
@@ -111,7 +136,11 @@ def _set_figures(spec: ModelSpec, outputs: Outputs, held: NDArray[np.bool_], see
             f"coverage_{label}": share(held[:, index], weights * (outputs.labels == index))
             for index, label in enumerate(spec.labels)
         }
-        return {**coverage, "undetermined": share(held[:, 0] & held[:, 1], weights)}
+        return {
+            **coverage,
+            "undetermined": share(held[:, 0] & held[:, 1], weights),
+            "unlike": share(~held[:, 0] & ~held[:, 1], weights),
+        }
 
     n = {f"coverage_{label}": int(np.sum(outputs.labels == index)) for index, label in enumerate(spec.labels)}
     return bootstrap(measure, outputs.patients, n, seed=seed)

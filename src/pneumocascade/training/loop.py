@@ -1,4 +1,4 @@
-"""The training loop of one stage, from starting weights to the best averaged weights."""
+"""The training loop of one stage, from starting weights to averaged weights."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import contextlib
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from monai.losses.focal_loss import FocalLoss
 from numpy.typing import NDArray
 from rich.progress import (
     BarColumn,
@@ -26,6 +25,7 @@ from rich.progress import (
 )
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from pneumocascade.errors import TrainingError
@@ -41,7 +41,7 @@ from pneumocascade.training.config import TrainingConfig
 from pneumocascade.training.data import FilmDataset, Sample, loader_of
 from pneumocascade.training.network import LoadReport, freeze, train_mode
 
-BEST = "best.safetensors"
+WEIGHTS = "weights.safetensors"
 METRICS = "metrics.jsonl"
 
 
@@ -85,7 +85,6 @@ class Trainer:
         averaging = get_ema_multi_avg_fn(config.ema_decay)  # type: ignore[no-untyped-call]
         self.average = AveragedModel(self.network, multi_avg_fn=averaging, use_buffers=True)
         self.optimizer = torch.optim.AdamW(self._parameter_groups(set(report.fresh)))
-        self.loss = self._make_loss()
         self.bfloat16 = has_bfloat16(self.device)
         self.steps_per_epoch = len(films.train) // config.batch_size
         self.progress = load_latest(folder, self.network, self.average, self.optimizer) or Progress()
@@ -106,16 +105,8 @@ class Trainer:
             for (is_fresh, is_matrix), parameters in groups.items()
         ]
 
-    def _make_loss(self) -> nn.Module:
-        counts = np.bincount([sample.label for sample in self.films.train], minlength=2)
-        weights = counts.sum() / (2.0 * counts) if self.config.class_weights else np.ones(2)
-        weight = torch.tensor(weights, dtype=torch.float32, device=self.device)
-        if self.config.loss == "focal":
-            return FocalLoss(gamma=self.config.focal_gamma, weight=weight, use_softmax=True, to_onehot_y=True)
-        return nn.CrossEntropyLoss(weight=weight, label_smoothing=self.config.label_smoothing)
-
     def run(self) -> Progress:
-        """Train until the schedule or the patience ends; return where the run stands.
+        """Train until the schedule ends, then save the averaged weights; return where the run stands.
 
         Raises
         ------
@@ -133,32 +124,37 @@ class Trainer:
             validation_loss, auroc = self._validate(size)
             # Before the checkpoint: a row too many is dropped on resuming, a missing one stays missing.
             self._log(size, loss, validation_loss, auroc, time.perf_counter() - started)
-            self._end_epoch(size, auroc)
+            self.progress = replace(self.progress, epoch=self.progress.epoch + 1)
+            save_checkpoint(self.folder, self.progress, self.network, self.average, self.optimizer)
+        if not (self.folder / WEIGHTS).exists():
+            self._save_weights()
         return self.progress
 
     def _train_epoch(self, size: int) -> float:
         config, epoch = self.config, self.progress.epoch
         torch.manual_seed(config.seed + epoch)
         dataset = FilmDataset(
-            self.films.train, self.spec, size=size, seed=config.seed, epoch=epoch, grafts=config.grafts
+            self.films.train,
+            self.spec,
+            size=size,
+            seed=config.seed,
+            epoch=epoch,
+            smoothing=config.label_smoothing,
         )
         train_mode(self.network, config.frozen_stages)
         losses = []
-        for batch, labels in self._batches(
-            dataset, f"epoch {epoch + 1}/{config.epochs} at {size}", shuffle=True
-        ):
-            losses.append(self._step(batch, labels))
+        title = f"epoch {epoch + 1}/{config.epochs} at {size}"
+        for batch, targets in self._batches(dataset, title, shuffle=True):
+            losses.append(self._step(batch, targets))
         return float(np.mean(losses))
 
-    def _step(self, batch: Tensor, labels: Tensor) -> float:
+    def _step(self, batch: Tensor, targets: Tensor) -> float:
         factor = learning_rate_factor(
             self.progress.step, self.steps_per_epoch * self.config.epochs, self.config.warm_up
         )
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * factor
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
-            logits = self.network(batch)  # (N, 2)
-        loss = self._loss_of(logits.float(), labels)
+        loss = loss_of(self._logits(self.network, batch), targets)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_norm)
         self.optimizer.step()
@@ -167,10 +163,11 @@ class Trainer:
         self.progress = replace(self.progress, step=self.progress.step + 1)
         return float(loss.detach())
 
-    def _loss_of(self, logits: Tensor, labels: Tensor) -> Tensor:
-        target = labels[:, None] if self.config.loss == "focal" else labels
-        loss: Tensor = self.loss(logits, target)
-        return loss
+    def _logits(self, network: nn.Module, batch: Tensor) -> Tensor:
+        """Return logits (N, 2), float32, of a batch (N, 3, I, I)."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+            logits: Tensor = network(batch)
+        return logits.float()
 
     def _batches(self, dataset: FilmDataset, title: str, *, shuffle: bool) -> Iterator[tuple[Tensor, Tensor]]:
         loader = loader_of(dataset, self.config.batch_size, self.config.workers, shuffle=shuffle)
@@ -185,45 +182,49 @@ class Trainer:
         with Bar(*columns, transient=True) as bar:
             task = bar.add_task(title, total=len(loader), rate="")
             started, seen = time.perf_counter(), 0
-            for batch, labels in loader:
-                yield batch.to(self.device, memory_format=torch.channels_last), labels.to(self.device)
+            for batch, targets in loader:
+                yield batch.to(self.device, memory_format=torch.channels_last), targets.to(self.device)
                 seen += len(batch)
                 bar.update(task, advance=1, rate=f"{seen / (time.perf_counter() - started):.1f} films/s")
 
     def _validate(self, size: int) -> tuple[float, float]:
-        dataset = FilmDataset(self.films.validation, self.spec, size=size, seed=None)
+        """Return loss and AUROC of the averaged weights on evenly chosen films; NaN where there is none."""
+        films = evenly(self.films.validation, self.config.validation_films)
+        if not films:
+            return math.nan, math.nan
         self.average.eval()
-        outputs, targets = [], []
+        outputs, labels = [], []
         with torch.inference_mode():
-            for batch, labels in self._batches(dataset, "validation", shuffle=False):
-                outputs.append(self.average(batch).float())
-                targets.append(labels)
-        logits, labels = torch.cat(outputs), torch.cat(targets)
-        return float(self._loss_of(logits, labels)), auroc_of(logits.cpu().numpy(), labels.cpu().numpy())
+            dataset = FilmDataset(films, self.spec, size=size, seed=None)
+            for batch, targets in self._batches(dataset, "validation", shuffle=False):
+                outputs.append(self._logits(self.average, batch))
+                labels.append(targets)
+        logits, targets = torch.cat(outputs), torch.cat(labels)
+        auroc = auroc_of(logits.cpu().numpy(), np.array([sample.label for sample in films]))
+        return float(loss_of(logits, targets)), auroc
 
-    def _end_epoch(self, size: int, auroc: float) -> None:
-        before = self.progress
-        epoch, end = before.epoch + 1, self.config.end_of_size(before.epoch)
-        progress = replace(before, epoch=epoch, stale_epochs=before.stale_epochs + 1)
-        if auroc > before.best_auroc:
-            progress = replace(progress, best_auroc=auroc, best_epoch=epoch, stale_epochs=0)
-        if size == self.config.input_size and progress.best_epoch == epoch:
-            self._save_best()
-        if epoch < end and progress.stale_epochs >= self.config.patience:
-            print(f"no better for {self.config.patience} epochs: epochs {epoch + 1} to {end} are left out")
-            progress = replace(progress, epoch=end, step=end * self.steps_per_epoch)
-        if progress.epoch == end < self.config.epochs:
-            progress = replace(progress, best_auroc=-1.0, best_epoch=0, stale_epochs=0)
-        self.progress = progress
-        save_checkpoint(self.folder, progress, self.network, self.average, self.optimizer)
+    def _save_weights(self) -> None:
+        """Estimate the batch-norm statistics on films as they are, at the model's size, and save.
 
-    def _save_best(self) -> None:
+        Those that training gathered are of augmented films, and of smaller ones in the first epochs.
+        """
+        films = evenly(self.films.train, self.config.statistics_films)
+        dataset = FilmDataset(films, self.spec, size=self.config.input_size, seed=None)
+        network = self.average.module
+        train_mode(network, self.config.frozen_stages)
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d) and module.training:
+                module.reset_running_stats()
+                module.momentum = None  # the plain mean over all batches
+        with torch.no_grad():
+            for batch, _ in self._batches(dataset, "statistics", shuffle=True):
+                self._logits(network, batch)
         metadata = {
             "stride": "first 1x1" if self.network.layer2[0].conv1.stride == (2, 2) else "3x3",  # type: ignore[index, union-attr]
             "mean": " ".join(map(str, self.spec.mean)),
             "std": " ".join(map(str, self.spec.std)),
         }
-        save_tensors(self.folder / BEST, dict(self.average.module.state_dict()), metadata)
+        save_tensors(self.folder / WEIGHTS, dict(network.state_dict()), metadata)
 
     def _log(self, size: int, loss: float, validation_loss: float, auroc: float, seconds: float) -> None:
         row = {
@@ -240,6 +241,16 @@ class Trainer:
         with (self.folder / METRICS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(finite) + "\n")
         print("  ".join(f"{name} {value}" for name, value in row.items()), flush=True)
+
+
+def evenly(samples: Sequence[Sample], most: int) -> Sequence[Sample]:
+    """Return at most so many films, evenly spaced in the order given."""
+    return samples if len(samples) <= most else [samples[i * len(samples) // most] for i in range(most)]
+
+
+def loss_of(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return the mean cross-entropy of logits (N, 2) against probabilities of the positive class (N,)."""
+    return cross_entropy(logits, torch.stack([1 - targets, targets], dim=1).to(logits.dtype))
 
 
 def read_rows(path: Path) -> list[dict[str, float]]:

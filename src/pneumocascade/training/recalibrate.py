@@ -126,10 +126,11 @@ def _recalibrate_stage(
     """Write the new specification into a model's file; what its weights learnt from stays as it was."""
     write_spec(path, spec)
     outputs = run_clean(path, held_out).and_also(run_shifted(path, held_out))
-    spec, report = calibrated(spec, outputs, seed, held_out, HELD_OUT)
+    spec, report = calibrated(spec, outputs, seed, HELD_OUT)
     write_spec(path, spec)
-    for name, figure in report["cross_fitted"].items():
-        say(f"{path.stem} {name:18} {figure['value']:.4f} {figure['ci95']}")
+    for domain, figures in report["cross_fitted"].items():
+        for name, figure in figures.items():
+            say(f"{path.stem} {domain} {name:18} {figure['value']} {figure['ci95']}")
     return report
 
 

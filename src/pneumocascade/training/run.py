@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import json
 import platform
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,12 +25,12 @@ from pneumocascade.dataset import (
     patient_of,
 )
 from pneumocascade.errors import DataSetError, TrainingError
-from pneumocascade.spec import ModelSpec, for_recipe
+from pneumocascade.spec import PREPARATION, ModelSpec, for_recipe
 from pneumocascade.training.checkpoint import replace_text
 from pneumocascade.training.config import TrainingConfig
-from pneumocascade.training.data import renderings_by_name, samples_of
+from pneumocascade.training.data import Renderings, SoftLabels, renderings_by_name, samples_of
 from pneumocascade.training.duplicates import drop_duplicates
-from pneumocascade.training.loop import BEST, Films, Trainer
+from pneumocascade.training.loop import WEIGHTS, Films, Trainer
 from pneumocascade.training.network import Backbone, build_network, find_backbone, load_backbone
 from pneumocascade.training.split import split_films
 from pneumocascade.training.summary import summarise
@@ -58,6 +60,8 @@ class Sources:
         Path of a safetensors file, or ``"imagenet"``.
     split : Path or None
         A saved split to use again.
+    elsewhere : tuple of Path
+        Labelled films of other sources, for stage 1; the folder's name is their domain.
     """
 
     data: Path
@@ -65,6 +69,7 @@ class Sources:
     renderings: tuple[Path, ...] = ()
     hold_out: tuple[Path, ...] = ()
     split: Path | None = None
+    elsewhere: tuple[Path, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON-ready values; paths are made absolute."""
@@ -74,7 +79,27 @@ class Sources:
             "renderings": [str(path.resolve()) for path in self.renderings],
             "hold_out": [str(path.resolve()) for path in self.hold_out],
             "split": str(self.split.resolve()) if self.split else None,
+            "elsewhere": [str(path.resolve()) for path in self.elsewhere],
         }
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingFilms:
+    """The films to train with.
+
+    Attributes
+    ----------
+    films : list of Film
+        Without duplicates and films that cannot be read.
+    dropped : list of dict
+        A row for ``duplicates.json`` for each of those.
+    renderings : mapping of (str, str) to sequence of Path
+        Further files by finding and name.
+    """
+
+    films: list[Film]
+    dropped: list[dict[str, Any]]
+    renderings: Renderings
 
 
 def train_stage(sources: Sources, config: TrainingConfig, run: Path, say: Say = print) -> Path:
@@ -84,13 +109,21 @@ def train_stage(sources: Sources, config: TrainingConfig, run: Path, say: Say = 
     there are such and ``sources`` names no other split.
     """
     first = run / "stage1"
-    if config.stage == 2 and (first / BEST).exists():
+    if config.stage == 2 and (first / WEIGHTS).exists():
         split = sources.split or first / SPLIT_FILE
-        sources = replace(sources, backbone_weights=str(first / BEST), split=split)
+        sources = replace(sources, backbone_weights=str(first / WEIGHTS), split=split)
     return train(sources, config, run / f"stage{config.stage}", say)
 
 
-def train(sources: Sources, config: TrainingConfig, folder: Path, say: Say = print) -> Path:
+def train(
+    sources: Sources,
+    config: TrainingConfig,
+    folder: Path,
+    say: Say = print,
+    *,
+    found: TrainingFilms | None = None,
+    soft: SoftLabels | None = None,
+) -> Path:
     """Train one stage, or go on with an interrupted run in the same folder.
 
     Parameters
@@ -99,9 +132,13 @@ def train(sources: Sources, config: TrainingConfig, folder: Path, say: Say = pri
     config : TrainingConfig
     folder : Path
         Of the run: gets ``run.json``, ``split.json``, ``metrics.jsonl``, checkpoints and
-        ``best.safetensors``.
+        ``weights.safetensors``.
     say : callable
         Is given progress, a line at a time.
+    found : TrainingFilms, optional
+        What :func:`find_films_to_train` returned for these sources.
+    soft : mapping of str to float, optional
+        Teachers' probabilities of the positive class by the films' names.
 
     Returns
     -------
@@ -115,7 +152,8 @@ def train(sources: Sources, config: TrainingConfig, folder: Path, say: Say = pri
         left as it is.
     """
     _set_seeds(config.seed)
-    films, dropped = _films(sources, say)
+    found = found or find_films_to_train(sources, say)
+    films = found.films
     split = _split(sources, config, folder, films)
     backbone = find_backbone(sources.backbone_weights)
     spec = replace(
@@ -130,13 +168,12 @@ def train(sources: Sources, config: TrainingConfig, folder: Path, say: Say = pri
         std=backbone.std,
         data_fingerprint=fingerprint(films),
     )
-    renderings = renderings_by_name(sources.renderings, say)
     sides = Films(
-        samples_of(films, split.train, spec, renderings),
-        samples_of(films, split.validation, spec, renderings),
+        samples_of(films, split.train, spec, found.renderings, soft),
+        samples_of(films, split.validation, spec, found.renderings),
     )
-    _check_sides(sides, spec, config)
-    _save_run(folder, _record(sources, config, spec, backbone, films, split), split, dropped)
+    _check_sides(sides, spec, config, given=sources.split is not None)
+    _save_run(folder, _record(sources, config, spec, backbone, films, split, soft), split, found.dropped)
     network = build_network(stride_in_1x1=backbone.stride_in_1x1)
     report = load_backbone(network, backbone.path)
     afresh = ", ".join(report.modules_afresh())
@@ -144,9 +181,10 @@ def train(sources: Sources, config: TrainingConfig, folder: Path, say: Say = pri
     files = sum(len(sample.renderings) for sample in sides.train)
     counts = f"{len(sides.train)} films to learn from ({files} files), {len(sides.validation)} to validate on"
     say(f"stage {config.stage}: {counts}")
-    progress = Trainer(network, report, spec, config, sides, folder).run()
-    say(f"best validation AUROC {progress.best_auroc:.4f} in epoch {progress.best_epoch}")
-    summarise(folder, network, spec, sides.validation, config)
+    shown = [sample for sample in sides.train if sample.film.domain for _ in range(config.repeats - 1)]
+    Trainer(network, report, spec, config, replace(sides, train=sides.train + shown), folder).run()
+    if sides.validation:
+        summarise(folder, network, spec, sides.validation, config)
     return folder
 
 
@@ -155,12 +193,18 @@ def _set_seeds(seed: int) -> None:
     torch.use_deterministic_algorithms(True, warn_only=True)
 
 
-def _films(sources: Sources, say: Say) -> tuple[list[Film], list[dict[str, Any]]]:
-    """Return the films to train with, and a row for ``duplicates.json`` for each that was dropped."""
-    for root in (sources.data, *sources.renderings, *sources.hold_out):
+def find_films_to_train(sources: Sources, say: Say = print) -> TrainingFilms:
+    """Find films, drop duplicates and what cannot be read, and find the other renderings.
+
+    Raises
+    ------
+    DataSetError
+        Where there are none, or one name stands for two films.
+    """
+    for root in (sources.data, *sources.renderings, *sources.hold_out, *sources.elsewhere):
         if (root / "test").is_dir():
             say(f"{root / 'test'} is left out: what models are measured on is not trained on")
-    found = find_training_films(sources.data)
+    found = training_films(sources)
     films, duplicates, unreadable = drop_duplicates(found)
     counts = f"{len(duplicates)} duplicates and {len(unreadable)} unreadable films dropped"
     say(f"{len(found)} films, {counts}; kept {count_by_category(films)}")
@@ -178,7 +222,27 @@ def _films(sources: Sources, say: Say) -> tuple[list[Film], list[dict[str, Any]]
                 "reason": bad.reason,
             }
         )
-    return films, rows
+    return TrainingFilms(films, rows, renderings_by_name(sources.renderings, say))
+
+
+def training_films(sources: Sources) -> list[Film]:
+    """Return all films of the sources, those from elsewhere with their domain.
+
+    Raises
+    ------
+    DataSetError
+        Where a folder has none, or one name stands for two films: a split is kept by name.
+    """
+    films = find_training_films(sources.data)
+    for root in sources.elsewhere:
+        films += [replace(film, domain=root.name) for film in find_training_films(root)]
+    names = Counter(film.name for film in films)
+    twice = [name for name, count in names.items() if count > 1]
+    if twice:
+        raise DataSetError(
+            f"{len(twice)} names stand for films of two sources, such as {twice[0]}; give each film its own"
+        )
+    return films
 
 
 def _split(sources: Sources, config: TrainingConfig, folder: Path, films: Sequence[Film]) -> Split:
@@ -197,12 +261,15 @@ def _split(sources: Sources, config: TrainingConfig, folder: Path, films: Sequen
     return split
 
 
-def _check_sides(sides: Films, spec: ModelSpec, config: TrainingConfig) -> None:
+def _check_sides(sides: Films, spec: ModelSpec, config: TrainingConfig, *, given: bool) -> None:
     """Refuse films that nothing could be learnt from, or nothing measured on.
 
     Of patients to validate on, export needs one half to calibrate on and the other to measure on.
     """
-    for side, purpose, least in ((sides.train, "learn from", 1), (sides.validation, "validate on", 2)):
+    needed = [(sides.train, "learn from", 1)]
+    if sides.validation or not given:  # a given split may keep none: export then needs other predictions
+        needed.append((sides.validation, "validate on", 2))
+    for side, purpose, least in needed:
         for index, label in enumerate(spec.labels):
             patients = {sample.film.patient for sample in side if sample.label == index}
             if len(patients) < least:
@@ -224,6 +291,7 @@ def _record(
     backbone: Backbone,
     films: Sequence[Film],
     split: Split,
+    soft: SoftLabels | None,
 ) -> dict[str, Any]:
     """Return what ``run.json`` says of a run."""
     run = {
@@ -232,6 +300,7 @@ def _record(
         "stride_in_1x1": backbone.stride_in_1x1,
         "sources": sources.to_dict(),
         "split_sha256": split.digest,
+        "soft_sha256": None if soft is None else hashlib.sha256(json.dumps(dict(soft)).encode()).hexdigest(),
         "films": count_by_category(films),
         "python": platform.python_version(),
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
@@ -247,8 +316,12 @@ def _save_run(folder: Path, run: dict[str, Any], split: Split, dropped: Sequence
         before = read_run(folder)
         if "split_sha256" not in before:  # run.json of the first version
             before["split_sha256"] = Split.load(folder / SPLIT_FILE).digest
-        keys = {"config": "config", "spec": "spec", "sources": "sources", "split_sha256": "split"}
+        keys = {"config": "config", "sources": "sources", "split_sha256": "split", "soft_sha256": "teachers"}
         different = [name for key, name in keys.items() if before.get(key) != run[key]]
+        # What calibration adds to a specification later has no part in training.
+        fields = (*PREPARATION, "labels", "data_fingerprint")
+        if any(before.get("spec", {}).get(name) != run["spec"][name] for name in fields):
+            different.append("spec")
         if different:
             raise TrainingError(
                 f"{folder} holds a run with another {' and '.join(different)}; resume with the same "

@@ -1,8 +1,9 @@
-"""Patient-grouped, stratified split into training and validation films."""
+"""Patient-grouped splits into training and validation films: at random, or by blocks of numbers."""
 
 from __future__ import annotations
 
-from collections import Counter
+import re
+from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 
 import numpy as np
@@ -59,3 +60,54 @@ def split_films(
         chosen = {rest[index].name for index in indices}
     validation = frozenset(held | chosen)
     return Split(frozenset(film.name for film in films) - validation, validation)
+
+
+def block_folds(films: Sequence[Film], count: int) -> list[Split]:
+    """Split films into folds, each a block of neighbouring patient numbers of every series and category.
+
+    Numbers go along with time, and so with equipment and staff. The films of a hospital's next or last year
+    are another block: a fold made of blocks shows what a model does on them, which a random one does not.
+
+    Parameters
+    ----------
+    films : sequence of Film
+        Without duplicates.
+    count : int
+        Number of folds, at least 2.
+
+    Returns
+    -------
+    list of Split, length ``count``
+        Each film is on the validation side of exactly one.
+
+    Raises
+    ------
+    DataSetError
+        Where a series has fewer patients than there are folds.
+    """
+    films_of: dict[str, list[Film]] = defaultdict(list)
+    for film in films:
+        films_of[film.patient].append(film)
+    series: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for patient in sorted(films_of, key=_by_number):
+        category = min(film.category for film in films_of[patient])
+        series[_by_number(patient)[0], category].append(patient)
+    folds: list[set[str]] = [set() for _ in range(count)]
+    for (name, category), patients in series.items():
+        if len(patients) < count:
+            raise DataSetError(
+                f"{len(patients)} {category} patients of the series {name!r} are too few for {count} folds"
+            )
+        total = sum(len(films_of[patient]) for patient in patients)
+        before = 0
+        for patient in patients:
+            folds[before * count // total].update(film.name for film in films_of[patient])
+            before += len(films_of[patient])
+    everything = frozenset(film.name for film in films)
+    return [Split(everything - fold, frozenset(fold)) for fold in folds]
+
+
+def _by_number(patient: str) -> tuple[str, int, str]:
+    """Return what orders patients: series, number, name; a name without a number is of no series."""
+    match = re.fullmatch(r"(.*?)(\d+)", patient)
+    return (match.group(1), int(match.group(2)), patient) if match else ("", 0, patient)

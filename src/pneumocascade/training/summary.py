@@ -20,26 +20,26 @@ from pneumocascade.spec import ModelSpec
 from pneumocascade.training.calibrate import Outputs, balanced_threshold, fit_calibration
 from pneumocascade.training.config import TrainingConfig
 from pneumocascade.training.data import FilmDataset, Sample, loader_of
-from pneumocascade.training.loop import BEST, METRICS, read_rows
+from pneumocascade.training.loop import METRICS, WEIGHTS, read_rows
 
 
 def summarise(
     folder: Path, network: nn.Module, spec: ModelSpec, samples: Sequence[Sample], config: TrainingConfig
 ) -> None:
-    """Write ``validation.csv`` and the pictures of a run, from its best weights.
+    """Write ``validation.csv`` and the pictures of a run, from its weights.
 
     Parameters
     ----------
     folder : Path
         Of the run.
     network : nn.Module
-        Gets the best weights.
+        Gets the weights.
     spec : ModelSpec
     samples : sequence of Sample
         Of the validation side.
     config : TrainingConfig
     """
-    network.load_state_dict(load_file(folder / BEST))
+    network.load_state_dict(load_file(folder / WEIGHTS))
     logits = _logits(network, spec, samples, config)
     labels = np.array([sample.label for sample in samples])
     with (folder / "validation.csv").open("w", encoding="utf-8", newline="") as file:

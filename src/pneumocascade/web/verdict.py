@@ -6,7 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from pneumocascade.pictures import percent, reasons_of, verdict_of
-from pneumocascade.report import DISCLAIMER, UNDETERMINED
+from pneumocascade.report import DISCLAIMER, NEITHER, UNDETERMINED
 
 if TYPE_CHECKING:
     from pneumocascade.records import Prediction, StageResult
@@ -62,11 +62,14 @@ def _figure_of(result: StageResult) -> str:
 
 
 def _undetermined_note(prediction: Prediction) -> str:
-    if not prediction.undetermined:
+    if prediction.stage2 is None or not prediction.undetermined:
         return ""
+    fits = "fits bacterial and viral pneumonia alike"
+    if not prediction.stage2.prediction_set:
+        fits = "fits neither bacterial nor viral pneumonia"
     return (
-        f'<p class="pc-undetermined"><b>{UNDETERMINED.capitalize()}:</b> at a coverage of 90 % the film fits '
-        f"bacterial and viral pneumonia alike. <i>{escape(prediction.aetiology or '')}</i> only says on "
+        f'<p class="pc-undetermined"><b>{UNDETERMINED.capitalize()}:</b> at a coverage of 90 % the film '
+        f"{fits}. <i>{escape(prediction.aetiology or '')}</i> only says on "
         "which side of the threshold its probability lies.</p>"
     )
 
@@ -124,7 +127,7 @@ def _bars(title: str, result: StageResult) -> str:
             f'<div class="pc-track"><div style="width:{100 * value:.2f}%"></div>{mark}</div>'
             f"<b>{escape(percent(value))}</b></div>"
         )
-    members = " and ".join(escape(label) for label in result.prediction_set)
+    members = " and ".join(escape(label) for label in result.prediction_set) or NEITHER
     return (
         f'<section class="pc-stage"><h3>{escape(title)}</h3>{"".join(rows)}'
         f'<p class="pc-small">The line marks the threshold: {escape(result.positive)} from '

@@ -1,0 +1,273 @@
+"""From the data to the models that ship: teachers, students, calibration, gate (``make models``).
+
+1. The films are put in folds, each a block of neighbouring patient numbers.
+2. For each fold and stage a *teacher* learns from the other folds; its INT8 export judges the fold's films,
+   as they are and shifted: the out-of-fold predictions. Stage 2 starts from the fold's own stage 1.
+3. For each stage a *student* learns from all films, half by their labels, half by what the teachers said.
+4. The students are exported; calibration, operating points and prediction sets come from the out-of-fold
+   predictions; the gate is fitted on the features of the student of stage 1.
+
+Each step leaves files behind and is passed over where they are there: a run that was cut goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pneumocascade.calibration import positive_probability
+from pneumocascade.dataset import Split
+from pneumocascade.spec import ModelSpec
+from pneumocascade.store import STAGES, write_manifest
+from pneumocascade.training.calibrate import Outputs
+from pneumocascade.training.checkpoint import replace_text
+from pneumocascade.training.config import TrainingConfig
+from pneumocascade.training.export import export_stage, fit_gate_of, sides_of, write_models
+from pneumocascade.training.held_out import auroc_figure, run_clean, run_shifted
+from pneumocascade.training.loop import METRICS, WEIGHTS, read_rows
+from pneumocascade.training.run import (
+    SPLIT_FILE,
+    Sources,
+    TrainingFilms,
+    find_films_to_train,
+    read_run,
+    train,
+)
+from pneumocascade.training.split import block_folds
+
+FOLDS = 3
+OUTPUTS = "outputs.csv"
+
+TEACHERS = {
+    "stage1": TrainingConfig(1, schedule=((160, 3), (224, 4))),
+    "stage2": TrainingConfig(2, schedule=((224, 3),), label_smoothing=0.1),
+}
+STUDENTS = {
+    "stage1": TrainingConfig(1, schedule=((160, 4), (224, 6))),
+    "stage2": TrainingConfig(2, schedule=((224, 4),), label_smoothing=0.1),
+}
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is made of which films, and where.
+
+    Attributes
+    ----------
+    sources : Sources
+    output : Path
+        Folder of the run; an interrupted run in it goes on.
+    version : str
+        Of the models.
+    teachers, students : mapping of str to TrainingConfig
+        By stage.
+    folds : int
+    """
+
+    sources: Sources
+    output: Path
+    version: str
+    teachers: dict[str, TrainingConfig]
+    students: dict[str, TrainingConfig]
+    folds: int = FOLDS
+
+
+def build(plan: Plan, say: Say = print) -> Path:
+    """Make the models and return their folder, ``models`` in the output.
+
+    Raises
+    ------
+    DataSetError, TrainingError
+        Where data or weights are not as expected, or the folder holds another run.
+    """
+    found = find_films_to_train(plan.sources, say)
+    say(estimate(plan, found))
+    splits = block_folds(found.films, plan.folds)
+    everything = Split(splits[0].train | splits[0].validation, frozenset())
+    out_of_fold: dict[str, Outputs] = {}
+    for stage in STAGES:
+        outputs = [_teach(plan, found, stage, number, split, say) for number, split in enumerate(splits, 1)]
+        out_of_fold[stage] = joined(outputs)
+        _learn(plan, found, stage, everything, soft_labels(out_of_fold[stage]), say)
+    _write_records(plan, splits, out_of_fold)
+    return _assemble(plan, out_of_fold, say)
+
+
+def _write_records(plan: Plan, splits: Sequence[Split], out_of_fold: dict[str, Outputs]) -> None:
+    """Write what tells how the models were made, without a path: folds, settings, out-of-fold predictions."""
+    records = plan.output / "records"
+    records.mkdir(exist_ok=True)
+    folds = {name: number for number, split in enumerate(splits, 1) for name in split.validation}
+    replace_text(records / "folds.json", json.dumps(dict(sorted(folds.items())), indent=0) + "\n")
+    runs: dict[str, dict[str, Any]] = {}
+    for folder in [*(f"fold{number}" for number in range(1, plan.folds + 1)), "student"]:
+        for stage in STAGES:
+            run = read_run(plan.output / folder / stage)
+            run["sources"] = {
+                name: [Path(path).name for path in value]
+                if isinstance(value, list)
+                else Path(value or "").name
+                for name, value in run["sources"].items()
+            }
+            run["epochs"] = read_rows(plan.output / folder / stage / METRICS)
+            runs.setdefault(folder, {})[stage] = run
+    replace_text(records / "training.json", json.dumps(runs, indent=1) + "\n")
+    for stage, outputs in out_of_fold.items():
+        outputs.save(records / f"out-of-fold-{stage}.csv")
+
+
+def estimate(plan: Plan, found: TrainingFilms, films_per_second: float = 16.0) -> str:
+    """Return a sentence on how long training takes at so many films of 224 x 224 a second."""
+    main = [film for film in found.films if not film.domain]
+    second = sum(film.aetiology is not None for film in main)
+    pixels = 0.0
+    for configs, share, times in ((plan.teachers, 1 - 1 / plan.folds, plan.folds), (plan.students, 1.0, 1)):
+        for stage, config in configs.items():
+            elsewhere = config.repeats * (len(found.films) - len(main))
+            films = share * (second if stage == STAGES[1] else len(main) + elsewhere)
+            pixels += times * films * sum(count * (size / 224) ** 2 for size, count in config.schedule)
+    hours = pixels / films_per_second / 3600
+    return f"about {hours:.1f} hours of training at {films_per_second:g} films of 224 x 224 a second"
+
+
+def _teach(plan: Plan, found: TrainingFilms, stage: str, number: int, split: Split, say: Say) -> Outputs:
+    """Train a fold's teacher and return what it says of the films of its fold."""
+    folder = plan.output / f"fold{number}"
+    path = folder / stage / OUTPUTS
+    if path.exists():
+        return Outputs.load(path)
+    folder.mkdir(parents=True, exist_ok=True)
+    replace_text(folder / SPLIT_FILE, split.to_json())
+    config = replace(plan.teachers[stage], seed=plan.teachers[stage].seed + number - 1)
+    _train_stage(plan, found, config, folder, say)
+    started = time.perf_counter()
+    outputs, cost = _judge(folder / stage, say)
+    replace_text(folder / stage / "int8.json", json.dumps(cost, indent=1) + "\n")
+    outputs.save(path)
+    say(f"{stage}, fold {number}: judged in {time.perf_counter() - started:.0f} s")
+    return Outputs.load(path)
+
+
+def _judge(folder: Path, say: Say) -> tuple[Outputs, dict[str, Any]]:
+    """Return what a teacher, in INT8, says of its fold, and its AUROC in float32 and in INT8."""
+    run = read_run(folder)
+    spec = ModelSpec.from_json(json.dumps(run["spec"]))
+    learnt, held_out = sides_of(folder, run["sources"], spec, say)
+    with tempfile.TemporaryDirectory() as scratch:
+        full, int8 = Path(scratch) / "float32.onnx", Path(scratch) / "int8.onnx"
+        write_models(folder, spec, learnt, full, int8, say)
+        clean = run_clean(int8, held_out)
+        first = [replace(sample, renderings=sample.renderings[:1]) for sample in held_out]
+        cost = {
+            name: auroc_figure(run_clean(file, first)).to_dict()
+            for name, file in (("float32", full), ("int8", int8))
+        }
+        say(f"AUROC of the fold: float32 {cost['float32']['value']}, INT8 {cost['int8']['value']}")
+        return clean.and_also(run_shifted(int8, held_out)), cost
+
+
+def _learn(
+    plan: Plan, found: TrainingFilms, stage: str, everything: Split, soft: dict[str, float], say: Say
+) -> None:
+    """Train the student of a stage."""
+    folder = plan.output / "student"
+    folder.mkdir(parents=True, exist_ok=True)
+    replace_text(folder / SPLIT_FILE, everything.to_json())
+    if not (folder / stage / WEIGHTS).exists():
+        _train_stage(plan, found, plan.students[stage], folder, say, soft)
+
+
+def _train_stage(
+    plan: Plan,
+    found: TrainingFilms,
+    config: TrainingConfig,
+    folder: Path,
+    say: Say,
+    soft: dict[str, float] | None = None,
+) -> None:
+    """Train a stage in a folder that has a split; stage 2 starts from its stage 1."""
+    sources = replace(plan.sources, split=folder / SPLIT_FILE)
+    if config.stage == 2:
+        sources = replace(sources, backbone_weights=str(folder / STAGES[0] / WEIGHTS))
+    say(f"{folder.name}, stage {config.stage}")
+    train(sources, config, folder / f"stage{config.stage}", say, found=found, soft=soft)
+
+
+def joined(outputs: Sequence[Outputs]) -> Outputs:
+    """Return the rows of several folds as one."""
+    first, *others = outputs
+    for more in others:
+        first = first.and_also(more)
+    return first
+
+
+def soft_labels(outputs: Outputs) -> dict[str, float]:
+    """Return by film the mean probability of the positive class over its renderings as they are."""
+    clean = outputs.where(outputs.clean)
+    of_film: dict[str, list[float]] = defaultdict(list)
+    for name, probability in zip(clean.films, positive_probability(clean.logits, 1.0).tolist(), strict=True):
+        of_film[name].append(probability)
+    return {name: round(float(np.mean(values)), 6) for name, values in sorted(of_film.items())}
+
+
+def _assemble(plan: Plan, out_of_fold: dict[str, Outputs], say: Say) -> Path:
+    """Export the students, calibrated by the out-of-fold predictions, with their gate and manifest."""
+    models, student = plan.output / "models", plan.output / "student"
+    models.mkdir(exist_ok=True)
+    report: dict[str, Any] = {
+        stage: export_stage(student / stage, models / f"{stage}.onnx", plan.version, say, out_of_fold[stage])
+        for stage in STAGES
+    }
+    report["gate"] = fit_gate_of(student / STAGES[0], models / f"{STAGES[0]}.onnx", say)
+    report["int8"] = {
+        stage: [
+            json.loads((plan.output / f"fold{n}" / stage / "int8.json").read_text())
+            for n in range(1, plan.folds + 1)
+        ]
+        for stage in STAGES
+    }
+    replace_text(models / "export.json", json.dumps(report, indent=1) + "\n")
+    write_manifest(models, plan.version)
+    say(f"models {plan.version} written to {models}")
+    return models
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Make the models that ship from a folder laid out as docs/training.md says."""
+    parser = argparse.ArgumentParser(prog="make models", description=main.__doc__)
+    parser.add_argument(
+        "data", type=Path, help="holds kermany224, kermany-512, kermany-original, other-films/nih"
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, help="folder of the run; an interrupted one goes on"
+    )
+    parser.add_argument("--version", required=True, help="of the models")
+    parser.add_argument(
+        "--backbone-weights", help="safetensors file, or imagenet; by default the one in data"
+    )
+    given = parser.parse_args(arguments)
+    weights = given.backbone_weights or next(
+        iter(map(str, (given.data / "weights").glob("*.safetensors"))), "imagenet"
+    )
+    sources = Sources(
+        given.data / "kermany224",
+        weights,
+        (given.data / "kermany-512", given.data / "kermany-original"),
+        elsewhere=(given.data / "other-films" / "nih",),
+    )
+    build(Plan(sources, given.output, given.version, TEACHERS, STUDENTS))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,183 @@
+"""``make models`` on phantoms: teachers of two folds, students, calibration, gate."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from pneumocascade import Cascade
+from pneumocascade.dataset import find_films
+from pneumocascade.spec import OPERATING_POINTS
+from pneumocascade.training import duplicates, gate, held_out, pipeline
+from pneumocascade.training.calibrate import Outputs
+from pneumocascade.training.config import TrainingConfig
+from pneumocascade.training.network import build_network
+from pneumocascade.training.pipeline import Plan, build, estimate, joined, soft_labels
+from pneumocascade.training.run import Sources, TrainingFilms
+from tests.training.conftest import write_films
+
+pytestmark = pytest.mark.slow
+
+FAST = TrainingConfig(1, schedule=((32, 1),), batch_size=8, workers=0)
+CONFIGS = {"stage1": FAST, "stage2": replace(FAST, stage=2)}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _small() -> Iterator[None]:
+    """Phantoms are all alike, and few of everything is enough here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(duplicates, "NEAR_BITS", -1)
+        patch.setattr(held_out, "SHIFTED_FILMS", 6)
+        patch.setattr(gate, "FILMS", 12)
+        patch.setattr(gate, "DRAWN_EACH", 2)
+        yield
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
+    """Children of one hospital in two sizes, adults of another."""
+    root = tmp_path_factory.mktemp("pipeline")
+    write_films(root / "children" / "train", 6, side=112)
+    write_films(root / "large" / "train", 6, side=128)
+    for film in find_films(write_films(root / "adults", 6, side=112)):
+        number = film.patient.removeprefix("person").removeprefix("IM-")
+        name = f"{int(number):08}_{film.name[-1]:0>3}.png"
+        film.path.rename(film.path.with_name(name))
+    torch.manual_seed(0)
+    weights = root / "weights.safetensors"
+    state = build_network(stride_in_1x1=True).state_dict()
+    save_file({name: value.contiguous() for name, value in state.items()}, weights, {"stride": "first 1x1"})
+    sources = Sources(root / "children", str(weights), (root / "large",), elsewhere=(root / "adults",))
+    return Plan(sources, root / "run", "9.9.9", CONFIGS, CONFIGS, folds=2)
+
+
+@pytest.fixture(scope="module")
+def said(plan: Plan) -> list[str]:
+    """What making the models said."""
+    lines: list[str] = []
+    build(plan, lines.append)
+    return lines
+
+
+@pytest.fixture
+def models(plan: Plan, said: list[str]) -> Path:
+    """The folder of the models."""
+    assert said
+    return plan.output / "models"
+
+
+def test_the_models_are_whole_and_calibrated_on_both_domains(models: Path) -> None:
+    cascade = Cascade.load(models)
+    assert cascade.version == "9.9.9"
+    assert cascade.gate is not None
+    first, second = cascade.stage1.spec, cascade.stage2.spec
+    assert set(first.prediction_set_minimum) == {"", "adults"}
+    assert set(second.prediction_set_minimum) == {""}, "of adults no aetiology is known"
+    for spec in (first, second):
+        assert tuple(spec.operating_points) == OPERATING_POINTS
+        assert spec.operating_points["balanced"].threshold == spec.prior == 0.5
+        assert spec.validation_data.startswith("out-of-fold predictions: ")
+    assert "auroc@adults" in first.metrics
+    assert "auroc@adults" not in second.metrics
+
+
+def test_each_film_is_judged_by_the_teacher_that_has_not_seen_it(plan: Plan, models: Path) -> None:
+    records = models.parent / "records"
+    folds = json.loads((records / "folds.json").read_text())
+    outputs = Outputs.load(records / "out-of-fold-stage1.csv")
+    assert set(outputs.films) == set(folds)
+    for number in (1, 2):
+        own = Outputs.load(plan.output / f"fold{number}" / "stage1" / "outputs.csv")
+        assert {folds[name] for name in own.films} == {number}
+        split = json.loads((plan.output / f"fold{number}" / "split.json").read_text())
+        assert not set(split["train"]) & set(own.films)
+    clean = [
+        name
+        for name, domain, c in zip(outputs.films, outputs.domains, outputs.conditions, strict=True)
+        if c == "clean" and not domain
+    ]
+    assert all(clean.count(name) == 2 for name in clean), "in both renderings"
+    text = (records / "training.json").read_text()
+    assert str(plan.output) not in text
+    assert json.loads(text)["student"]["stage1"]["soft_sha256"]
+
+
+def test_students_learn_from_all_films_and_stage_two_from_stage_one(plan: Plan, said: list[str]) -> None:
+    student = plan.output / "student"
+    split = json.loads((student / "stage1" / "split.json").read_text())
+    assert len(split["train"]) == 2 * 36
+    assert split["validation"] == []
+    run = json.loads((student / "stage2" / "run.json").read_text())
+    assert run["sources"]["backbone_weights"].endswith("student/stage1/weights.safetensors")
+    assert "student, stage 1" in said
+
+
+def test_what_is_there_is_not_made_again(plan: Plan, models: Path) -> None:
+    weights = [*plan.output.glob("*/*/weights.safetensors")]
+    before = {path: path.stat().st_mtime_ns for path in weights}
+    assert len(before) == 6
+    manifest = (models / "manifest.json").read_text()
+    build(plan, lambda _line: None)
+    assert {path: path.stat().st_mtime_ns for path in weights} == before
+    assert (models / "manifest.json").read_text() == manifest, "the same films make the same models"
+
+
+def test_a_cut_run_goes_on_at_the_stage_that_is_missing(plan: Plan, models: Path) -> None:
+    path = plan.output / "fold2" / "stage2" / "outputs.csv"
+    before = path.read_bytes()
+    path.unlink()
+    build(plan, lambda _line: None)
+    assert path.read_bytes() == before
+
+
+def test_soft_labels_are_means_over_the_renderings_as_they_are() -> None:
+    margins = np.array([0.0, 2.0, 50.0, -1.0], np.float32)
+    outputs = Outputs(
+        np.column_stack([np.zeros(4, np.float32), margins]),
+        np.ones(4, np.int64),
+        ["p"] * 4,
+        ["clean", "clean", "blur 3", "clean"],
+        films=["a", "a", "a", "b"],
+    )
+    found = soft_labels(outputs)
+    assert found == pytest.approx({"a": (0.5 + 0.880797) / 2, "b": 0.268941}, abs=1e-5)
+    assert joined([outputs, outputs]).films == outputs.films * 2
+
+
+def test_the_estimate_counts_films_by_their_pixels(plan: Plan) -> None:
+    films = find_films(plan.sources.data)
+    found = TrainingFilms(films * 100, [], {})
+    config = {
+        "stage1": replace(FAST, schedule=((224, 1), (112, 4))),
+        "stage2": replace(FAST, stage=2, schedule=((224, 1),)),
+    }
+    text = estimate(replace(plan, teachers=config, students=config), found, films_per_second=1.0)
+    # Two teachers of half the films and a student of all: each twice all films.
+    assert text.startswith(f"about {2 * (3600 * 2 + 2400) / 3600:.1f} hours")
+
+
+def test_the_command_takes_the_folder_of_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "resnet50.safetensors").touch()
+    plans: list[Plan] = []
+    monkeypatch.setattr(pipeline, "build", plans.append)
+    pipeline.main([str(tmp_path), "--output", str(tmp_path / "run"), "--version", "2.0.0"])
+    (made,) = plans
+    assert made.sources.data == tmp_path / "kermany224"
+    assert made.sources.elsewhere == (tmp_path / "other-films" / "nih",)
+    assert made.sources.backbone_weights == str(tmp_path / "weights" / "resnet50.safetensors")
+    assert made.teachers["stage1"].input_size == 224
+
+
+def test_students_keep_the_layout_of_the_starting_weights(plan: Plan, said: list[str]) -> None:
+    assert said
+    weights = load_file(plan.output / "student" / "stage1" / "weights.safetensors")
+    frozen = load_file(plan.sources.backbone_weights)
+    torch.testing.assert_close(weights["layer1.0.conv1.weight"], frozen["layer1.0.conv1.weight"])
