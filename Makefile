@@ -12,7 +12,7 @@ TORCH_INDEX ?=
 # Folder of the data set, for the benchmarks.
 FILMS ?= $(PNEUMOCASCADE_DATA)
 
-.PHONY: run install test install-dev lint types tests pythons bench torture docs lock sbom audit clean help
+.PHONY: run install test install-dev lint types tests pythons models bench torture docs lock sbom audit clean help
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -63,6 +63,14 @@ pythons: install-dev ## The tests that need no training, browser or films, with 
 		build/python-$$version/bin/python -m pytest -q -m 'not slow and not browser and not data' --ignore tests/training \
 			--ignore tests/scale --ignore tests/evaluation/test_figures.py || exit 1; \
 	done
+
+# Where the run of `make models` is kept; one that was cut goes on there.
+MODELS_RUN ?= build/models
+MODELS_VERSION ?= 0.0.0+local
+
+models: install-dev ## Rebuild the models that ship from the folder of films DATA (hours; docs/training.md)
+	@test -n "$(DATA)" || { echo "make models DATA=DIR: DIR holds kermany224, other-films/nih, ..."; exit 1; }
+	$(BIN)/python -m pneumocascade.training.pipeline $(DATA) --output $(MODELS_RUN) --version $(MODELS_VERSION)
 
 bench: install-dev ## Measure speed on the films in FILMS (kermany224, kermany-original): docs/data/speed.json
 	$(BIN)/python -m benchmarks.speed $(FILMS)/kermany224 $(FILMS)/kermany-original --output docs/data/speed.json

@@ -6,9 +6,10 @@ import time
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.stats import beta
 
 from pneumocascade.errors import UsageError
-from pneumocascade.evaluation.bootstrap import Figure, bootstrap
+from pneumocascade.evaluation.bootstrap import Figure, bootstrap, exact_interval
 from pneumocascade.evaluation.metrics import cascade_figures, stage_figures
 
 Floats = NDArray[np.float64]
@@ -93,7 +94,7 @@ def test_resamples_without_a_figure_are_left_out_and_counted() -> None:
     figures = stage_figures(labels, np.array([0.9, 0.2, 0.3]), 0.5, ["a", "b", "c"], resamples=900)
     # The one positive patient is missing from (2/3)^3 of the resamples.
     assert figures["sensitivity"].left_out == pytest.approx(900 * 8 / 27, rel=0.2)
-    assert figures["sensitivity"].ci95 == (1.0, 1.0)
+    assert figures["sensitivity"].ci95 == pytest.approx((0.025, 1.0)), "of one patient little is known"
     assert figures["accuracy"].left_out == 0
 
 
@@ -137,3 +138,24 @@ def test_a_thousand_films_take_seconds() -> None:
     started = time.process_time()
     stage_figures(labels, probability, 0.5, patients, resamples=1000)
     assert time.process_time() - started < 10
+
+
+@pytest.mark.parametrize("count", [1, 5, 40, 1000])
+def test_the_exact_interval_is_clopper_and_pearsons(count: int) -> None:
+    low, high = exact_interval(1, count)
+    assert high == 1
+    assert low == pytest.approx(beta.ppf(0.025, count, 1))
+    assert exact_interval(0, count) == pytest.approx((0, 1 - low))
+
+
+def test_a_share_of_all_films_has_an_interval_over_its_patients() -> None:
+    labels = np.array([0] * 30 + [1] * 20)
+    probability = labels * 0.8 + 0.1
+    patients = [f"n{index // 3}" for index in range(30)] + [f"p{index // 2}" for index in range(20)]
+    figures = stage_figures(labels, probability, 0.5, patients, resamples=50)
+    assert figures["specificity"].ci95 == pytest.approx(exact_interval(1, 10))
+    assert figures["sensitivity"].ci95 == pytest.approx(exact_interval(1, 10))
+    assert figures["accuracy"].ci95 == pytest.approx(exact_interval(1, 20))
+    worst = stage_figures(labels, 1 - probability, 0.5, patients, resamples=50)
+    assert worst["sensitivity"].ci95 == pytest.approx(exact_interval(0, 10))
+    assert stage_figures(labels, probability, 0.5, patients, resamples=0)["accuracy"].ci95 is None

@@ -208,7 +208,7 @@ def test_answers_are_as_the_description_says(models: Path, operation: str) -> No
     @settings(max_examples=25, deadline=None, derandomize=True)
     @given(case=described[path][method].as_strategy())
     def check(case: schemathesis.Case[Any]) -> None:
-        form = case.body if isinstance(case.body, dict) else {}
+        form: dict[str, Any] = case.body if isinstance(case.body, dict) else {}
         for name in ("operating_point", "prior"):
             in_form, in_query = form.get(name), (case.query or {}).get(name)
             assume(in_form is None or in_query is None or in_form == in_query)  # no schema can say this
@@ -230,7 +230,7 @@ def test_the_description_is_openapi_3_1_and_promises_no_more_than_it_keeps(clien
 
 
 def test_a_prior_moves_probability_and_threshold(client: TestClient) -> None:
-    def found(**settings: object) -> dict[str, Any]:
+    def found(**settings: Any) -> dict[str, Any]:
         files = [("files", ("film", FILMS["normal"]))]
         answer: dict[str, Any] = client.post(URL, files=files, **settings).json()["predictions"][0]
         return answer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -69,6 +69,7 @@ def bootstrap(
     patients: Sequence[str],
     n: Mapping[str, int],
     *,
+    shares: Mapping[str, int] | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> dict[str, Figure]:
@@ -76,6 +77,9 @@ def bootstrap(
 
     Films of one patient resemble each other: they are drawn together, or the intervals would be
     too narrow. Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
+
+    Of a share that is 0 or 1 every resample is the same, and the interval would be a point: it gets the exact
+    one (Clopper and Pearson, Biometrika 1934) for as many independent patients.
 
     A resample in which a figure is not defined (it holds no film of a class) is left out for that
     figure and counted. There is no interval where more than half are left out, nor where all films
@@ -88,6 +92,8 @@ def bootstrap(
     patients : sequence of str, length N
     n : mapping of str to int
         Films that a figure rests on, where these are not all.
+    shares : mapping of str to int, optional
+        Which figures are shares, and how many patients each rests on.
     resamples : int
         0 for no intervals.
     seed : int
@@ -107,10 +113,20 @@ def bootstrap(
             times_drawn = np.bincount(rng.integers(len(names), size=len(names)), minlength=len(names))
             drawn.append(measure(times_drawn[patient_of_film].astype(np.float64)))
     values = measure(np.ones(len(patients)))
-    return {
+    figures = {
         name: _figure(value, np.array([row[name] for row in drawn]), n.get(name, len(patients)))
         for name, value in values.items()
     }
+    for name, count in (shares or {}).items():
+        if figures[name].ci95 is not None and figures[name].value in (0.0, 1.0):
+            figures[name] = replace(figures[name], ci95=exact_interval(int(figures[name].value or 0), count))
+    return figures
+
+
+def exact_interval(share: int, count: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share that is 0 or 1 of so many independent ones."""
+    farthest = (COVERAGE[0] / 100) ** (1 / count)
+    return (farthest, 1.0) if share == 1 else (0.0, 1 - farthest)
 
 
 def _figure(value: float, resampled: Floats, n: int) -> Figure:

@@ -16,7 +16,7 @@ import numpy as np
 from pneumocascade.evaluation.bootstrap import RESAMPLES, Figure, bootstrap
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import TypeAlias
 
     from numpy.typing import NDArray
@@ -197,7 +197,17 @@ def stage_figures(
 
     positives = int(labels.sum())
     n = {"sensitivity": positives, "specificity": len(labels) - positives}
-    return bootstrap(measure, patients, n, resamples=resamples, seed=seed)
+    everyone = np.ones(len(labels), np.bool_)
+    shares = patients_of(
+        patients, {"accuracy": everyone, "sensitivity": labels == 1, "specificity": labels == 0}
+    )
+    return bootstrap(measure, patients, n, shares=shares, resamples=resamples, seed=seed)
+
+
+def patients_of(patients: Sequence[str], groups: Mapping[str, NDArray[np.bool_]]) -> dict[str, int]:
+    """Return by name of a group of films how many patients they are of."""
+    names = np.asarray(patients, dtype=np.str_)
+    return {name: len(set(names[films].tolist())) for name, films in groups.items()}
 
 
 def cascade_figures(
@@ -236,7 +246,9 @@ def cascade_figures(
         return {"accuracy": accuracy(matrix), "macro_f1": macro_f1(matrix), **recalls}
 
     n = {f"recall_{name}": int(np.sum(truth == index)) for index, name in enumerate(categories)}
-    return bootstrap(measure, patients, n, resamples=resamples, seed=seed)
+    groups = {f"recall_{name}": truth == index for index, name in enumerate(categories)}
+    shares = patients_of(patients, {"accuracy": np.ones(len(truth), np.bool_), **groups})
+    return bootstrap(measure, patients, n, shares=shares, resamples=resamples, seed=seed)
 
 
 def share(held: Floats, weights: Floats) -> float:
