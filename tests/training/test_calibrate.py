@@ -111,6 +111,15 @@ def test_balanced_threshold_survives_a_shift() -> None:
     assert 0.7 < both < 0.9
 
 
+def test_too_few_films_of_a_condition_are_an_error() -> None:
+    labels = np.array([0] * 50 + [1] * 50)
+    probability = np.linspace(0.1, 0.9, 100)
+    negatives_alone = outputs_of(probability[:50], labels[:50], ["blur 3"] * 50)
+    outputs = outputs_of(probability, labels).and_also(negatives_alone)
+    with pytest.raises(TrainingError, match="too few for a threshold: 100 patients"):
+        balanced_threshold(np.concatenate([probability, probability[:50]]), outputs, seed=0)
+
+
 def test_a_worse_shift_counts_more_than_an_easy_one() -> None:
     labels = np.array([0] * 100 + [1] * 100)
     clean = np.concatenate([np.linspace(0.05, 0.2, 100), np.linspace(0.8, 0.95, 100)])

@@ -34,7 +34,7 @@ def _small() -> Iterator[None]:
     """Phantoms are all alike, and few of everything is enough here."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(duplicates, "NEAR_BITS", -1)
-        patch.setattr(held_out, "SHIFTED_FILMS", 6)
+        patch.setattr(held_out, "SHIFTED_FILMS", 24)
         patch.setattr(gate, "FILMS", 12)
         patch.setattr(gate, "DRAWN_EACH", 2)
         yield
@@ -44,9 +44,9 @@ def _small() -> Iterator[None]:
 def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
     """Children of one hospital in two sizes, adults of another."""
     root = tmp_path_factory.mktemp("pipeline")
-    write_films(root / "children" / "train", 6, side=112)
-    write_films(root / "large" / "train", 6, side=128)
-    for film in find_films(write_films(root / "adults", 6, side=112)):
+    write_films(root / "children" / "train", 8, side=112)
+    write_films(root / "large" / "train", 8, side=128)
+    for film in find_films(write_films(root / "adults", 8, side=112)):
         number = film.patient.removeprefix("person").removeprefix("IM-")
         name = f"{int(number):08}_{film.name[-1]:0>3}.png"
         film.path.rename(film.path.with_name(name))
@@ -112,7 +112,7 @@ def test_each_film_is_judged_by_the_teacher_that_has_not_seen_it(plan: Plan, mod
 def test_students_learn_from_all_films_and_stage_two_from_stage_one(plan: Plan, said: list[str]) -> None:
     student = plan.output / "student"
     split = json.loads((student / "stage1" / "split.json").read_text())
-    assert len(split["train"]) == 2 * 36
+    assert len(split["train"]) == 2 * 48
     assert split["validation"] == []
     run = json.loads((student / "stage2" / "run.json").read_text())
     assert run["sources"]["backbone_weights"].endswith("student/stage1/weights.safetensors")
@@ -159,8 +159,9 @@ def test_the_estimate_counts_films_by_their_pixels(plan: Plan) -> None:
         "stage2": replace(FAST, stage=2, schedule=((224, 1),)),
     }
     text = estimate(replace(plan, teachers=config, students=config), found, films_per_second=1.0)
-    # Two teachers of half the films and a student of all: each twice all films.
-    assert text.startswith(f"about {2 * (3600 * 2 + 2400) / 3600:.1f} hours")
+    # Two teachers of half the films and a student of all: each twice all films, of which two in three are of
+    # known aetiology.
+    assert text.startswith(f"about {2 * (4800 * 2 + 3200) / 3600:.1f} hours")
 
 
 def test_the_command_takes_the_folder_of_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

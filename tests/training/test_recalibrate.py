@@ -44,7 +44,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def small_gate(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (("DRAWN_EACH", 3), ("LATERALS_DRAWN", 20)):
+    for name, value in (("DRAWN_EACH", 3), ("PROJECTED_EACH", 20)):
         monkeypatch.setattr(gate, name, value)
 
 

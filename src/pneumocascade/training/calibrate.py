@@ -251,7 +251,7 @@ def balanced_threshold(probability: Floats, outputs: Outputs, seed: int) -> floa
     Raises
     ------
     TrainingError
-        Where a class has no clean film.
+        Where a class has no clean film, or there are too few of either in a domain or condition.
     """
     if len(set(outputs.labels[outputs.clean].tolist())) < 2:
         raise TrainingError("a threshold needs held-out films of both classes")
@@ -278,6 +278,11 @@ def balanced_threshold(probability: Floats, outputs: Outputs, seed: int) -> floa
         if counts.sum(axis=2).all():
             quality = np.mean([_quality(counts[rows].astype(np.float64)) for rows in domains], axis=0)
             middles.append(_middle_of_best(cuts, quality))
+    if not middles:
+        raise TrainingError(
+            f"the held-out films are too few for a threshold: {len(set(outputs.patients))} patients do not "
+            f"show both classes in each of {len(names)} domains and conditions"
+        )
     return float(_logistic(np.median(middles)))
 
 

@@ -8,7 +8,9 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -82,7 +84,7 @@ class Trainer:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.network = network.to(self.device)
         freeze(self.network, config.frozen_stages)
-        averaging = get_ema_multi_avg_fn(config.ema_decay)  # type: ignore[no-untyped-call]
+        averaging = partial(average_weights, config.ema_decay)
         self.average = AveragedModel(self.network, multi_avg_fn=averaging, use_buffers=True)
         self.optimizer = torch.optim.AdamW(self._parameter_groups(set(report.fresh)))
         self.bfloat16 = has_bfloat16(self.device)
@@ -246,6 +248,23 @@ class Trainer:
 def evenly(samples: Sequence[Sample], most: int) -> Sequence[Sample]:
     """Return at most so many films, evenly spaced in the order given."""
     return samples if len(samples) <= most else [samples[i * len(samples) // most] for i in range(most)]
+
+
+def average_weights(decay: float, averaged: Any, current: Any, count: Tensor | int) -> None:
+    """Move averaged tensors towards the current ones, in place; early steps move them more.
+
+    An average that starts from the starting weights would hold on to these in a short run.
+
+    Parameters
+    ----------
+    decay : float
+        0..1, after some steps; until then (1 + count) / (10 + count).
+    averaged, current : sequence of Tensor
+    count : Tensor or int
+        Steps averaged so far.
+    """
+    steps = int(count)
+    get_ema_multi_avg_fn(min(decay, (1 + steps) / (10 + steps)))(averaged, current, count)  # type: ignore[no-untyped-call]
 
 
 def loss_of(logits: Tensor, targets: Tensor) -> Tensor:
