@@ -214,7 +214,7 @@ def test_the_notes_are_taken(server: Watched) -> None:
     film.write_bytes(png())
     client = Client(server.address)
     kept = client.upload(film)
-    assert "data:image" in client.call(SINGLE, [file_data(kept), None, "balanced", "intensity"], "noted")
+    assert "data:image" in client.call(SINGLE, [file_data(kept), None, "balanced", 50, "intensity"], "noted")
     client.http.close()
     assert ("open", kept) in [(event, named[0]) for event, named in server.events()]
 
@@ -278,7 +278,7 @@ def test_a_dicomdir_leads_nowhere(server: Watched, tmp_path: Path) -> None:
         assert_not_the_film(answer)
     client = Client(server.address)
     kept = client.upload(tmp_path / "DICOMDIR")
-    for inputs, data_ in ((SINGLE, [file_data(kept), None, "balanced", "intensity"]),):
+    for inputs, data_ in ((SINGLE, [file_data(kept), None, "balanced", 50, "intensity"]),):
         assert "data:image" not in client.call(inputs, list(data_), "dicomdir")
     client.http.close()
     assert_nothing_was_looked_at(server)
@@ -339,12 +339,12 @@ def test_no_call_opens_what_it_names(server: Watched) -> None:
     names += [f"{inside}/{'../' * 20}{server.private}/{SECRET}.png", f"{inside}/../../../{SECRET}"]
     for name in names:
         for value in payloads(name):
-            answer = client.call(SINGLE, [value, None, "balanced", "intensity"], "stranger")
+            answer = client.call(SINGLE, [value, None, "balanced", 50, "intensity"], "stranger")
             assert "data:image" not in answer or value in (None, [])
             assert_not_the_film(answer.encode())
         file = file_data(name)
         assert "data:image" not in client.call(PREVIEW, [file, None], "stranger")
-        assert "data:image" not in client.call(BATCH, [[file], "balanced", "intensity"], "stranger")
+        assert "data:image" not in client.call(BATCH, [[file], "balanced", 50, "intensity"], "stranger")
         # A file where a choice or a tick belongs, and one hidden beside a good one.
         assert "data:image" not in client.call(SINGLE, [None, file, file, file], "stranger")
         hidden = {**file_data(inside, marked=False), "inner": file}

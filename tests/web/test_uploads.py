@@ -33,9 +33,9 @@ from tests.conftest import draw_chest
 from tests.loops import run_apart
 
 Inputs = list[str | None]
-SINGLE: Inputs = ["single-upload", None, "single-point", "single-measure"]
+SINGLE: Inputs = ["single-upload", None, "single-point", "single-prior", "single-measure"]
 PREVIEW: Inputs = ["single-upload", None]
-BATCH: Inputs = ["batch-upload", "batch-point", "batch-measure"]
+BATCH: Inputs = ["batch-upload", "batch-point", "batch-prior", "batch-measure"]
 PLOT: Inputs = [None, "single-analysed", "single-measure"]
 
 
@@ -94,9 +94,9 @@ def test_no_other_picture_of_the_server_can_be_read(client: Client, private: Pat
     ):
         film = file_data(path, marked=marked)
         for inputs, data in (
-            (SINGLE, [film, None, "balanced", "intensity"]),
+            (SINGLE, [film, None, "balanced", 50, "intensity"]),
             (PREVIEW, [film, None]),
-            (BATCH, [[film], "balanced", "intensity"]),
+            (BATCH, [[film], "balanced", 50, "intensity"]),
         ):
             answer = client.call(inputs, list(data), "stranger")
             assert "data:image" not in answer
@@ -116,7 +116,7 @@ def test_no_address_is_fetched_for_a_stranger(client: Client) -> None:
     with HTTPServer(("127.0.0.1", 0), Handler) as inner:
         threading.Thread(target=inner.serve_forever, daemon=True).start()
         film = file_data(f"http://127.0.0.1:{inner.server_port}/film.png")
-        answer = client.call(SINGLE, [film, None, "balanced", "intensity"], "stranger")
+        answer = client.call(SINGLE, [film, None, "balanced", 50, "intensity"], "stranger")
         inner.shutdown()
     assert asked == []
     assert "data:image" not in answer
@@ -124,7 +124,7 @@ def test_no_address_is_fetched_for_a_stranger(client: Client) -> None:
 
 def test_an_upload_is_analysed_until_it_is_deleted(client: Client, private: Path) -> None:
     kept = Path(client.upload(private))
-    inputs: list[object] = [file_data(str(kept)), None, "balanced", "intensity"]
+    inputs: list[object] = [file_data(str(kept)), None, "balanced", 50, "intensity"]
     assert "data:image" in client.call(SINGLE, inputs, "visitor")
     kept.unlink()
     answer = client.call(SINGLE, inputs, "visitor")

@@ -65,7 +65,7 @@ class Analysis:
         return with_banner(picture, self.prediction)
 
 
-def analyse(cascade: Cascade, path: str | Path, operating_point: str) -> Analysis:
+def analyse(cascade: Cascade, path: str | Path, operating_point: str, prior: float | None = None) -> Analysis:
     """Ask the cascade about one file, and draw what it was given.
 
     Parameters
@@ -73,6 +73,8 @@ def analyse(cascade: Cascade, path: str | Path, operating_point: str) -> Analysi
     cascade : Cascade
     path : path
     operating_point : str
+    prior : float, optional
+        Share of pneumonia among such films; by default the stored one.
 
     Raises
     ------
@@ -80,7 +82,7 @@ def analyse(cascade: Cascade, path: str | Path, operating_point: str) -> Analysi
         For an unknown operating point.
     """
     name = Path(path).name
-    prediction = cascade.predict(path, operating_point=operating_point, name=name)
+    prediction = cascade.predict(path, operating_point=operating_point, name=name, prior=prior)
     if prediction.status == "error":
         return Analysis(prediction)
     try:

@@ -70,7 +70,7 @@ def _layout(cascade: Cascade) -> _Parts:
             place(asked.upload)
             formats_note()
         with gr.Column(scale=4, min_width=300):
-            place(asked.point, asked.button)
+            place(*asked.settings, asked.button)
     message = gr.HTML(fragments.note("No films analysed yet."), elem_id="batch-message", js_on_load=ANNOUNCED)
     with gr.Column(visible=False, elem_id="batch-results") as area:
         heading("Processed films: click one for its steps and distributions")
@@ -98,6 +98,7 @@ def _wire_analysis(parts: _Parts, cascade: Cascade, counter: Counter, page_heade
     def run(
         paths: list[str] | None,
         operating_point: str,
+        percent: float,
         measure: str,
         progress: gr.Progress = gr.Progress(),  # noqa: B008  Gradio finds its bar by this default
     ) -> tuple[object, ...]:
@@ -105,7 +106,7 @@ def _wire_analysis(parts: _Parts, cascade: Cascade, counter: Counter, page_heade
             text = fragments.note("Please upload films first.", "warning")
             return text, *[gr.skip()] * (len(outputs) - 1)
         taken = progress.tqdm(paths[:MAX_FILMS], desc="Analysing", unit="films")
-        found = [analyse_upload(cascade, path, operating_point) for path in taken]
+        found = [analyse_upload(cascade, path, operating_point, percent / 100) for path in taken]
         count = counter.add(sum(analysis.prediction.status == "ok" for analysis in found))
         return (
             summary(found, paths[MAX_FILMS:]),
@@ -123,7 +124,7 @@ def _wire_analysis(parts: _Parts, cascade: Cascade, counter: Counter, page_heade
     emptied.then(None, js=scroll_to("#batch-message"), **QUIET)
     emptied.then(
         run,
-        [asked.upload, asked.point, details.measure],
+        [asked.upload, *asked.settings, details.measure],
         outputs,
         api_visibility="private",
         show_progress_on=parts.message,

@@ -27,9 +27,11 @@ def reference_of(path: Path) -> str:
     return "bacterial" if "bacteria" in path.name else "normal"
 
 
-def analyse_example(cascade: Cascade, path: Path, operating_point: str) -> Analysis:
+def analyse_example(
+    cascade: Cascade, path: Path, operating_point: str, prior: float | None = None
+) -> Analysis:
     """Ask the cascade about an example; its reference standard is shown beside the answer."""
-    return replace(analyse(cascade, path, operating_point), reference=reference_of(path))
+    return replace(analyse(cascade, path, operating_point, prior), reference=reference_of(path))
 
 
 def preview(path: Path, *, drawn: bool = True) -> str:

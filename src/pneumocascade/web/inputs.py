@@ -49,12 +49,20 @@ class Asked:
     upload : gr.File
     point : gr.Radio
         Operating point.
+    prior : gr.Slider
+        Share of pneumonia, in per cent.
     button : gr.Button
     """
 
     upload: gr.File
     point: gr.Radio
+    prior: gr.Slider
     button: gr.Button
+
+    @property
+    def settings(self) -> list[Component]:
+        """What decides an answer besides the film: operating point and prior."""
+        return [self.point, self.prior]
 
 
 def ask(prefix: str, upload: str, button: str, cascade: Cascade) -> Asked:
@@ -84,6 +92,16 @@ def ask(prefix: str, upload: str, button: str, cascade: Cascade) -> Asked:
             info=points_explained(cascade.stage1.spec, cascade.stage2.spec),
             elem_id=f"{prefix}-point",
             elem_classes="pc-radio",
+            render=False,
+        ),
+        gr.Slider(
+            1,
+            99,
+            value=round(100 * cascade.stage1.spec.prior),
+            step=1,
+            label="Pneumonia among such films, %",
+            info="Probability and threshold of stage 1 move together with it; the finding stays.",
+            elem_id=f"{prefix}-prior",
             render=False,
         ),
         gr.Button(button, variant="primary", elem_id=f"{prefix}-analyze", render=False),

@@ -77,7 +77,7 @@ def _layout(films: list[Path], first: Analysis, cascade: Cascade) -> _Parts:
             place(asked.upload)
             formats_note()
             small = gr.HTML(preview(films[0]), elem_id="single-preview")
-            place(asked.point, asked.button)
+            place(*asked.settings, asked.button)
             heading("Examples")
             examples = gr.HTML(example_tiles(films, 0), elem_id="single-examples", js_on_load=SEND_INDEX)
         with gr.Column(scale=7, min_width=320):
@@ -103,15 +103,18 @@ def _wire_analysis(
         path = films[clicked_index(event, len(films)) or 0]
         return None, str(path), preview(path)
 
-    def run(path: str | None, example: str, operating_point: str, measure: str) -> tuple[object, ...]:
+    def run(
+        path: str | None, example: str, operating_point: str, percent: float, measure: str
+    ) -> tuple[object, ...]:
+        prior = percent / 100
         if path:
-            analysis = analyse_upload(cascade, path, operating_point)
+            analysis = analyse_upload(cascade, path, operating_point, prior)
         else:
-            analysis = analyse_example(cascade, Path(example), operating_point)
+            analysis = analyse_example(cascade, Path(example), operating_point, prior)
         count = counter.add(int(analysis.prediction.status == "ok"))
         return *values(analysis, measure, "single"), analysis, True, header(count)
 
-    inputs = [asked.upload, parts.example, asked.point, details.measure]
+    inputs = [asked.upload, parts.example, *asked.settings, details.measure]
     outputs = [*details.outputs, parts.shown, parts.analysed, page_header]
     clicked = asked.button.click(
         run, inputs, outputs, api_visibility="private", show_progress_on=details.card

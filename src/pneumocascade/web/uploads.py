@@ -110,7 +110,7 @@ def paths_in(value: object) -> Iterator[str]:
             yield from paths_in(part)
 
 
-def analyse_upload(cascade: Cascade, path: str, operating_point: str) -> Analysis:
+def analyse_upload(cascade: Cascade, path: str, operating_point: str, prior: float | None = None) -> Analysis:
     """Ask the cascade about an upload; one that was deleted meanwhile is told in words.
 
     Raises
@@ -121,4 +121,4 @@ def analyse_upload(cascade: Cascade, path: str, operating_point: str) -> Analysi
     film = uploaded(path)
     if not film.is_file():
         return Analysis(Prediction(film.name, "error", operating_point, cascade.version, error=_GONE))
-    return analyse(cascade, film, operating_point)
+    return analyse(cascade, film, operating_point, prior)

@@ -20,6 +20,7 @@ def verdict_card(analysis: Analysis) -> str:
     extra = "".join(f"<li>{escape(warning)}</li>" for warning in prediction.warnings)
     facts = (
         f"Operating point <b>{escape(prediction.operating_point)}</b> · "
+        f"{_familiarity(prediction)}"
         f"models {escape(prediction.model_version)} · {prediction.elapsed_ms:.0f} ms"
     )
     tag = f' <span class="pc-tag">{UNDETERMINED}</span>' if prediction.undetermined else ""
@@ -33,6 +34,12 @@ def verdict_card(analysis: Analysis) -> str:
         f'<p class="pc-small">{escape(DISCLAIMER)}</p></section>'
         f'<div class="pc-stages">{_stage1_bars(prediction)}{_stage2_bars(prediction)}</div>'
     )
+
+
+def _familiarity(prediction: Prediction) -> str:
+    if prediction.familiarity is None:
+        return ""
+    return f"familiarity <b>{prediction.familiarity:.2f}</b> · "
 
 
 def _headline(prediction: Prediction) -> str:
