@@ -6,10 +6,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "src"))
 
-from pneumocascade import Cascade, logs
-from pneumocascade.ahead import usable_cores
-from pneumocascade.isolation.pool import IsolatedReader
-from pneumocascade.server import Access, serve
+from pneumocascade import Cascade
+from pneumocascade.inference.prefetch import usable_cores
+from pneumocascade.inference.worker_pool import IsolatedReader
+from pneumocascade.server import Access, logs, serve
 
 if __name__ == "__main__":
     os.environ["PYTHONPATH"] = sys.path[0]  # where the processes that decode find the package

@@ -25,16 +25,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from pneumocascade.cascade import DEFAULT_OPERATING_POINT, Cascade
-from pneumocascade.dataset import Film, Split, find_films
-from pneumocascade.evaluation.films import BATCH, JudgedFilm, judge_films
-from pneumocascade.evaluation.shift import choose_films
+from pneumocascade.datasets.films import Film, Split, find_films
+from pneumocascade.datasets.perturbations import eight_bit
+from pneumocascade.evaluation.judge_films import BATCH, JudgedFilm, judge_films
+from pneumocascade.evaluation.shift_suite import choose_films
 from pneumocascade.evaluation.subgroups import GROUPS, TITLES, groups_of
-from pneumocascade.perturbations import eight_bit
-from pneumocascade.preprocess import prepare
-from pneumocascade.reading import read_radiograph
-from pneumocascade.records import StageResult
-from pneumocascade.saliency import overlay
+from pneumocascade.explain.saliency import overlay
+from pneumocascade.imaging.read import read_radiograph
+from pneumocascade.inference.cascade import DEFAULT_OPERATING_POINT, Cascade
+from pneumocascade.model.preprocess import prepare
+from pneumocascade.types import StageResult
 
 SIDE = 170
 """Height of a film on a sheet, and its largest width, in pixels."""

@@ -20,18 +20,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pneumocascade.cascade import Cascade
-from pneumocascade.dataset import Film, Split, find_training_films
+from pneumocascade.datasets.films import Film, Split, find_training_films
+from pneumocascade.datasets.perturbations import eight_bit
 from pneumocascade.errors import FilmError
-from pneumocascade.evaluation.shift import choose_films, shifted_films
-from pneumocascade.evaluation.shifts import SHIFTS, Condition
-from pneumocascade.gate import reasons_to_refuse
-from pneumocascade.perturbations import eight_bit
-from pneumocascade.preprocess import prepare
-from pneumocascade.reading import read_radiograph
-from pneumocascade.records import Radiograph
-from pneumocascade.training.not_chests import FROM_FILMS, PICTURES, inverted, part_of, turned
-from pneumocascade.training.other_films import LATERALS, OTHER_FILMS
+from pneumocascade.evaluation.shift_conditions import SHIFTS, Condition
+from pneumocascade.evaluation.shift_suite import choose_films, shifted_films
+from pneumocascade.imaging.read import read_radiograph
+from pneumocascade.inference.cascade import Cascade
+from pneumocascade.model.gate import reasons_to_refuse
+from pneumocascade.model.preprocess import prepare
+from pneumocascade.training.synthetic_pictures import FROM_FILMS, PICTURES, inverted, part_of, turned
+from pneumocascade.training.synthetic_radiographs import LATERALS, OTHER_FILMS
+from pneumocascade.types import Radiograph
 
 Grey = NDArray[np.uint8]
 

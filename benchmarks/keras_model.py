@@ -25,7 +25,7 @@ from PIL import Image
 
 from benchmarks.timing import Judge, contest, machine, some
 from pneumocascade import Cascade
-from pneumocascade.ahead import usable_cores
+from pneumocascade.inference.prefetch import usable_cores
 
 SIDE = 150
 BATCH = 32

@@ -26,10 +26,10 @@ from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from pneumocascade.dataset import Film, Split, find_films
-from pneumocascade.preprocess import prepare
-from pneumocascade.reading import read_radiograph
-from pneumocascade.spec import for_recipe
+from pneumocascade.datasets.films import Film, Split, find_films
+from pneumocascade.imaging.read import read_radiograph
+from pneumocascade.model.preprocess import prepare
+from pneumocascade.model.spec import for_recipe
 from pneumocascade.training.network import build_network, find_backbone, load_backbone
 
 BATCH = 32

@@ -14,9 +14,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from benchmarks.timing import Row, seconds_of, spread
 from pneumocascade import Cascade
-from pneumocascade.preprocess import prepare
-from pneumocascade.reading import read_radiograph
-from pneumocascade.store import bundled_models, read_manifest
+from pneumocascade.imaging.read import read_radiograph
+from pneumocascade.model.preprocess import prepare
+from pneumocascade.model.store import bundled_models, read_manifest
 from pneumocascade.training.network import build_network
 from pneumocascade.training.onnx_export import to_onnx
 

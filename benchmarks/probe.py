@@ -25,8 +25,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks.label_noise import features_of
-from pneumocascade.dataset import Split, find_films
-from pneumocascade.evaluation.measure import weights_by_patient
+from pneumocascade.datasets.films import Split, find_films
+from pneumocascade.evaluation.results import weights_by_patient
 
 Floats: TypeAlias = NDArray[np.float64]
 STRENGTHS = (1e-4, 3e-4, 1e-3)

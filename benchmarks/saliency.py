@@ -19,13 +19,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pneumocascade.cascade import Cascade
-from pneumocascade.dataset import Film, Split, find_films
-from pneumocascade.evaluation.shift import choose_films
-from pneumocascade.perturbations import eight_bit, resize
-from pneumocascade.reading import read_radiograph
-from pneumocascade.records import Radiograph, StageResult
-from pneumocascade.saliency import evidence_for
+from pneumocascade.datasets.films import Film, Split, find_films
+from pneumocascade.datasets.perturbations import eight_bit, resize
+from pneumocascade.evaluation.shift_suite import choose_films
+from pneumocascade.explain.saliency import evidence_for
+from pneumocascade.imaging.read import read_radiograph
+from pneumocascade.inference.cascade import Cascade
+from pneumocascade.types import Radiograph, StageResult
 
 SIDE = 224
 STEPS = 10

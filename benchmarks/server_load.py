@@ -32,13 +32,13 @@ import numpy as np
 import uvicorn
 
 from pneumocascade import Cascade, Prediction
-from pneumocascade.ahead import usable_cores
-from pneumocascade.batch.sources import find_sources
-from pneumocascade.cascade import DEFAULT_OPERATING_POINT
+from pneumocascade.audit.counter import STATE_VARIABLE
+from pneumocascade.imaging.find import find_sources
+from pneumocascade.inference.cascade import DEFAULT_OPERATING_POINT
+from pneumocascade.inference.prefetch import usable_cores
 from pneumocascade.server import create_app, listen
 from pneumocascade.server.batcher import Batcher
-from pneumocascade.server.line import Film
-from pneumocascade.web.counter import STATE_VARIABLE
+from pneumocascade.server.queue import Film
 
 PERCENTILES = (50, 95, 99)
 THREADS = 40

@@ -21,14 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pneumocascade import Cascade
-from pneumocascade.calibration import positive_probability
-from pneumocascade.dataset import Film, Split, find_films
+from pneumocascade.datasets.films import Film, Split, find_films
+from pneumocascade.datasets.perturbations import eight_bit
 from pneumocascade.evaluation.metrics import stage_figures
-from pneumocascade.perturbations import eight_bit
-from pneumocascade.preprocess import inner, prepare
-from pneumocascade.reading import read_radiograph
-from pneumocascade.records import Radiograph
-from pneumocascade.session import OnnxClassifier
+from pneumocascade.imaging.read import read_radiograph
+from pneumocascade.model.calibration import positive_probability
+from pneumocascade.model.onnx_classifier import OnnxClassifier
+from pneumocascade.model.preprocess import inner, prepare
+from pneumocascade.types import Radiograph
 
 Views: TypeAlias = Callable[[Radiograph], list[Radiograph]]
 Floats: TypeAlias = NDArray[np.float64]

@@ -32,10 +32,10 @@ from PIL import Image
 from benchmarks.networks import networks, roofline
 from benchmarks.timing import Judge, Row, contest, machine, seconds_of, some, spread
 from pneumocascade import Cascade
-from pneumocascade.ahead import usable_cores
-from pneumocascade.gate import reasons_to_refuse
-from pneumocascade.preprocess import normalise, prepare, steps_of
-from pneumocascade.reading import read_radiograph
+from pneumocascade.imaging.read import read_radiograph
+from pneumocascade.inference.prefetch import usable_cores
+from pneumocascade.model.gate import reasons_to_refuse
+from pneumocascade.model.preprocess import normalise, prepare, steps_of
 from pneumocascade.training.network import build_network
 from pneumocascade.training.onnx_export import to_onnx
 

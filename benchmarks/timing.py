@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from pneumocascade.dataset import find_films
+from pneumocascade.datasets.films import find_films
 
 Row: TypeAlias = dict[str, Any]
 Judge: TypeAlias = Callable[[Sequence[Path]], object]

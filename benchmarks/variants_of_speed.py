@@ -19,10 +19,10 @@ from PIL import Image
 
 from benchmarks.timing import Row, seconds_of, some, spread
 from pneumocascade import Cascade
-from pneumocascade.gate import _coarse
-from pneumocascade.preprocess import to_square
-from pneumocascade.reading import read_radiograph
-from pneumocascade.records import Radiograph
+from pneumocascade.imaging.read import read_radiograph
+from pneumocascade.model.gate import _coarse
+from pneumocascade.model.preprocess import to_square
+from pneumocascade.types import Radiograph
 
 SPINNING = "session.intra_op.allow_spinning"
 LEAST = 448

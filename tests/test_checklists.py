@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pneumocascade.dataset import patient_of
+from pneumocascade.datasets.films import patient_of
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pneumocascade.web.counter import STATE_VARIABLE
+from pneumocascade.audit.counter import STATE_VARIABLE
 
 PAGE = Path(__file__).parents[1] / "docs" / "clinic.md"
 PROGRAMS = ("img2dcm", "dciodvfy", "dsr2html", "storescu", "Orthanc", "jq", "curl")

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 import pneumocascade
-from pneumocascade import errors, gate, read_radiograph
+from pneumocascade import errors, read_radiograph
+from pneumocascade.model import gate
 
 FILM_ERRORS = (errors.FileAccessError, errors.UnreadableImageError, errors.UnsuitableImageError)
 
@@ -24,7 +25,7 @@ def all_errors() -> list[type[Exception]]:
 
 def raised_codes(module: str) -> dict[str, set[str]]:
     """Return the literal codes given to each exception class in a module's source."""
-    path = Path(pneumocascade.__file__).with_name(module)
+    path = Path(pneumocascade.__file__).parent / module
     found: dict[str, set[str]] = {}
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args:
@@ -50,7 +51,7 @@ def test_a_film_error_carries_code_and_message(kind: type[errors.FilmError]) -> 
 
 def test_every_code_of_reading_is_documented_under_its_class() -> None:
     assert errors.__doc__ is not None
-    raised = raised_codes("reading.py")
+    raised = raised_codes("imaging/read.py")
     documented = dict.fromkeys((kind.__name__ for kind in FILM_ERRORS), "")
     current = ""
     for line in errors.__doc__.splitlines():
@@ -67,7 +68,7 @@ def test_every_code_of_reading_is_documented_under_its_class() -> None:
 
 def test_every_code_of_the_gate_is_documented() -> None:
     assert gate.__doc__ is not None
-    codes = raised_codes("gate.py")["Reason"]
+    codes = raised_codes("model/gate.py")["Reason"]
     assert codes >= {"too_small", "blank", "not_a_radiograph"}
     assert codes == set(re.findall(r"``(\w+)``", gate.__doc__))
 

@@ -19,14 +19,14 @@ from typer.testing import CliRunner
 
 import golden
 from pneumocascade import Cascade, Prediction, read_radiograph, server
-from pneumocascade.cascade import DEFAULT_OPERATING_POINT
+from pneumocascade.audit.counter import STATE_VARIABLE
 from pneumocascade.cli import app
-from pneumocascade.isolation.pool import IsolatedReader
-from pneumocascade.spec import OPERATING_POINTS
+from pneumocascade.inference.cascade import DEFAULT_OPERATING_POINT
+from pneumocascade.inference.worker_pool import IsolatedReader
+from pneumocascade.model.spec import OPERATING_POINTS
 from pneumocascade.web.analysis import analyse
-from pneumocascade.web.counter import STATE_VARIABLE
 from tests.conftest import EXAMPLES
-from tests.dicom.objects import dataset, to_bytes
+from tests.imaging.dicom.objects import dataset, to_bytes
 
 TOLERANCE = 1e-3
 """Between processors, threads and batches: sums are rounded in another order."""

@@ -20,7 +20,7 @@ import pytest
 import typer.main
 
 from pneumocascade.cli import app
-from pneumocascade.report import DISCLAIMER
+from pneumocascade.types import DISCLAIMER
 
 ROOT = Path(__file__).parents[1]
 UNIT = ROOT / "packaging" / "pneumocascade.service"

@@ -13,8 +13,8 @@ from cyclonedx.validation.json import JsonStrictValidator
 from packaging.utils import canonicalize_name
 
 import pneumocascade
-from pneumocascade.report import DISCLAIMER
-from pneumocascade.store import bundled_models
+from pneumocascade.model.store import bundled_models
+from pneumocascade.types import DISCLAIMER
 from tests.test_lock import locked
 
 

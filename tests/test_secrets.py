@@ -20,7 +20,7 @@ NO_TEXT = frozenset({".onnx", ".npz", ".jpeg", ".jpg", ".png"})
 
 DIGESTS = (
     "docs/data/*.json",  # fingerprints of the films and the models that were measured
-    "src/pneumocascade/models/manifest.json",  # SHA-256 of the models
+    "src/pneumocascade/model/bundled/manifest.json",  # SHA-256 of the models
     "tests/golden/*.json",  # SHA-256 of the example films
     "requirements/*.txt",  # SHA-256 of packages
 )

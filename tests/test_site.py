@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 import pneumocascade
-from pneumocascade.report import DISCLAIMER
+from pneumocascade.types import DISCLAIMER
 from tests.test_packaging import COMMANDS, ROOT, options_of, read
 
 GENERATED = {"index.md", "cli.md", "model-card.md", "changelog.md", "security.md"}

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from pneumocascade.gate import UPRIGHT, FeatureGate
-from pneumocascade.session import MAP_OUTPUT
-from pneumocascade.spec import METADATA_KEY, OPERATING_POINTS, ModelSpec, OperatingPoint, for_recipe
-from pneumocascade.store import GATE_FILE, write_manifest
+from pneumocascade.model.gate import UPRIGHT, FeatureGate
+from pneumocascade.model.onnx_classifier import MAP_OUTPUT
+from pneumocascade.model.spec import METADATA_KEY, OPERATING_POINTS, ModelSpec, OperatingPoint, for_recipe
+from pneumocascade.model.store import GATE_FILE, write_manifest
 
 PNEUMONIA_FROM = 90.0
 """Mean grey value (0..255) from which the tiny stage 1 says pneumonia."""

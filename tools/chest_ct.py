@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from benchmarks.other_pictures import Sources, chest
-from pneumocascade.training.projections import CT_FILE, HOUNSFIELD
+from pneumocascade.training.ct_projections import CT_FILE, HOUNSFIELD
 
 VOXEL = 2.5
 """Millimetres."""

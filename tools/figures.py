@@ -19,9 +19,9 @@ from typing import Any
 
 import speed_figures
 
-from pneumocascade.cascade import Cascade
 from pneumocascade.evaluation.subgroups import TITLES
-from pneumocascade.spec import OPERATING_POINTS, ModelSpec
+from pneumocascade.inference.cascade import Cascade
+from pneumocascade.model.spec import OPERATING_POINTS, ModelSpec
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / "docs" / "data"

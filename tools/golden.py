@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from pneumocascade import Cascade, Prediction
-from pneumocascade.report import to_dict
-from pneumocascade.spec import OPERATING_POINTS
+from pneumocascade.model.spec import OPERATING_POINTS
+from pneumocascade.output.rows import to_dict
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "src" / "pneumocascade" / "examples"

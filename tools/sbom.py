@@ -24,8 +24,8 @@ from packageurl import PackageURL
 from pip_requirements_parser import RequirementsFile
 
 from pneumocascade import __version__
-from pneumocascade.report import DISCLAIMER
-from pneumocascade.store import bundled_models, read_manifest
+from pneumocascade.model.store import bundled_models, read_manifest
+from pneumocascade.types import DISCLAIMER
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCK = ROOT / "requirements" / "container.txt"

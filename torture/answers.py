@@ -6,7 +6,7 @@ import csv
 import json
 from pathlib import Path
 
-from pneumocascade.batch.parquet import rows_of
+from pneumocascade.output.parquet import rows_of
 
 
 def sources_in(output: Path, shape: str) -> list[str]:

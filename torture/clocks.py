@@ -15,7 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from pneumocascade.history import History
+from pneumocascade.audit.history import History
 from tests.tiny_models import write_tiny_models
 from torture.killing import film_in
 from torture.serving import check, post, running

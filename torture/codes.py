@@ -7,7 +7,7 @@ import re
 import numpy as np
 
 from pneumocascade import Radiograph, errors
-from pneumocascade.reading import MIN_SIDE
+from pneumocascade.imaging.read import MIN_SIDE
 
 CODES = frozenset(re.findall(r"\b[a-z]+(?:_[a-z]+)+\b", (errors.__doc__ or "").split("ModelError")[0]))
 """The codes that the docstring of :mod:`pneumocascade.errors` lists."""

@@ -10,10 +10,10 @@ from typing import Any
 from pydicom import uid
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
-from pneumocascade.dicom.quiet import quiet
-from tests.dicom.encoders import with_codestreams
-from tests.dicom.objects import dataset, to_bytes
-from tests.film_files import encode
+from pneumocascade.imaging.dicom.quiet import quiet
+from tests.imaging.dicom.encoders import with_codestreams
+from tests.imaging.dicom.objects import dataset, to_bytes
+from tests.imaging.film_files import encode
 from torture.monsters import CLAIM, SIDE, Maker, scans_without_end
 from torture.seeds import DEEP, GREY, RGB
 from torture.writers import zeros

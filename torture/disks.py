@@ -19,9 +19,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from pneumocascade.audit.history import History
 from pneumocascade.errors import StorageError
-from pneumocascade.history import History
-from pneumocascade.records import Prediction
+from pneumocascade.types import Prediction
 from tests.tiny_models import write_tiny_models
 from torture.answers import sources_in
 from torture.killing import PYTHON, film_in

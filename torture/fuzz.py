@@ -21,8 +21,8 @@ import atheris
 
 with atheris.instrument_imports(include=["pneumocascade", "pydicom", "PIL"]):
     from pneumocascade import FilmError, read_radiograph
-    from pneumocascade.dicom.reading import read_dicom
-    from pneumocascade.reading import MAX_PIXELS
+    from pneumocascade.imaging.dicom.read import read_dicom
+    from pneumocascade.imaging.read import MAX_PIXELS
 
 from torture.codes import CODES, is_sound
 from torture.seeds import all_seeds

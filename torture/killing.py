@@ -19,8 +19,8 @@ from typing import Any
 
 from PIL import Image
 
-from pneumocascade.database import connect
-from pneumocascade.history import History
+from pneumocascade.audit.database import connect
+from pneumocascade.audit.history import History
 from tests.conftest import vary_example
 from tests.tiny_models import write_tiny_models
 from torture.answers import sources_in
@@ -31,8 +31,8 @@ PYTHON = (sys.executable, "-m", "pneumocascade")
 _ENTERING = """
 import sys
 from pathlib import Path
-from pneumocascade.history import History
-from pneumocascade.records import Prediction
+from pneumocascade.audit.history import History
+from pneumocascade.types import Prediction
 history = History(Path(sys.argv[1]))
 for number in range(int(sys.argv[2]), 10**9):
     history.add(Prediction("film", "ok", "balanced", "1.0.0", elapsed_ms=number))

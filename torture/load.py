@@ -30,7 +30,7 @@ import numpy as np
 
 from benchmarks.timing import machine, some
 from pneumocascade import Cascade
-from pneumocascade.report import to_dict
+from pneumocascade.output.rows import to_dict
 from torture.serving import HEADERS, URL, body_of, check, processes_of, running
 
 TOLERANCE = 1e-3

@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 from PIL import Image
 
-from tests.film_files import encode, tiff
+from tests.imaging.film_files import encode, tiff
 from torture.seeds import GREY, RGB
 from torture.writers import (
     LONG,

@@ -15,10 +15,10 @@ from pathlib import Path
 from pydicom import dcmread
 
 from pneumocascade import Cascade, Prediction
-from pneumocascade.batch.sources import find_sources
-from tests.dicom.objects import dataset, to_bytes
-from tests.dicom.test_study import dicomdir, written_study
-from tests.film_files import encode
+from pneumocascade.imaging.find import find_sources
+from tests.imaging.dicom.objects import dataset, to_bytes
+from tests.imaging.dicom.test_study import dicomdir, written_study
+from tests.imaging.film_files import encode
 from torture.hostile_names import ABSENT, MEMBERS, NAMES
 from torture.seeds import DEEP, GREY
 from torture.worker import answered

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tests.conftest import vary_example
-from tests.dicom.encoders import LOSSLESS, LOSSY, encoded
-from tests.dicom.objects import dataset, sequence, table, to_bytes
-from tests.dicom.test_study import written_study
-from tests.film_files import encode, tiff
+from tests.imaging.dicom.encoders import LOSSLESS, LOSSY, encoded
+from tests.imaging.dicom.objects import dataset, sequence, table, to_bytes
+from tests.imaging.dicom.test_study import written_study
+from tests.imaging.film_files import encode, tiff
 from torture.writers import data_at, grey_fields, png_of, tiff_of, tiled_fields
 
 GREY: NDArray[np.uint8] = vary_example(0, 96, 128)

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Literal
 
 from pneumocascade import Cascade, FilmError, Prediction, read_radiograph
-from pneumocascade.batch.sources import find_sources
-from pneumocascade.report import to_csv, to_json_line
-from tests.dicom.objects import NAME
+from pneumocascade.imaging.find import find_sources
+from pneumocascade.output.rows import to_csv, to_json_line
+from tests.imaging.dicom.objects import NAME
 from tests.tiny_models import write_tiny_models
 from torture.arrays import ARRAYS
 from torture.codes import CODES, is_sound

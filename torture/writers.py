@@ -6,7 +6,7 @@ import struct
 import zlib
 from collections.abc import Sequence
 
-from tests.film_files import png_chunk
+from tests.imaging.film_files import png_chunk
 
 SHORT, LONG, LONG8 = 3, 4, 16
 """Types of TIFF fields (TIFF 6.0, section 2; LONG8 is BigTIFF's)."""

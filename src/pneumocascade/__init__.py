@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
-    from pneumocascade.cascade import Cascade
     from pneumocascade.errors import (
         DataSetError,
         FilmError,
@@ -22,11 +21,12 @@ if TYPE_CHECKING:
         TrainingError,
         UsageError,
     )
-    from pneumocascade.preprocess import Steps, prepare, steps_of
-    from pneumocascade.reading import read_radiograph
-    from pneumocascade.records import Prediction, Radiograph, Reason, StageResult
-    from pneumocascade.saliency import overlay, saliency_of
-    from pneumocascade.spec import ModelSpec, OperatingPoint
+    from pneumocascade.explain.saliency import overlay, saliency_of
+    from pneumocascade.imaging.read import read_radiograph
+    from pneumocascade.inference.cascade import Cascade
+    from pneumocascade.model.preprocess import Steps, prepare, steps_of
+    from pneumocascade.model.spec import ModelSpec, OperatingPoint
+    from pneumocascade.types import Prediction, Radiograph, Reason, StageResult
 
 __version__ = "0.1.0"
 
@@ -55,7 +55,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "cascade": ("Cascade",),
+    "inference.cascade": ("Cascade",),
     "errors": (
         "DataSetError",
         "FilmError",
@@ -65,11 +65,11 @@ _HOMES = {
         "TrainingError",
         "UsageError",
     ),
-    "preprocess": ("Steps", "prepare", "steps_of"),
-    "reading": ("read_radiograph",),
-    "records": ("Prediction", "Radiograph", "Reason", "StageResult"),
-    "saliency": ("overlay", "saliency_of"),
-    "spec": ("ModelSpec", "OperatingPoint"),
+    "model.preprocess": ("Steps", "prepare", "steps_of"),
+    "imaging.read": ("read_radiograph",),
+    "types": ("Prediction", "Radiograph", "Reason", "StageResult"),
+    "explain.saliency": ("overlay", "saliency_of"),
+    "model.spec": ("ModelSpec", "OperatingPoint"),
 }
 
 

@@ -16,8 +16,8 @@ from pneumocascade import Cascade
 from pneumocascade.cli import app
 from pneumocascade.cli.common import import_extra
 from pneumocascade.errors import MissingExtraError
-from pneumocascade.spec import OPERATING_POINTS
-from pneumocascade.store import write_manifest
+from pneumocascade.model.spec import OPERATING_POINTS
+from pneumocascade.model.store import write_manifest
 from tests.conftest import vary_example
 from tests.tiny_models import tiny_model, tiny_spec
 

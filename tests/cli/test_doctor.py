@@ -13,12 +13,12 @@ import pytest
 from typer.testing import CliRunner
 
 import pneumocascade
+from pneumocascade.audit.counter import STATE_VARIABLE
 from pneumocascade.cli import app
 from pneumocascade.doctor import machine
 from pneumocascade.doctor.check import Check, guarded, tilde
-from pneumocascade.report import DISCLAIMER
-from pneumocascade.store import bundled_models
-from pneumocascade.web.counter import STATE_VARIABLE
+from pneumocascade.model.store import bundled_models
+from pneumocascade.types import DISCLAIMER
 from tests.doctor.test_models import flip_last_byte
 from tests.tiny_models import write_tiny_models
 

@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from pneumocascade import Prediction, Reason, UsageError
+from pneumocascade.audit.history import History
 from pneumocascade.cli import app
-from pneumocascade.history import History
 
 runner = CliRunner()
 

@@ -16,11 +16,11 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from pneumocascade import Cascade, UsageError
+from pneumocascade.audit.history import History
 from pneumocascade.cli import app
 from pneumocascade.cli.predict import _rate
-from pneumocascade.gate import UNCHECKED
-from pneumocascade.history import History
-from pneumocascade.report import to_dict
+from pneumocascade.model.gate import UNCHECKED
+from pneumocascade.output.rows import to_dict
 from tests.conftest import draw_chest
 
 runner = CliRunner()

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pneumocascade.dicom import trial
 from pneumocascade.doctor import decoders
+from pneumocascade.imaging.dicom import self_test as trial
 
 
 def test_all_of_them_work_here() -> None:
@@ -28,7 +28,7 @@ def test_a_process_that_does_not_start_is_a_problem(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(sys, "executable", "/bin/false")
     (check,) = decoders.check_workers()
     assert check.status == "problem"
-    assert "pneumocascade.isolation.worker" in check.advice
+    assert "pneumocascade.inference.worker" in check.advice
 
 
 def test_without_weasyprint_there_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:

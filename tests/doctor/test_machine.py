@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pneumocascade.ahead import usable_cores
 from pneumocascade.doctor import machine
+from pneumocascade.inference.prefetch import usable_cores
 
 MIB = 1 << 20
 

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from pneumocascade import Cascade
-from pneumocascade.cascade import DEFAULT_OPERATING_POINT
 from pneumocascade.doctor import models
 from pneumocascade.doctor.models import (
     EXPECTED,
@@ -22,7 +21,8 @@ from pneumocascade.doctor.models import (
     check_models,
     example,
 )
-from pneumocascade.store import bundled_models
+from pneumocascade.inference.cascade import DEFAULT_OPERATING_POINT
+from pneumocascade.model.store import bundled_models
 from tests.tiny_models import write_tiny_models
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "examples.json"

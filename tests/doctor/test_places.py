@@ -10,8 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from pneumocascade.audit.counter import FILE_NAME, STATE_VARIABLE, Counter
 from pneumocascade.doctor import places
-from pneumocascade.web.counter import FILE_NAME, STATE_VARIABLE, Counter
 
 
 def test_a_state_folder_that_is_missing_is_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

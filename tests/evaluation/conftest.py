@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from pneumocascade import Cascade
-from pneumocascade.session import ModelOutput, OnnxClassifier
-from pneumocascade.spec import METADATA_KEY, ModelSpec, OperatingPoint
+from pneumocascade.model.onnx_classifier import ModelOutput, OnnxClassifier
+from pneumocascade.model.spec import METADATA_KEY, ModelSpec, OperatingPoint
 
 SIZE = 32
 STEEPNESS = 20.0

@@ -11,9 +11,10 @@ import cv2
 import pytest
 
 from pneumocascade import Cascade, DataSetError, UsageError
-from pneumocascade.dataset import find_films, fingerprint
+from pneumocascade.datasets.films import find_films, fingerprint
 from pneumocascade.evaluation.evaluate import PREDICTION_COLUMNS, evaluate
-from pneumocascade.report import CSV_COLUMNS, DISCLAIMER
+from pneumocascade.output.rows import CSV_COLUMNS
+from pneumocascade.types import DISCLAIMER
 from tests.conftest import vary_example
 from tests.evaluation.conftest import draw_film, lay_out_films, make_cascade
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pneumocascade.evaluation.films import JudgedFilm
+from pneumocascade.evaluation.judge_films import JudgedFilm
 from tests.conftest import draw_chest
 from tests.evaluation.test_subgroups import judged_film
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from pneumocascade import read_radiograph
+from pneumocascade.datasets.perturbations import eight_bit
 from pneumocascade.evaluation.markers import find_marker
-from pneumocascade.perturbations import eight_bit
 from tests.conftest import EXAMPLES, draw_chest
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from pneumocascade import Cascade, Prediction, StageResult
-from pneumocascade.dataset import Film, find_films, patient_of
+from pneumocascade.datasets.films import Film, find_films, patient_of
 from pneumocascade.evaluation.evaluate import evaluate
-from pneumocascade.evaluation.films import JudgedFilm, Traits, judge_films
-from pneumocascade.evaluation.measure import weights_by_patient
+from pneumocascade.evaluation.judge_films import JudgedFilm, Traits, judge_films
+from pneumocascade.evaluation.results import weights_by_patient
 from pneumocascade.evaluation.subgroups import (
     ASPECT,
     FILMS,
@@ -21,7 +21,7 @@ from pneumocascade.evaluation.subgroups import (
     measure_by_patient,
     measure_subgroups,
 )
-from pneumocascade.spec import ModelSpec
+from pneumocascade.model.spec import ModelSpec
 from tests.evaluation.conftest import brightness_spec, lay_out_films, make_cascade
 
 SPECS = (brightness_spec(1), brightness_spec(2))

@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 import numpy as np
 
 from pneumocascade import Cascade, Prediction, Radiograph, read_radiograph
-from pneumocascade.records import Acquisition
+from pneumocascade.types import Acquisition
 from tests.conftest import EXAMPLES
 
 MADE = datetime(2026, 11, 23, 9, 30, tzinfo=timezone.utc)

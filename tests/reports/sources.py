@@ -22,8 +22,8 @@ from pydicom.uid import (
 )
 
 from pneumocascade import Cascade, Prediction
-from pneumocascade.records import Acquisition, Radiograph
-from pneumocascade.store import Manifest, read_manifest
+from pneumocascade.model.store import Manifest, read_manifest
+from pneumocascade.types import Acquisition, Radiograph
 from tests.conftest import draw_chest
 from tests.tiny_models import PNEUMONIA_FROM, VIRAL_FROM, write_tiny_models
 

@@ -24,11 +24,11 @@ from pydicom.uid import (
 )
 
 from pneumocascade.errors import UnsuitableImageError, UsageError
-from pneumocascade.report import DISCLAIMER
 from pneumocascade.reports import naming
 from pneumocascade.reports.capture import secondary_capture
 from pneumocascade.reports.deidentify import EDITION, deidentify
 from pneumocascade.reports.structured import structured_report
+from pneumocascade.types import DISCLAIMER
 from tests.reports.sources import (
     MEANS,
     PLANTED,

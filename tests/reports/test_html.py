@@ -9,9 +9,9 @@ from html.parser import HTMLParser
 import pytest
 
 from pneumocascade import Cascade, MissingExtraError, UsageError
-from pneumocascade.pictures import percent, verdict_of
-from pneumocascade.report import DISCLAIMER, UNDETERMINED
+from pneumocascade.explain.pictures import percent, verdict_of
 from pneumocascade.reports.html import report_html
+from pneumocascade.types import DISCLAIMER, UNDETERMINED
 from tests.reports.films import HOSTILE, MADE, Items, every_outcome
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}

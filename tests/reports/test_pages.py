@@ -13,13 +13,13 @@ import pytest
 from PIL import Image
 
 from pneumocascade import Cascade, Prediction, Radiograph, UsageError, read_radiograph
-from pneumocascade.pictures import percent
-from pneumocascade.preprocess import steps_of
-from pneumocascade.records import Reason
+from pneumocascade.explain.pictures import percent
+from pneumocascade.explain.saliency import overlay
+from pneumocascade.model.preprocess import steps_of
 from pneumocascade.reports.html import make_report
 from pneumocascade.reports.pages import PICTURE_SIDE, FilmPage, make_page, shorten, visible
 from pneumocascade.reports.stages import PagePicture, model_card, stage_figures
-from pneumocascade.saliency import overlay
+from pneumocascade.types import Reason
 from tests.conftest import EXAMPLES
 from tests.reports.films import HOSTILE, acquired, every_outcome
 

@@ -15,11 +15,10 @@ import pytest
 from PIL import Image, ImageFile
 
 from pneumocascade import Cascade, MissingExtraError, Prediction, UsageError
-from pneumocascade.pictures import percent, verdict_of
-from pneumocascade.records import Reason
-from pneumocascade.report import DISCLAIMER, UNDETERMINED
+from pneumocascade.explain.pictures import percent, verdict_of
 from pneumocascade.reports.pdf import report_pdf, to_pdf, weasyprint_module, write_report
-from tests.film_files import code_of, encode
+from pneumocascade.types import DISCLAIMER, UNDETERMINED, Reason
+from tests.imaging.film_files import code_of, encode
 from tests.reports.films import HOSTILE, MADE, Items, every_outcome
 
 pypdfium2 = pytest.importorskip("pypdfium2")

@@ -20,11 +20,11 @@ from pydicom.uid import UID, BasicTextSRStorage
 
 from pneumocascade import Prediction, Reason, UsageError
 from pneumocascade.errors import UnsuitableImageError
-from pneumocascade.report import DISCLAIMER
+from pneumocascade.model.store import bundled_models, read_manifest
 from pneumocascade.reports import codes as pc
 from pneumocascade.reports import naming
 from pneumocascade.reports.structured import NORMAL_MEANS, structured_report
-from pneumocascade.store import bundled_models, read_manifest
+from pneumocascade.types import DISCLAIMER
 from tests.reports.sources import (
     MEANS,
     REFUSED_MEAN,

@@ -16,11 +16,11 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from pneumocascade import Cascade, UsageError, __version__, server
-from pneumocascade.report import to_dict
+from pneumocascade.audit.counter import STATE_VARIABLE, Counter
+from pneumocascade.output.rows import to_dict
 from pneumocascade.server import app as application
 from pneumocascade.server import predictions
 from pneumocascade.server.batcher import Batcher
-from pneumocascade.web.counter import STATE_VARIABLE, Counter
 from tests.conftest import vary_example
 from tests.loops import run_apart
 from tests.server.test_batcher import FILMS, SECONDS, Watched, requests, wait_until

@@ -14,18 +14,18 @@ import cv2
 import pytest
 
 from pneumocascade import Cascade, Prediction, UsageError
-from pneumocascade.ahead import usable_cores
 from pneumocascade.errors import BusyError, StorageError
+from pneumocascade.inference.prefetch import usable_cores
+from pneumocascade.model.spec import OPERATING_POINTS
 from pneumocascade.server.batcher import MAX_WAITING, Batcher
-from pneumocascade.server.line import Film, Group, Line
 from pneumocascade.server.predictions import MAX_FILES
-from pneumocascade.spec import OPERATING_POINTS
-from tests.test_cascade import NORMAL, VIRAL, assert_same_answer, film_of
+from pneumocascade.server.queue import Film, Group, Line
+from tests.inference.test_cascade import NORMAL, VIRAL, assert_same_answer, film_of
 from tests.tiny_models import write_tiny_models
 
 if TYPE_CHECKING:
-    from pneumocascade.cascade import Terms
-    from pneumocascade.ready import ReadyFilm
+    from pneumocascade.inference.cascade import Terms
+    from pneumocascade.inference.prepare import ReadyFilm
 
 SECONDS = 30.0
 """Longest wait for anything here; only a failing test waits so long."""

@@ -23,12 +23,12 @@ import pytest
 from PIL import Image
 
 import pneumocascade
+from pneumocascade.audit.counter import STATE_VARIABLE
 from pneumocascade.server.predictions import MAX_FILES
-from pneumocascade.web.counter import STATE_VARIABLE
 from pneumocascade.web.uploads import FOLDER_VARIABLE
 from tests.conftest import draw_chest, vary_example
-from tests.dicom.objects import dataset, to_bytes
-from tests.dicom.test_study import dicomdir
+from tests.imaging.dicom.objects import dataset, to_bytes
+from tests.imaging.dicom.test_study import dicomdir
 from tests.tiny_models import write_tiny_models
 from tests.web.test_uploads import BATCH, PREVIEW, SINGLE, Client, file_data
 

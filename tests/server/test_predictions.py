@@ -21,15 +21,15 @@ from PIL import Image
 
 import pneumocascade
 from pneumocascade import Cascade
-from pneumocascade.audited import AuditedCascade
-from pneumocascade.history import History
-from pneumocascade.reading import read_radiograph
-from pneumocascade.saliency import overlay
+from pneumocascade.audit.counter import STATE_VARIABLE
+from pneumocascade.audit.history import History
+from pneumocascade.audit.recorder import AuditedCascade
+from pneumocascade.explain.saliency import overlay
+from pneumocascade.imaging.read import read_radiograph
 from pneumocascade.server import predictions
 from pneumocascade.server.app import create_app
 from pneumocascade.server.batcher import Batcher
-from pneumocascade.web.counter import STATE_VARIABLE
-from tests.dicom.objects import report, to_bytes
+from tests.imaging.dicom.objects import report, to_bytes
 from tests.reports.sources import MEANS, PLANTED, film_of, planted
 from tests.server.test_batcher import FILMS, SECONDS, Watched
 from tests.tiny_models import write_tiny_models

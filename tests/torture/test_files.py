@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.film_files import film_or_code
+from tests.imaging.film_files import film_or_code
 from torture.codes import CODES, is_sound
 from torture.dicom_monsters import dicom_monsters
 from torture.files import Corpus, main, run

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pneumocascade import read_radiograph
-from tests.film_files import GREY, encode
+from tests.imaging.film_files import GREY, encode
 from torture.mutations import SIMPLE, Mutation, mutated, truncated
 from torture.writers import mended_png, zeros
 

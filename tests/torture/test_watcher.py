@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from tests.film_files import GREY, encode
+from tests.imaging.film_files import GREY, encode
 from torture import arrays
 from torture.codes import CODES
 from torture.watcher import Watcher

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pneumocascade.calibration import positive_probability
 from pneumocascade.errors import TrainingError
-from pneumocascade.spec import OPERATING_POINTS, for_recipe
+from pneumocascade.model.calibration import positive_probability
+from pneumocascade.model.spec import OPERATING_POINTS, for_recipe
 from pneumocascade.training.calibrate import (
     GOAL,
     Outputs,

@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 
 from pneumocascade import Radiograph, read_radiograph
-from pneumocascade.dataset import find_films
-from pneumocascade.perturbations import eight_bit
-from pneumocascade.reading import name_of
-from pneumocascade.spec import ModelSpec, for_recipe
+from pneumocascade.datasets.films import find_films
+from pneumocascade.datasets.perturbations import eight_bit
+from pneumocascade.imaging.read import name_of
+from pneumocascade.model.spec import ModelSpec, for_recipe
 from pneumocascade.training.data import FilmDataset, Sample, renderings_by_name, samples_of
 from tests.conftest import draw_chest
 

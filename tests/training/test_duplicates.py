@@ -6,9 +6,9 @@ from pathlib import Path
 import cv2
 import pytest
 
-from pneumocascade.dataset import find_films
+from pneumocascade.datasets.films import find_films
 from pneumocascade.errors import DataSetError
-from pneumocascade.reading import read_radiograph
+from pneumocascade.imaging.read import read_radiograph
 from pneumocascade.training.duplicates import drop_duplicates
 from tests.conftest import draw_chest
 from tests.training.conftest import write_films

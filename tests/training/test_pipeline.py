@@ -13,9 +13,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pneumocascade import Cascade
-from pneumocascade.dataset import find_films
-from pneumocascade.spec import OPERATING_POINTS
-from pneumocascade.training import duplicates, gate, held_out, pipeline
+from pneumocascade.datasets.films import find_films
+from pneumocascade.model.spec import OPERATING_POINTS
+from pneumocascade.training import cross_fitting as held_out
+from pneumocascade.training import duplicates, pipeline
+from pneumocascade.training import fit_gate as gate
 from pneumocascade.training.calibrate import Outputs
 from pneumocascade.training.config import TrainingConfig
 from pneumocascade.training.network import build_network

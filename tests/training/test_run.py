@@ -15,11 +15,11 @@ from typer.testing import CliRunner
 
 from pneumocascade import Cascade, ModelSpec
 from pneumocascade.cli import app
-from pneumocascade.dataset import Split, find_films, patient_of
+from pneumocascade.datasets.films import Split, find_films, patient_of
 from pneumocascade.errors import DataSetError, TrainingError
-from pneumocascade.preprocess import prepare
-from pneumocascade.reading import read_radiograph
-from pneumocascade.spec import OPERATING_POINTS, for_recipe
+from pneumocascade.imaging.read import read_radiograph
+from pneumocascade.model.preprocess import prepare
+from pneumocascade.model.spec import OPERATING_POINTS, for_recipe
 from pneumocascade.training import duplicates, export
 from pneumocascade.training.config import TrainingConfig
 from pneumocascade.training.data import samples_of

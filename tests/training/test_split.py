@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pneumocascade.dataset import Film, Split, find_films
+from pneumocascade.datasets.films import Film, Split, find_films
 from pneumocascade.errors import DataSetError
 from pneumocascade.training.split import block_folds, split_films
 

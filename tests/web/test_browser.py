@@ -11,8 +11,8 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from pneumocascade import Cascade
-from pneumocascade.pictures import verdict_of
-from pneumocascade.report import DISCLAIMER
+from pneumocascade.explain.pictures import verdict_of
+from pneumocascade.types import DISCLAIMER
 from pneumocascade.web.examples import example_films
 from tests.conftest import draw_chest, vary_example
 from tests.web.conftest import open_app

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from pneumocascade import Cascade, ModelSpec, Prediction, Reason, StageResult
-from pneumocascade.report import DISCLAIMER
+from pneumocascade.types import DISCLAIMER
 from pneumocascade.web import fragments
 from pneumocascade.web.analysis import Analysis, analyse
 from pneumocascade.web.configuration import configuration, figures, operating_points

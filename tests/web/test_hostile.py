@@ -19,8 +19,8 @@ from pneumocascade import Cascade, read_radiograph
 from pneumocascade.evaluation.evaluate import evaluate
 from pneumocascade.reports.html import report_html
 from tests.conftest import vary_example
-from tests.dicom.objects import dataset, to_bytes
 from tests.evaluation.conftest import lay_out_films, make_cascade
+from tests.imaging.dicom.objects import dataset, to_bytes
 from tests.reports.films import Items
 from tests.tiny_models import write_tiny_models
 from tests.web.conftest import open_app, running

@@ -9,7 +9,7 @@ from html import unescape
 import pytest
 
 from pneumocascade import Prediction, Reason, StageResult
-from pneumocascade.report import DISCLAIMER
+from pneumocascade.types import DISCLAIMER
 from pneumocascade.web.analysis import Analysis
 from pneumocascade.web.verdict import verdict_card
 

@@ -13,7 +13,7 @@ import typer
 from pneumocascade.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from pneumocascade.cascade import Cascade
+    from pneumocascade.inference.cascade import Cascade
 
 ModelsOption = Annotated[
     Path | None,
@@ -50,8 +50,8 @@ def audited(cascade: Cascade, history: Path | None) -> Iterator[Cascade]:
     if history is None:
         yield cascade
         return
-    from pneumocascade.audited import AuditedCascade
-    from pneumocascade.history import History
+    from pneumocascade.audit.history import History
+    from pneumocascade.audit.recorder import AuditedCascade
 
     with closing(History(history)) as opened:
         yield AuditedCascade(cascade, opened)

@@ -9,8 +9,8 @@ from itertools import permutations
 from pathlib import Path
 
 from pneumocascade.errors import UsageError
-from pneumocascade.files import frame_of
-from pneumocascade.uris import is_uri
+from pneumocascade.imaging.files import frame_of
+from pneumocascade.imaging.uris import is_uri
 
 Destinations = Mapping[str, Path | None]
 """Paths by the option that names them; ``None`` where it is not given."""

@@ -18,7 +18,7 @@ from pneumocascade.cli.destinations import is_same_file
 from pneumocascade.errors import UsageError
 
 if TYPE_CHECKING:
-    from pneumocascade.history import Entry, History
+    from pneumocascade.audit.history import Entry, History
 
 app = typer.Typer(no_args_is_help=True, help="List, export and purge an audit trail (see serve --history).")
 
@@ -90,7 +90,7 @@ def purge(
 
 @contextlib.contextmanager
 def _opened(file: Path) -> Iterator[History]:
-    from pneumocascade.history import History
+    from pneumocascade.audit.history import History
 
     with contextlib.closing(History(file, must_exist=True)) as history:
         yield history
@@ -101,7 +101,7 @@ def _local(moment: datetime | None) -> datetime | None:
 
 
 def _write(entries: Iterable[Entry], target: TextIO, kind: Literal["jsonl", "csv"]) -> None:
-    from pneumocascade.history import COLUMNS
+    from pneumocascade.audit.history import COLUMNS
 
     if kind == "csv":
         writer = csv.DictWriter(target, COLUMNS, lineterminator="\n")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from pneumocascade.spec import ModelSpec
+    from pneumocascade.model.spec import ModelSpec
 
 _MEASURED = (
     "figures (95 % confidence interval), cross-fitted: temperature, bias and balanced threshold are from "
@@ -52,8 +52,8 @@ def evaluate(
     from rich.console import Console
     from rich.progress import Progress
 
-    from pneumocascade.cascade import Cascade
-    from pneumocascade.dataset import Split, find_films
+    from pneumocascade.datasets.films import Split, find_films
+    from pneumocascade.inference.cascade import Cascade
 
     evaluation = import_extra("pneumocascade.evaluation.evaluate", "evaluation", "evaluate")
     only = Split.load(split).validation if split else None
@@ -70,7 +70,9 @@ def evaluate(
         )
         if shift:
             films = [film for film in find_films(data_dir) if only is None or film.name in only]
-            shifted = import_extra("pneumocascade.evaluation.shift", "evaluation", "evaluate").evaluate_shift(
+            shifted = import_extra(
+                "pneumocascade.evaluation.shift_suite", "evaluation", "evaluate"
+            ).evaluate_shift(
                 films,
                 cascade,
                 output,
@@ -146,10 +148,10 @@ def serve(
     models: ModelsOption = None,
 ) -> None:
     """Serve the web app and the REST API; uploads are decoded in processes of their own."""
-    from pneumocascade.ahead import usable_cores
-    from pneumocascade.cascade import Cascade
-    from pneumocascade.isolation.pool import IsolatedReader
-    from pneumocascade.logs import set_up
+    from pneumocascade.inference.cascade import Cascade
+    from pneumocascade.inference.prefetch import usable_cores
+    from pneumocascade.inference.worker_pool import IsolatedReader
+    from pneumocascade.server.logs import set_up
 
     server = import_extra("pneumocascade.server", "the web app", "web")
     set_up(log_level, as_json=log_json)
@@ -195,9 +197,9 @@ def _facts(models: Path | None) -> dict[str, Any]:
     import importlib.metadata
 
     from pneumocascade import __version__
-    from pneumocascade.cascade import Cascade
-    from pneumocascade.report import DISCLAIMER
-    from pneumocascade.store import bundled_models, read_manifest
+    from pneumocascade.inference.cascade import Cascade
+    from pneumocascade.model.store import bundled_models, read_manifest
+    from pneumocascade.types import DISCLAIMER
 
     cascade = Cascade.load(models)
     manifest = read_manifest(models or bundled_models())
@@ -239,7 +241,7 @@ def _show_model(console: Console, stage: str, facts: dict[str, Any]) -> None:
 
 def _with_intervals(metrics: dict[str, float]) -> dict[str, str]:
     """Return each figure with its interval as text."""
-    from pneumocascade.spec import figures_of
+    from pneumocascade.model.spec import figures_of
 
     return {
         name: f"{value:.3f}" + (f" ({interval[0]:.3f} - {interval[1]:.3f})" if interval else "")

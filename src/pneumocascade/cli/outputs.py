@@ -11,8 +11,8 @@ from pneumocascade.cli.destinations import check_file, check_folder
 from pneumocascade.errors import FilmError, UsageError
 
 if TYPE_CHECKING:
-    from pneumocascade.cascade import Cascade
-    from pneumocascade.records import Prediction, Radiograph
+    from pneumocascade.inference.cascade import Cascade
+    from pneumocascade.types import Prediction, Radiograph
 
     Make = Callable[[Prediction, Radiograph], object]
 
@@ -98,7 +98,7 @@ def with_files(
 
 
 def _pictures(cascade: Cascade, outputs: Outputs) -> Iterator[tuple[str, Make]]:
-    from pneumocascade.pictures import save_pictures
+    from pneumocascade.explain.pictures import save_pictures
 
     if (folder := outputs.pictures) is not None:
         yield "pictures", lambda answer, film: save_pictures(answer, film, cascade.stage1.spec, folder)
@@ -106,8 +106,8 @@ def _pictures(cascade: Cascade, outputs: Outputs) -> Iterator[tuple[str, Make]]:
 
 def _objects(outputs: Outputs, models: Path | None) -> Iterator[tuple[str, Make]]:
     if (folder := outputs.objects) is not None:
+        from pneumocascade.model.store import bundled_models, read_manifest
         from pneumocascade.reports.objects import write_objects
-        from pneumocascade.store import bundled_models, read_manifest
 
         manifest = read_manifest(models or bundled_models())
         clean = outputs.clean
@@ -123,7 +123,7 @@ def _made(prediction: Prediction, makers: Iterable[tuple[str, Make]]) -> tuple[s
 
 
 def _note(prediction: Prediction, what: str, make: Make) -> str:
-    from pneumocascade.reading import read_radiograph
+    from pneumocascade.imaging.read import read_radiograph
 
     try:
         make(prediction, read_radiograph(prediction.source))
@@ -152,7 +152,7 @@ def _shown(prediction: Prediction, *, clean: bool) -> Prediction:
 
 
 def _film(prediction: Prediction) -> Radiograph | None:
-    from pneumocascade.reading import read_radiograph
+    from pneumocascade.imaging.read import read_radiograph
 
     try:
         return read_radiograph(prediction.source)

@@ -27,10 +27,10 @@ from pneumocascade.cli.common import (
 from pneumocascade.errors import UsageError
 
 if TYPE_CHECKING:
-    from pneumocascade.batch.writers import Format, Writer
     from pneumocascade.cli.destinations import Destinations
     from pneumocascade.cli.outputs import Outputs
-    from pneumocascade.records import Prediction
+    from pneumocascade.output.writers import Format, Writer
+    from pneumocascade.types import Prediction
 
 Answer = TypeVar("Answer")
 
@@ -102,9 +102,9 @@ def predict(
     Exit status: 0 every film was judged or refused, 1 some could not be read, 2 wrong usage, 130
     interrupted.
     """
-    from pneumocascade.batch.writers import format_of
     from pneumocascade.cli.destinations import check_destinations
     from pneumocascade.cli.outputs import Outputs, check
+    from pneumocascade.output.writers import format_of
 
     # What Pillow warns of shows in the answer; on standard error it would only break the progress bar.
     warnings.filterwarnings("ignore", module="PIL")
@@ -156,9 +156,9 @@ class _How(NamedTuple):
 
 def _done(output: Path | None, kind: Format, sources: Sequence[str], how: _How) -> tuple[int, int, bool]:
     """Return how many films have an answer, how many of these were not read, and whether there is a head."""
-    from pneumocascade.batch.resume import Settings, find_done
-    from pneumocascade.cascade import Cascade
-    from pneumocascade.store import bundled_models, read_manifest
+    from pneumocascade.inference.cascade import Cascade
+    from pneumocascade.model.store import bundled_models, read_manifest
+    from pneumocascade.output.resume import Settings, find_done
 
     if output is None:
         raise UsageError("--resume goes on with a file: give --output")
@@ -179,10 +179,10 @@ class _Target(NamedTuple):
 
 def _here(sources: Sequence[str], how: _How, outputs: Outputs, history: Path | None, target: _Target) -> int:
     """Judge films in this process; return how many could not be read."""
-    from pneumocascade.ahead import usable_cores
-    from pneumocascade.batch.writers import open_writer
-    from pneumocascade.cascade import Cascade
     from pneumocascade.cli.outputs import consume, with_files
+    from pneumocascade.inference.cascade import Cascade
+    from pneumocascade.inference.prefetch import usable_cores
+    from pneumocascade.output.writers import open_writer
 
     # Cores that judge batches of their own need no large ones; other devices have no such cores.
     parallel = max(1, min(usable_cores(), len(sources))) if how.provider == "cpu" else 1
@@ -233,8 +233,8 @@ def _format_on_ray(kind: Format, output: Path | None, asked: Format | None, *, a
 
 def _on_ray(sources: Sequence[str], how: _How, output: Path, *, go_on: bool, address: str | None) -> int:
     """Judge films on Ray; return how many could not be read."""
-    from pneumocascade.batch.parquet import Parquet
-    from pneumocascade.scale.ray_engine import Job, connected, predict_on_ray
+    from pneumocascade.output.parquet import Parquet
+    from pneumocascade.output.ray_engine import Job, connected, predict_on_ray
 
     job = Job.made_here(
         how.models,
@@ -254,8 +254,8 @@ def _on_ray(sources: Sequence[str], how: _How, output: Path, *, go_on: bool, add
 
 def _sources(named: Iterable[str], *, all_frames: bool) -> list[str]:
     """Return the films that are meant; a folder is left in it only where that holds none."""
-    from pneumocascade.batch.sources import find_sources
-    from pneumocascade.reading import SUFFIXES
+    from pneumocascade.imaging.find import find_sources
+    from pneumocascade.imaging.read import SUFFIXES
 
     left_out: list[str] = []
     sources = list(find_sources(named, all_frames=all_frames, left_out=left_out))

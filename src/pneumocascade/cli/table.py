@@ -8,10 +8,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from pneumocascade.report import DISCLAIMER, UNDETERMINED, encodable, reasons_of
+from pneumocascade.output.rows import encodable
+from pneumocascade.types import DISCLAIMER, UNDETERMINED, reasons_of
 
 if TYPE_CHECKING:
-    from pneumocascade.records import Prediction, StageResult
+    from pneumocascade.types import Prediction, StageResult
 
 _STYLES = {"normal": "green", "pneumonia": "red", "refused": "yellow", "error": "magenta"}
 

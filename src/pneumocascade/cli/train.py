@@ -134,10 +134,10 @@ def calibrate(
     models: ModelsOption = None,
 ) -> None:
     """Calibrate models anew on held-out films, without training: temperature, thresholds, sets, gate."""
-    from pneumocascade.dataset import Split
-    from pneumocascade.store import bundled_models
+    from pneumocascade.datasets.films import Split
+    from pneumocascade.model.store import bundled_models
 
-    room = import_extra("pneumocascade.training.recalibrate", "calibration", "train")
+    room = import_extra("pneumocascade.training.calibrate_models", "calibration", "train")
     films = room.Films(data_dir, Split.load(split), tuple(renderings or ()))
     margins = (stage1_margin, stage2_margin)
     room.recalibrate(

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 from pneumocascade.doctor.check import Check, pip, tilde
-from pneumocascade.isolation.pool import SAFE_PATH
+from pneumocascade.inference.worker_pool import SAFE_PATH
 
 LIBRARIES = ("numpy", "cv2", "PIL", "onnxruntime", "imagecodecs", "jpeg_ls", "openjpeg", "pydicom")
 """Modules with compiled parts, or that load such modules."""

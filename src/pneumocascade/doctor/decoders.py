@@ -17,7 +17,7 @@ _DECODERS = "imagecodecs pydicom pyjpegls pylibjpeg pylibjpeg-openjpeg"
 
 def check_dicom() -> list[Check]:
     """Check that a DICOM object of every transfer syntax that is promised can be read."""
-    from pneumocascade.dicom.trial import try_decoders
+    from pneumocascade.imaging.dicom.self_test import try_decoders
 
     tried = try_decoders()
     wrong = [f"{name}: {what}" for name, what in tried.items() if what]
@@ -29,9 +29,9 @@ def check_dicom() -> list[Check]:
 
 def check_workers() -> list[Check]:
     """Check that a process that decodes can be started, and reads a film as this process does."""
-    from pneumocascade.isolation.pool import IsolatedReader
-    from pneumocascade.ready import make_ready
-    from pneumocascade.spec import for_recipe
+    from pneumocascade.inference.prepare import make_ready
+    from pneumocascade.inference.worker_pool import IsolatedReader
+    from pneumocascade.model.spec import for_recipe
 
     specs = (for_recipe(1, "baseline"), for_recipe(2, "baseline"))
     film = (example(next(iter(EXPECTED))), None)
@@ -42,7 +42,7 @@ def check_workers() -> list[Check]:
     told = answer.error.message if answer.error else "it read other pixels than this process"
     advice = (
         "serve needs it: let this user start processes (ulimit -u, docker run --pids-limit), and see what "
-        "this prints: python -m pneumocascade.isolation.worker 3221225472 < /dev/null"
+        "this prints: python -m pneumocascade.inference.worker 3221225472 < /dev/null"
     )
     return [Check("decoding process", "problem", told, advice)]
 

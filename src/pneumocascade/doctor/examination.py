@@ -14,7 +14,7 @@ from pneumocascade import __version__
 from pneumocascade.doctor import decoders, installation, machine, models, places
 from pneumocascade.doctor.check import Check, guarded
 from pneumocascade.doctor.child import check_libraries
-from pneumocascade.report import DISCLAIMER
+from pneumocascade.types import DISCLAIMER
 
 if TYPE_CHECKING:
     from typing import TypeAlias

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from pneumocascade.ahead import usable_cores
 from pneumocascade.doctor.check import Check, megabytes
+from pneumocascade.inference.prefetch import usable_cores
 
 PREDICT_MEMORY = 340_000_000
 """Bytes: the most that ``predict`` was measured to take (docs/performance.md)."""

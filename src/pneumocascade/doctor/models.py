@@ -14,9 +14,9 @@ from pneumocascade.doctor.check import Check, guarded, pip, tilde
 from pneumocascade.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
-    from pneumocascade.cascade import Cascade
-    from pneumocascade.records import Prediction
-    from pneumocascade.store import Manifest
+    from pneumocascade.inference.cascade import Cascade
+    from pneumocascade.model.store import Manifest
+    from pneumocascade.types import Prediction
 
 
 class Expected(NamedTuple):
@@ -57,7 +57,7 @@ def check_models(folder: Path | None) -> list[Check]:
 
 def check_files(folder: Path | None) -> list[Check]:
     """Check every file of the manifest against its SHA-256."""
-    from pneumocascade.store import bundled_models, read_manifest
+    from pneumocascade.model.store import bundled_models, read_manifest
 
     path = folder or bundled_models()
     mend = _mend(folder)
@@ -87,7 +87,7 @@ def _wrong_files(folder: Path, manifest: Manifest) -> list[str]:
 
 def check_answers(folder: Path | None) -> list[Check]:
     """Check that the models load, and what they answer to example films."""
-    from pneumocascade.cascade import Cascade
+    from pneumocascade.inference.cascade import Cascade
 
     started = time.perf_counter()
     try:
@@ -137,7 +137,7 @@ def _probability(prediction: Prediction, label: str) -> float:
 
 def check_providers() -> list[Check]:
     """Check what the ONNX Runtime that is installed can run models with."""
-    from pneumocascade.session import PROVIDERS, check_provider
+    from pneumocascade.model.onnx_classifier import PROVIDERS, check_provider
 
     found = []
     for name in PROVIDERS:

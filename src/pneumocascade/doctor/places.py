@@ -25,7 +25,7 @@ LOOPBACK = "127.0.0.1"
 
 def check_state() -> list[Check]:
     """Check that the state folder can be written to; one that is not there yet is not made."""
-    from pneumocascade.web.counter import FILE_NAME, STATE_VARIABLE, Counter, state_folder
+    from pneumocascade.audit.counter import FILE_NAME, STATE_VARIABLE, Counter, state_folder
 
     folder = state_folder()
     advice = f"let this user write there, or: export {STATE_VARIABLE}=FOLDER"
@@ -38,7 +38,7 @@ def check_state() -> list[Check]:
 
 def check_history() -> list[Check]:
     """Check the history and its folder, where a variable names one."""
-    from pneumocascade.history import History
+    from pneumocascade.audit.history import History
 
     value = os.environ.get(HISTORY_VARIABLE)
     if not value:

@@ -12,12 +12,11 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from pneumocascade.cascade import DEFAULT_OPERATING_POINT, Cascade
-from pneumocascade.dataset import Film, count_by_category, find_films, fingerprint
+from pneumocascade.datasets.films import Film, count_by_category, find_films, fingerprint
 from pneumocascade.errors import DataSetError, MissingExtraError, UsageError
 from pneumocascade.evaluation.bootstrap import RESAMPLES
-from pneumocascade.evaluation.films import judge_films
-from pneumocascade.evaluation.measure import (
+from pneumocascade.evaluation.judge_films import judge_films
+from pneumocascade.evaluation.results import (
     MeasuredCascade,
     MeasuredStage,
     measure_cascade,
@@ -25,13 +24,14 @@ from pneumocascade.evaluation.measure import (
     measure_stage2,
 )
 from pneumocascade.evaluation.subgroups import measure_by_patient, measure_subgroups
-from pneumocascade.report import CSV_COLUMNS, to_csv_row
+from pneumocascade.inference.cascade import DEFAULT_OPERATING_POINT, Cascade
+from pneumocascade.output.rows import CSV_COLUMNS, to_csv_row
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from pathlib import Path
 
-    from pneumocascade.evaluation.films import JudgedFilm, Progress
+    from pneumocascade.evaluation.judge_films import JudgedFilm, Progress
 
 METRICS_FILE = "metrics.json"
 PREDICTIONS_FILE = "predictions.csv"
@@ -57,7 +57,7 @@ def evaluate(
     Parameters
     ----------
     data : Path
-        Holds ``NORMAL/`` and ``PNEUMONIA/``; see :func:`pneumocascade.dataset.find_films`.
+        Holds ``NORMAL/`` and ``PNEUMONIA/``; see :func:`pneumocascade.datasets.films.find_films`.
     cascade : Cascade
     output : Path, optional
         Folder that gets ``metrics.json``, ``predictions.csv``, ``report.html`` and pictures; made

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from pneumocascade.evaluation import drawing, figures
-from pneumocascade.evaluation.measure import CATEGORIES, MeasuredCascade, MeasuredStage
+from pneumocascade.evaluation import chart_style as drawing
+from pneumocascade.evaluation import charts as figures
+from pneumocascade.evaluation.results import CATEGORIES, MeasuredCascade, MeasuredStage
 from pneumocascade.evaluation.subgroups import TITLES
-from pneumocascade.report import DISCLAIMER
+from pneumocascade.types import DISCLAIMER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

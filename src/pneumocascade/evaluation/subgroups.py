@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pneumocascade.dataset import count_by_category
+from pneumocascade.datasets.films import count_by_category
 from pneumocascade.evaluation.bootstrap import RESAMPLES, bootstrap
-from pneumocascade.evaluation.measure import CATEGORIES, measure_cascade, measure_stage1, measure_stage2
 from pneumocascade.evaluation.metrics import share
+from pneumocascade.evaluation.results import CATEGORIES, measure_cascade, measure_stage1, measure_stage2
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import TypeAlias
 
     from pneumocascade.evaluation.bootstrap import Figure
-    from pneumocascade.evaluation.films import JudgedFilm, Traits
-    from pneumocascade.spec import ModelSpec
+    from pneumocascade.evaluation.judge_films import JudgedFilm, Traits
+    from pneumocascade.model.spec import ModelSpec
 
     Specs: TypeAlias = tuple[ModelSpec, ModelSpec]
 
@@ -197,7 +197,7 @@ def measure_by_patient(
     the others. In *Chest X-Ray Images (Pneumonia)* most have one, but a few of those with bacterial
     pneumonia have many: they weigh heavily in a figure over all films, and no more than others in one with
     one film a patient, as in the shift suite. A reader has to know which is meant before figures are
-    compared. The weights are those of :func:`~pneumocascade.evaluation.measure.weights_by_patient`, so that
+    compared. The weights are those of :func:`~pneumocascade.evaluation.results.weights_by_patient`, so that
     no film is left out and nothing is left to chance.
 
     Parameters as for :func:`measure_subgroups`.

@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from pneumocascade.errors import MissingExtraError, UsageError
-from pneumocascade.pictures import film_picture, with_banner
-from pneumocascade.records import Prediction, Radiograph, StageResult
-from pneumocascade.report import DISCLAIMER
+from pneumocascade.explain.pictures import film_picture, with_banner
+from pneumocascade.explain.saliency import overlay
 from pneumocascade.reports import naming
-from pneumocascade.saliency import overlay
+from pneumocascade.types import DISCLAIMER, Prediction, Radiograph, StageResult
 
 try:
     from highdicom.sc import SCImage

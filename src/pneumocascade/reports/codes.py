@@ -7,7 +7,7 @@ report describes (PS3.3, C.12.1.1.1).
 from __future__ import annotations
 
 from pneumocascade.errors import MissingExtraError
-from pneumocascade.records import Reason
+from pneumocascade.types import Reason
 
 try:
     from highdicom.coding_schemes import CodingSchemeIdentificationItem

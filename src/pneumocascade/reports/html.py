@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from pneumocascade import __version__
 from pneumocascade.errors import MissingExtraError, UsageError
-from pneumocascade.records import Prediction, Radiograph
-from pneumocascade.report import DISCLAIMER, UNDETERMINED
 from pneumocascade.reports.pages import FilmPage, make_page
 from pneumocascade.reports.stages import looked_legend, model_card, stage_figures
+from pneumocascade.types import DISCLAIMER, UNDETERMINED, Prediction, Radiograph
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-    from pneumocascade.cascade import Cascade
+    from pneumocascade.inference.cascade import Cascade
 
 Item: TypeAlias = tuple[Prediction, Radiograph | None]
 """An answer, and its film; ``None`` for a film that could not be read."""
@@ -30,7 +29,7 @@ OUTCOMES = {
     "refused": "Refused",
     "error": "Not read",
 }
-"""Outcomes that films are counted by, by the tone of :func:`pneumocascade.pictures.verdict_of`."""
+"""Outcomes that films are counted by, by the tone of :func:`pneumocascade.explain.pictures.verdict_of`."""
 
 SCREEN = ("page.css", "screen.css", "paper.css")
 """Style sheets of a report that is read in a browser, or printed from there."""

@@ -6,10 +6,10 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pneumocascade.dicom.objects import read_object
-from pneumocascade.dicom.values import whole_of
 from pneumocascade.errors import UsageError
-from pneumocascade.reading import content_of
+from pneumocascade.imaging.dicom.objects import read_object
+from pneumocascade.imaging.dicom.values import whole_of
+from pneumocascade.imaging.read import content_of
 from pneumocascade.reports.capture import secondary_capture
 from pneumocascade.reports.deidentify import deidentify
 from pneumocascade.reports.structured import structured_report
@@ -17,8 +17,8 @@ from pneumocascade.reports.structured import structured_report
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-    from pneumocascade.records import Prediction, Radiograph
-    from pneumocascade.store import Manifest
+    from pneumocascade.model.store import Manifest
+    from pneumocascade.types import Prediction, Radiograph
 
 
 def write_objects(

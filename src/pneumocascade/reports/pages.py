@@ -11,18 +11,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pneumocascade.errors import UsageError
-from pneumocascade.gate import UNCHECKED
-from pneumocascade.measures import quality_of
-from pneumocascade.pictures import NO_BREAK, Verdict, film_picture, percent, step_pictures, verdict_of
-from pneumocascade.preprocess import steps_of, to_eight_bit
-from pneumocascade.records import Radiograph
+from pneumocascade.explain.pictures import NO_BREAK, Verdict, film_picture, percent, step_pictures, verdict_of
+from pneumocascade.explain.quality import quality_of
+from pneumocascade.model.gate import UNCHECKED
+from pneumocascade.model.preprocess import steps_of, to_eight_bit
 from pneumocascade.reports.stages import PagePicture, StageCard, data_uri, stage_cards
+from pneumocascade.types import Radiograph
 
 if TYPE_CHECKING:
-    from pneumocascade.cascade import Cascade
-    from pneumocascade.pictures import StepPicture
-    from pneumocascade.records import Acquisition, Prediction
-    from pneumocascade.spec import ModelSpec
+    from pneumocascade.explain.pictures import StepPicture
+    from pneumocascade.inference.cascade import Cascade
+    from pneumocascade.model.spec import ModelSpec
+    from pneumocascade.types import Acquisition, Prediction
 
 PICTURE_SIDE = 512
 """Longer side, in pixels, at which a film is shown: 140 and more pixels an inch on an A4 page."""

@@ -15,7 +15,7 @@ from pneumocascade.errors import MissingExtraError, UsageError
 from pneumocascade.reports.html import Item, html_parts, make_report
 
 if TYPE_CHECKING:
-    from pneumocascade.cascade import Cascade
+    from pneumocascade.inference.cascade import Cascade
 
 PAPER = ("page.css", "paper.css", "pdf.css")
 """Style sheets of a printed report."""

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from pneumocascade.pictures import percent
-from pneumocascade.report import NEITHER
-from pneumocascade.saliency import FULL_HEAT, overlay
-from pneumocascade.spec import figures_of
+from pneumocascade.explain.pictures import percent
+from pneumocascade.explain.saliency import FULL_HEAT, overlay
+from pneumocascade.model.spec import figures_of
+from pneumocascade.types import NEITHER
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from pneumocascade.cascade import Cascade
-    from pneumocascade.records import Prediction, Radiograph, StageResult
-    from pneumocascade.spec import ModelSpec
+    from pneumocascade.inference.cascade import Cascade
+    from pneumocascade.model.spec import ModelSpec
+    from pneumocascade.types import Prediction, Radiograph, StageResult
 
 STAGE_TITLES = ("Stage 1: normal or pneumonia", "Stage 2: bacterial or viral")
 

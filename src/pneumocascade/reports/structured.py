@@ -11,12 +11,11 @@ from typing import TypeAlias
 
 import pneumocascade
 from pneumocascade.errors import MissingExtraError, UnsuitableImageError, UsageError
-from pneumocascade.pictures import NO_BREAK, verdict_of
-from pneumocascade.records import Prediction, StageResult
-from pneumocascade.report import DISCLAIMER
+from pneumocascade.explain.pictures import NO_BREAK, verdict_of
+from pneumocascade.model.store import GATE, Manifest
 from pneumocascade.reports import codes as pc
 from pneumocascade.reports import naming
-from pneumocascade.store import GATE, Manifest
+from pneumocascade.types import DISCLAIMER, Prediction, StageResult
 
 try:
     from highdicom.sr import (

@@ -3,9 +3,9 @@
 from pneumocascade.errors import MissingExtraError
 
 try:
-    from pneumocascade.server.access import Access
     from pneumocascade.server.app import create_app
-    from pneumocascade.server.origins import LOOPBACK
+    from pneumocascade.server.middleware.origins import LOOPBACK
+    from pneumocascade.server.middleware.stack import Access
     from pneumocascade.server.serving import listen, serve
 except ModuleNotFoundError as error:
     if error.name is not None and error.name.startswith("pneumocascade"):

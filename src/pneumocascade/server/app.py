@@ -15,16 +15,17 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import PlainTextResponse
 from fastapi.routing import APIRoute
 
-from pneumocascade import __version__, report
-from pneumocascade.server.access import Access, add_middleware
+from pneumocascade import __version__
+from pneumocascade.audit.counter import Counter
 from pneumocascade.server.batcher import Batcher
 from pneumocascade.server.metrics import CONTENT_TYPE, Metrics
+from pneumocascade.server.middleware.stack import Access, add_middleware
 from pneumocascade.server.predictions import add_predictions
 from pneumocascade.server.problems import add_problem_handlers
-from pneumocascade.web.counter import Counter
+from pneumocascade.types import DISCLAIMER
 
 if TYPE_CHECKING:
-    from pneumocascade.cascade import Cascade
+    from pneumocascade.inference.cascade import Cascade
 
 MAX_BODY_BYTES = 512 * 1024 * 1024
 """Largest request, in bytes."""
@@ -50,7 +51,7 @@ def create_app(
         Answers the requests for predictions; by default one around the cascade.
     token : str, optional
         Asked of every request but those for the server's health; see
-        :class:`pneumocascade.server.guard.TokenGuard`.
+        :class:`pneumocascade.server.middleware.authentication.TokenGuard`.
     access : Access, optional
         Who may come in; by default requests for any host, and no page of another site.
 
@@ -73,7 +74,7 @@ def create_app(
     app = FastAPI(
         title="pneumocascade",
         version=__version__,
-        description=report.DISCLAIMER,
+        description=DISCLAIMER,
         openapi_url="/api/v1/openapi.json",
         docs_url=None,
         redoc_url=None,

@@ -13,14 +13,14 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
-from pneumocascade.ahead import usable_cores
-from pneumocascade.cascade import DEFAULT_OPERATING_POINT
 from pneumocascade.errors import UsageError
-from pneumocascade.server.line import Film, Group, Line, Taken
+from pneumocascade.inference.cascade import DEFAULT_OPERATING_POINT
+from pneumocascade.inference.prefetch import usable_cores
+from pneumocascade.server.queue import Film, Group, Line, Taken
 
 if TYPE_CHECKING:
-    from pneumocascade.cascade import Cascade
-    from pneumocascade.records import Prediction
+    from pneumocascade.inference.cascade import Cascade
+    from pneumocascade.types import Prediction
 
 MAX_WAITING = 256
 """Films that may wait to be taken up, of all requests together."""

@@ -12,7 +12,7 @@ from prometheus_client.exposition import generate_latest
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from pneumocascade.records import Prediction
+    from pneumocascade.types import Prediction
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from fastapi import FastAPI, File, Form, HTTPException, Query, Request, UploadFile
 from fastapi.concurrency import run_in_threadpool
 
-from pneumocascade import report
-from pneumocascade.cascade import DEFAULT_OPERATING_POINT
 from pneumocascade.errors import UsageError
-from pneumocascade.server.enclosures import ENCLOSURES, enclosed
+from pneumocascade.inference.cascade import DEFAULT_OPERATING_POINT
+from pneumocascade.model.spec import OPERATING_POINTS
+from pneumocascade.output import rows as report
+from pneumocascade.server.attachments import ENCLOSURES, enclosed
 from pneumocascade.server.problems import RESPONSES
 from pneumocascade.server.schema import Predictions
 from pneumocascade.server.uploads import films_of
-from pneumocascade.spec import OPERATING_POINTS
 
 if TYPE_CHECKING:
-    from pneumocascade.records import Prediction
+    from pneumocascade.audit.counter import Counter
     from pneumocascade.server.batcher import Batcher
-    from pneumocascade.server.line import Film
     from pneumocascade.server.metrics import Metrics
-    from pneumocascade.web.counter import Counter
+    from pneumocascade.server.queue import Film
+    from pneumocascade.types import Prediction
 
 Given = TypeVar("Given", str, float)
 

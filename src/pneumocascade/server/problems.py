@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from pneumocascade.errors import BusyError, StorageError, UsageError
-from pneumocascade.server.headers import for_failures
+from pneumocascade.server.middleware.headers import for_failures
 from pneumocascade.server.schema import Problem
 
 PROBLEM_JSON = "application/problem+json"

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from pneumocascade.errors import UsageError
-from pneumocascade.server.access import Access
-from pneumocascade.server.access_log import AccessLog
 from pneumocascade.server.app import create_app
 from pneumocascade.server.batcher import Batcher
-from pneumocascade.server.connections import PatientProtocol, allow_files
-from pneumocascade.server.origins import LOOPBACK
+from pneumocascade.server.middleware.access_log import AccessLog
+from pneumocascade.server.middleware.connections import PatientProtocol, allow_files
+from pneumocascade.server.middleware.origins import LOOPBACK
+from pneumocascade.server.middleware.stack import Access
 
 if TYPE_CHECKING:
-    from pneumocascade.cascade import Cascade
+    from pneumocascade.inference.cascade import Cascade
 
 
 def serve(

@@ -6,9 +6,9 @@ import zipfile
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from pneumocascade.batch.studies import kinds_in
-from pneumocascade.files import read_member
-from pneumocascade.server.line import Film
+from pneumocascade.imaging.files import read_member
+from pneumocascade.imaging.studies import kinds_in
+from pneumocascade.server.queue import Film
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -3,7 +3,7 @@
 The training films carry shortcuts: class goes along with sharpness, compression, resolution,
 collimation and burned-in text. Each change below takes one of them away, so that the answer has to
 depend on the film and not on its file. All act on 8-bit grey films of any shape (H, W), before the
-preprocessing that serving uses as well; what they do is in :mod:`pneumocascade.perturbations`.
+preprocessing that serving uses as well; what they do is in :mod:`pneumocascade.datasets.perturbations`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import TypeAlias
 import cv2
 import numpy as np
 
-from pneumocascade import perturbations
-from pneumocascade.perturbations import Grey
+from pneumocascade.datasets import perturbations
+from pneumocascade.datasets.perturbations import Grey
 
 Change: TypeAlias = Callable[[Grey, np.random.Generator], Grey]
 Graft: TypeAlias = Callable[[Grey, Grey, np.random.Generator], Grey]

@@ -1,6 +1,6 @@
 """Temperature and bias, operating points and prediction sets from held-out films.
 
-What is fitted here is stored in the model; :mod:`pneumocascade.calibration` applies it. Held-out films
+What is fitted here is stored in the model; :mod:`pneumocascade.model.calibration` applies it. Held-out films
 come from one or more domains (hospitals), as they are and, where wanted, changed as in the shift suite: a
 threshold that is best on clean films of one hospital alone does not survive films that were acquired
 otherwise. Each domain, and in it clean and changed films, and in these both classes, weigh alike, however
@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from pneumocascade.calibration import DECIMALS, positive_probability
 from pneumocascade.errors import TrainingError
-from pneumocascade.spec import OPERATING_POINTS, ModelSpec, OperatingPoint
+from pneumocascade.model.calibration import DECIMALS, positive_probability
+from pneumocascade.model.spec import OPERATING_POINTS, ModelSpec, OperatingPoint
 
 COVERAGE = 0.9
 """Coverage aimed at by the prediction sets."""

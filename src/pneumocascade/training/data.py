@@ -12,14 +12,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from pneumocascade.dataset import TRAINING_SPLITS, Film, find_films
+from pneumocascade.datasets.films import TRAINING_SPLITS, Film, find_films
+from pneumocascade.datasets.perturbations import Grey, eight_bit
 from pneumocascade.errors import FilmError
-from pneumocascade.perturbations import Grey, eight_bit
-from pneumocascade.preprocess import prepare
-from pneumocascade.reading import read_radiograph
-from pneumocascade.records import Radiograph
-from pneumocascade.spec import ModelSpec
+from pneumocascade.imaging.read import read_radiograph
+from pneumocascade.model.preprocess import prepare
+from pneumocascade.model.spec import ModelSpec
 from pneumocascade.training.augment import augment
+from pneumocascade.types import Radiograph
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pneumocascade.dataset import Film
+from pneumocascade.datasets.films import Film
 from pneumocascade.errors import DataSetError, FilmError
-from pneumocascade.preprocess import to_square
-from pneumocascade.reading import read_radiograph
+from pneumocascade.imaging.read import read_radiograph
+from pneumocascade.model.preprocess import to_square
 
 HASH_SIDE = 16
 """Side of the perceptual hash; 16 gives 256 bits (chest films are too alike for the usual 64)."""

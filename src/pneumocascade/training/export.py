@@ -16,21 +16,21 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import nn
 
-from pneumocascade.dataset import Split, fingerprint
+from pneumocascade.datasets.films import Split, fingerprint
 from pneumocascade.errors import TrainingError
-from pneumocascade.preprocess import prepare
-from pneumocascade.reading import read_radiograph
-from pneumocascade.session import OnnxClassifier
-from pneumocascade.spec import ModelSpec
-from pneumocascade.store import STAGES, write_manifest
+from pneumocascade.imaging.read import read_radiograph
+from pneumocascade.model.onnx_classifier import OnnxClassifier
+from pneumocascade.model.preprocess import prepare
+from pneumocascade.model.spec import ModelSpec
+from pneumocascade.model.store import STAGES, write_manifest
 from pneumocascade.training.calibrate import Outputs, calibrate
+from pneumocascade.training.cross_fitting import MAIN, auroc_figure, cross_fitted, run_clean, run_shifted
 from pneumocascade.training.data import Sample, renderings_by_name, samples_of
-from pneumocascade.training.gate import fit_gate
-from pneumocascade.training.held_out import MAIN, auroc_figure, cross_fitted, run_clean, run_shifted
-from pneumocascade.training.loop import WEIGHTS
+from pneumocascade.training.fit_gate import fit_gate
 from pneumocascade.training.network import build_network
 from pneumocascade.training.onnx_export import add_activation_map, quantise, to_onnx, write_spec
 from pneumocascade.training.run import SPLIT_FILE, Sources, read_run, training_films
+from pneumocascade.training.trainer import WEIGHTS
 
 RANGE_FILMS = 256
 """Training films on which the ranges of the INT8 activations are found."""

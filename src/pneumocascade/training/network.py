@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from pneumocascade.errors import TrainingError
-from pneumocascade.spec import IMAGENET_RGB_MEAN
+from pneumocascade.model.spec import IMAGENET_RGB_MEAN
 
 HUB_WEIGHTS = ("timm/resnet50.tv_in1k", "model.safetensors")
 """Full ImageNet weights by name: repository and file on the Hugging Face hub (BSD-3, torchvision's)."""

@@ -21,8 +21,8 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import nn
 
-from pneumocascade.session import MAP_OUTPUT
-from pneumocascade.spec import METADATA_KEY, ModelSpec
+from pneumocascade.model.onnx_classifier import MAP_OUTPUT
+from pneumocascade.model.spec import METADATA_KEY, ModelSpec
 from pneumocascade.training.network import WithFeatures
 
 

@@ -24,16 +24,15 @@ from typing import Any
 
 import numpy as np
 
-from pneumocascade.calibration import positive_probability
-from pneumocascade.dataset import Split
-from pneumocascade.spec import ModelSpec
-from pneumocascade.store import STAGES, write_manifest
+from pneumocascade.datasets.films import Split
+from pneumocascade.model.calibration import positive_probability
+from pneumocascade.model.spec import ModelSpec
+from pneumocascade.model.store import STAGES, write_manifest
 from pneumocascade.training.calibrate import Outputs
 from pneumocascade.training.checkpoint import replace_text
 from pneumocascade.training.config import TrainingConfig
+from pneumocascade.training.cross_fitting import auroc_figure, run_clean, run_shifted
 from pneumocascade.training.export import export_stage, fit_gate_of, sides_of, write_models
-from pneumocascade.training.held_out import auroc_figure, run_clean, run_shifted
-from pneumocascade.training.loop import METRICS, WEIGHTS, read_rows
 from pneumocascade.training.run import (
     SPLIT_FILE,
     Sources,
@@ -43,6 +42,7 @@ from pneumocascade.training.run import (
     train,
 )
 from pneumocascade.training.split import block_folds
+from pneumocascade.training.trainer import METRICS, WEIGHTS, read_rows
 
 FOLDS = 3
 OUTPUTS = "outputs.csv"

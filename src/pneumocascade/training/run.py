@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from pneumocascade.dataset import (
+from pneumocascade.datasets.films import (
     TRAINING_SPLITS,
     Film,
     Split,
@@ -25,15 +25,15 @@ from pneumocascade.dataset import (
     patient_of,
 )
 from pneumocascade.errors import DataSetError, TrainingError
-from pneumocascade.spec import PREPARATION, ModelSpec, for_recipe
+from pneumocascade.model.spec import PREPARATION, ModelSpec, for_recipe
 from pneumocascade.training.checkpoint import replace_text
 from pneumocascade.training.config import TrainingConfig
 from pneumocascade.training.data import Renderings, SoftLabels, renderings_by_name, samples_of
 from pneumocascade.training.duplicates import drop_duplicates
-from pneumocascade.training.loop import WEIGHTS, Films, Trainer
 from pneumocascade.training.network import Backbone, build_network, find_backbone, load_backbone
 from pneumocascade.training.split import split_films
 from pneumocascade.training.summary import summarise
+from pneumocascade.training.trainer import WEIGHTS, Films, Trainer
 
 RUN_FILE = "run.json"
 SPLIT_FILE = "split.json"

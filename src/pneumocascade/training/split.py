@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
-from pneumocascade.dataset import Film, Split
+from pneumocascade.datasets.films import Film, Split
 from pneumocascade.errors import DataSetError
 
 

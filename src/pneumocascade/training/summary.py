@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import nn
 
-from pneumocascade.calibration import positive_probability
-from pneumocascade.evaluation import figures
-from pneumocascade.evaluation.drawing import png
+from pneumocascade.evaluation import charts as figures
+from pneumocascade.evaluation.chart_style import png
 from pneumocascade.evaluation.metrics import confusion_matrix
-from pneumocascade.spec import ModelSpec
+from pneumocascade.model.calibration import positive_probability
+from pneumocascade.model.spec import ModelSpec
 from pneumocascade.training.calibrate import Outputs, balanced_threshold, fit_calibration
 from pneumocascade.training.config import TrainingConfig
 from pneumocascade.training.data import FilmDataset, Sample, loader_of
-from pneumocascade.training.loop import METRICS, WEIGHTS, read_rows
+from pneumocascade.training.trainer import METRICS, WEIGHTS, read_rows
 
 
 def summarise(

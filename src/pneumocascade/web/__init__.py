@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     import gradio as gr
     from fastapi import FastAPI
 
-    from pneumocascade.cascade import Cascade
-    from pneumocascade.web.counter import Counter
+    from pneumocascade.audit.counter import Counter
+    from pneumocascade.inference.cascade import Cascade
 
 __all__ = ["build_app", "mount_app"]
 

@@ -10,7 +10,7 @@ import gradio as gr
 from pneumocascade.web.configuration import figures, operating_points
 
 if TYPE_CHECKING:
-    from pneumocascade.cascade import Cascade
+    from pneumocascade.inference.cascade import Cascade
 
 CONTENT = Path(__file__).parent / "content"
 

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pneumocascade.errors import FilmError
-from pneumocascade.measures import Quality, quality_of
-from pneumocascade.pictures import StepPicture, film_picture, step_pictures, with_banner
-from pneumocascade.preprocess import steps_of
-from pneumocascade.reading import read_radiograph
+from pneumocascade.explain.pictures import StepPicture, film_picture, step_pictures, with_banner
+from pneumocascade.explain.quality import Quality, quality_of
+from pneumocascade.imaging.read import read_radiograph
+from pneumocascade.model.preprocess import steps_of
 
 if TYPE_CHECKING:
-    from pneumocascade.cascade import Cascade
-    from pneumocascade.records import Prediction, Radiograph
+    from pneumocascade.inference.cascade import Cascade
+    from pneumocascade.types import Prediction, Radiograph
 
 FILM_HEIGHT = 560
 """Height, in pixels, at which films are sent to the browser."""

@@ -11,11 +11,11 @@ import gradio as gr
 from gradio import processing_utils
 
 from pneumocascade import __version__
+from pneumocascade.audit.counter import Counter
 from pneumocascade.errors import StorageError
-from pneumocascade.report import DISCLAIMER
+from pneumocascade.types import DISCLAIMER
 from pneumocascade.web.about import CONTENT, build_about_tab
 from pneumocascade.web.batch import build_batch_tab
-from pneumocascade.web.counter import Counter
 from pneumocascade.web.header import header
 from pneumocascade.web.single import build_single_tab
 from pneumocascade.web.uploads import SECONDS_KEPT, paths_in, prepare_folder, uploaded
@@ -23,7 +23,7 @@ from pneumocascade.web.uploads import SECONDS_KEPT, paths_in, prepare_folder, up
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from pneumocascade.cascade import Cascade
+    from pneumocascade.inference.cascade import Cascade
 
 MAX_FILE_SIZE = "64mb"
 """Largest file that may be uploaded."""

@@ -27,8 +27,8 @@ from pneumocascade.web.inputs import (
 from pneumocascade.web.uploads import SECONDS_KEPT, analyse_upload
 
 if TYPE_CHECKING:
-    from pneumocascade.cascade import Cascade
-    from pneumocascade.web.counter import Counter
+    from pneumocascade.audit.counter import Counter
+    from pneumocascade.inference.cascade import Cascade
 
 MAX_FILMS = 10
 """Films of one batch; folders of any size are for the command line."""

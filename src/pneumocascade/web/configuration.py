@@ -5,13 +5,13 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from pneumocascade.pictures import percent
-from pneumocascade.spec import figures_of
+from pneumocascade.explain.pictures import percent
+from pneumocascade.model.spec import figures_of
 from pneumocascade.web.fragments import note, table
 
 if TYPE_CHECKING:
-    from pneumocascade.cascade import Cascade
-    from pneumocascade.spec import ModelSpec
+    from pneumocascade.inference.cascade import Cascade
+    from pneumocascade.model.spec import ModelSpec
 
 _NAMES = {
     "auroc": "AUROC",

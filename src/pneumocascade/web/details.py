@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from pneumocascade.measures import MEASURES
+from pneumocascade.explain.quality import MEASURES
 from pneumocascade.web import fragments
 from pneumocascade.web.analysis import Analysis
 from pneumocascade.web.inputs import ANNOUNCED
-from pneumocascade.web.looked import FOLLOW_SLIDER, where_it_looked
+from pneumocascade.web.saliency_panel import FOLLOW_SLIDER, where_it_looked
 from pneumocascade.web.verdict import verdict_card
 
 DEFAULT_MEASURE = next(iter(MEASURES))

@@ -13,7 +13,7 @@ from pneumocascade.web.analysis import Analysis, analyse, thumbnail
 from pneumocascade.web.fragments import data_uri
 
 if TYPE_CHECKING:
-    from pneumocascade.cascade import Cascade
+    from pneumocascade.inference.cascade import Cascade
 
 
 def example_films() -> list[Path]:

@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pneumocascade.pictures import percent, reasons_of, verdict_of
-from pneumocascade.plots import distribution_plots
-from pneumocascade.report import UNDETERMINED, to_csv
+from pneumocascade.explain.pictures import percent, reasons_of, verdict_of
+from pneumocascade.explain.plots import distribution_plots
+from pneumocascade.output.rows import to_csv
+from pneumocascade.types import UNDETERMINED
 
 if TYPE_CHECKING:
-    from pneumocascade.measures import Quality
-    from pneumocascade.records import Prediction
+    from pneumocascade.explain.quality import Quality
+    from pneumocascade.types import Prediction
     from pneumocascade.web.analysis import Analysis
 
 _QUALITY_ROWS = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from pneumocascade.report import DISCLAIMER
+from pneumocascade.types import DISCLAIMER
 
 
 def header(films: int | None, *, fetched: bool = False) -> str:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from pneumocascade.pictures import percent
-from pneumocascade.spec import OPERATING_POINTS
+from pneumocascade.explain.pictures import percent
+from pneumocascade.model.spec import OPERATING_POINTS
 
 if TYPE_CHECKING:
     from gradio.components import Component
 
-    from pneumocascade.cascade import Cascade
-    from pneumocascade.spec import ModelSpec
+    from pneumocascade.inference.cascade import Cascade
+    from pneumocascade.model.spec import ModelSpec
 
 FORMATS = "JPEG, PNG, TIFF, WebP, BMP or DICOM"
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from pneumocascade.spec import OPERATING_POINTS
+from pneumocascade.model.spec import OPERATING_POINTS
 from pneumocascade.web import fragments
 from pneumocascade.web.analysis import Analysis
 from pneumocascade.web.configuration import configuration
@@ -29,8 +29,8 @@ from pneumocascade.web.inputs import (
 from pneumocascade.web.uploads import SECONDS_KEPT, analyse_upload, uploaded
 
 if TYPE_CHECKING:
-    from pneumocascade.cascade import Cascade
-    from pneumocascade.web.counter import Counter
+    from pneumocascade.audit.counter import Counter
+    from pneumocascade.inference.cascade import Cascade
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 import gradio as gr
 from gradio.utils import get_upload_folder
 
-from pneumocascade.records import Prediction, Reason
+from pneumocascade.types import Prediction, Reason
 from pneumocascade.web.analysis import Analysis, analyse
 
 if TYPE_CHECKING:
-    from pneumocascade.cascade import Cascade
+    from pneumocascade.inference.cascade import Cascade
 
 FOLDER_VARIABLE = "GRADIO_TEMP_DIR"
 """Environment variable with the folder of uploads; Gradio reads it."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from pneumocascade.pictures import percent, reasons_of, verdict_of
-from pneumocascade.report import DISCLAIMER, NEITHER, UNDETERMINED
+from pneumocascade.explain.pictures import percent, reasons_of, verdict_of
+from pneumocascade.types import DISCLAIMER, NEITHER, UNDETERMINED
 
 if TYPE_CHECKING:
-    from pneumocascade.records import Prediction, StageResult
+    from pneumocascade.types import Prediction, StageResult
     from pneumocascade.web.analysis import Analysis
 
 

@@ -1,0 +1,1 @@
+"""Labelled films on disk, and changes to films that leave their finding alone."""

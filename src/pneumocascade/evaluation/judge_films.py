@@ -1,0 +1,132 @@
+"""The answers to the films of a data set, each film read once and no more than a batch held."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pneumocascade.datasets.perturbations import eight_bit
+from pneumocascade.errors import FilmError
+from pneumocascade.evaluation.markers import find_marker
+from pneumocascade.imaging.read import read_radiograph
+from pneumocascade.types import Prediction, Radiograph, StageResult
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+    from typing import TypeAlias
+
+    from pneumocascade.datasets.films import Film
+    from pneumocascade.inference.cascade import Cascade
+
+    Progress: TypeAlias = Callable[[int, int], None]
+
+BATCH = 16
+"""Films that go through a model at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What is to be known of a film's pixels after they are gone.
+
+    Attributes
+    ----------
+    height, width : int
+        In pixels, above 0.
+    marker : {"top", "side"} or None
+        Where the side marker is; see :func:`~pneumocascade.evaluation.markers.find_marker`.
+    """
+
+    height: int
+    width: int
+    marker: str | None
+
+
+def traits_of(radiograph: Radiograph) -> Traits:
+    """Return size and marker of a film."""
+    return Traits(radiograph.height, radiograph.width, find_marker(eight_bit(radiograph)))
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedFilm:
+    """A film with its reference standard and what was said of it.
+
+    Attributes
+    ----------
+    film : Film
+    prediction : Prediction
+        What any reader would get.
+    stage2 : StageResult or None
+        Of a film that is pneumonia by the reference standard, whatever stage 1 said; ``None`` for
+        other films and where the film was refused or could not be read.
+    traits : Traits or None
+        ``None`` where the film was refused or could not be read.
+    """
+
+    film: Film
+    prediction: Prediction
+    stage2: StageResult | None
+    traits: Traits | None
+
+
+def judge_films(
+    films: Sequence[Film], cascade: Cascade, operating_point: str, progress: Progress | None = None
+) -> Iterator[JudgedFilm]:
+    """Put films through the cascade, and all true pneumonia films through stage 2.
+
+    Parameters
+    ----------
+    films : sequence of Film
+    cascade : Cascade
+    operating_point : {"balanced", "sensitive", "specific"}
+    progress : callable, optional
+        Is given the films done and the films there are, after each batch.
+
+    Yields
+    ------
+    JudgedFilm
+        One for each film, in order.
+
+    Raises
+    ------
+    UsageError
+        For an unknown operating point.
+    """
+    for start in range(0, len(films), BATCH):
+        batch = films[start : start + BATCH]
+        yield from _judge_batch(batch, cascade, operating_point)
+        if progress is not None:
+            progress(start + len(batch), len(films))
+
+
+def _judge_batch(films: Sequence[Film], cascade: Cascade, operating_point: str) -> list[JudgedFilm]:
+    sources = [_read(film.path) for film in films]
+    predictions = list(cascade.predict_many(sources, batch_size=BATCH, operating_point=operating_point))
+    results = [
+        prediction.stage2 if film.finding == "pneumonia" else None
+        for film, prediction in zip(films, predictions, strict=True)
+    ]
+    missed: dict[int, Radiograph] = {
+        index: source
+        for index, source in enumerate(sources)
+        if isinstance(source, Radiograph)
+        and films[index].finding == "pneumonia"
+        and predictions[index].status == "ok"
+        and results[index] is None
+    }
+    found = cascade.stage_results(2, list(missed.values()), operating_point)
+    for index, result in zip(missed, found, strict=True):
+        results[index] = result
+    traits = [
+        traits_of(source) if isinstance(source, Radiograph) and prediction.status == "ok" else None
+        for source, prediction in zip(sources, predictions, strict=True)
+    ]
+    return [JudgedFilm(*row) for row in zip(films, predictions, results, traits, strict=True)]
+
+
+def _read(path: Path) -> Radiograph | Path:
+    """Return the film, or its path where it cannot be read: the cascade's answer will say why."""
+    try:
+        return read_radiograph(path)
+    except FilmError:
+        return path

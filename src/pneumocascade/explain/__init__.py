@@ -1,0 +1,1 @@
+"""What people look at, made of a prediction: saliency maps, pictures, plots, image quality."""

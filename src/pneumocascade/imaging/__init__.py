@@ -1,0 +1,1 @@
+"""Bytes, files, arrays and DICOM objects become a :class:`~pneumocascade.types.Radiograph`."""

@@ -1,0 +1,111 @@
+"""What a film's acquisition tells the gate: whether it may be judged, and is like those learnt from.
+
+Without pydicom. The models learnt from frontal chest films of children of one to five years (Kermany et
+al., "Identifying Medical Diagnoses and Treatable Diseases by Image-Based Deep Learning", Cell 172, 2018).
+"""
+
+from __future__ import annotations
+
+import re
+
+from pneumocascade.types import Acquisition, Reason
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[A-Z0-9]+", text.upper())
+
+
+OTHER_AGE = (
+    "The DICOM object's patient is younger or older than the children of one to five years whose films both "
+    "stages learnt from; stage 1 also learnt from films of one other hospital, mostly of adults."
+)
+"""Warning; it does not say the age."""
+
+LEARNT_AGES = (1.0, 6.0)
+"""Years of age, the second excluded."""
+
+_OTHER_MODALITIES = frozenset(
+    _words(
+        """
+        AR ASMT AU BDUS BI BMD CD CFM CT CTPROTOCOL DD DG DMS DOC ECG EEG EMG EOG EPS ES FID GM HC HD
+        IO IOL IVOCT IVUS KER KO LEN LS M3D MG MR NM OAM OCT OP OPM OPT OPTBSV OPTENF OPV OSS OT3D
+        PLAN POS PR PT PX REG RESP RTDOSE RTIMAGE RTINTENT RTPLAN RTRAD RTRECORD RTSEGANN RTSTRUCT RWV
+        SEG SM SMR SR SRF ST STAIN TEXTUREMAP TG US VA VF XA XC XAPROTOCOL
+        """
+    )
+)
+"""Modalities (DICOM PS3.3, C.7.3.1.1.1) whose pictures are no plain radiographs of a chest."""
+
+_CHEST = re.compile(r"CHEST|THORA[XC]|LUNG|PULMO|HEART|CARDI|MEDIASTIN|STERN|RIB|BODY|TRUNK|TORSO")
+"""A part of the body with one of these in its name may be a chest, or hold one."""
+
+_SPINE = re.compile(r"SPINE|VERTEBR")
+
+_OTHER_PARTS = frozenset(
+    _words(
+        """
+        ABDOMEN ABDOMINAL ACROMIOCLAVICULAR ANKLE ARM BLADDER BRAIN BREAST BUTTOCK CALCANEUS CALF
+        CAROTID CERVIX CLAVICLE COCCYX COLON CRANIUM EAR ELBOW ESOPHAGUS EXTREMITY EYE FACE FACIAL
+        FEMUR FIBULA FINGER FOOT FOREARM GALLBLADDER HAND HEAD HEEL HIP HUMERUS ILIUM JAW KIDNEY KNEE
+        LARYNX LEG LIVER LUMBAR MANDIBLE MASTOID MAXILLA NASAL NECK NOSE ORBIT PATELLA PELVIS PELVIC
+        PHANTOM RADIUS SACRUM SCALP SCAPULA SHOULDER SINUS SINUSES SKULL STOMACH TEETH THIGH THUMB
+        TIBIA TOE TOES TOOTH ULNA UTERUS WRIST ZYGOMA FINGERS HANDS FEET KNEES HIPS
+        """
+    )
+)
+"""Words of parts of the body (DICOM PS3.16, annex L) that are not the chest."""
+
+_SIDE = frozenset(
+    _words(
+        """
+        LL RL LLD RLD LLO RLO LAO RAO LPO RPO LAT LATERAL LATL LATR OBLIQUE OBL DECUBITUS DECUB
+        SAGITTAL AXIAL TANGENTIAL
+        """
+    )
+)
+"""Words of view positions (DICOM PS3.3, C.8.7.1.1.1, C.8.11.5; PS3.16, CID 4010) that are not frontal."""
+
+
+def reasons_to_refuse(acquisition: Acquisition) -> tuple[Reason, ...]:
+    """Return why a film must not be judged, as far as its acquisition tells.
+
+    What is not said refuses nothing.
+
+    Codes
+    -----
+    ``not_a_radiograph``
+        The modality makes other pictures.
+    ``not_a_chest_radiograph``
+        The part of the body is clearly another.
+    ``not_frontal``
+        The view is lateral, oblique or decubitus.
+    """
+    reasons = []
+    if acquisition.modality.upper() in _OTHER_MODALITIES:
+        found = f"The DICOM object's modality is {acquisition.modality.upper()}, not that of a radiograph."
+        reasons.append(Reason("not_a_radiograph", found))
+    if _is_other_part(acquisition.body_part):
+        found = "The DICOM object says that another part of the body than the chest was examined."
+        reasons.append(Reason("not_a_chest_radiograph", found))
+    if _SIDE & set(_words(acquisition.view_position)):
+        found = "The DICOM object says a view that is not frontal; give an AP or PA film."
+        reasons.append(Reason("not_frontal", found))
+    return tuple(reasons)
+
+
+def is_of_other_age(acquisition: Acquisition) -> bool:
+    """Return whether the object says an age other than that of the children of the main data set."""
+    youngest, oldest = LEARNT_AGES
+    age = acquisition.age_years
+    return age is not None and not youngest <= age < oldest
+
+
+def warnings_of(acquisition: Acquisition) -> tuple[str, ...]:
+    """Return what a reader of the answer should know of a film's acquisition."""
+    return (OTHER_AGE,) if is_of_other_age(acquisition) else ()
+
+
+def _is_other_part(part: str) -> bool:
+    words = _words(part)
+    name = " ".join(words)
+    return bool(_SPINE.search(name)) or (bool(_OTHER_PARTS & set(words)) and not _CHEST.search(name))

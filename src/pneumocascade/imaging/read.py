@@ -1,0 +1,319 @@
+"""From a path, bytes, array or PIL image to a :class:`Radiograph`: the only way in for pixels.
+
+The content decides what a file is, never its suffix.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from pneumocascade.errors import FileAccessError, FilmError, UnreadableImageError, UnsuitableImageError
+from pneumocascade.imaging.chunked_reads import BAND, over_white, pixels_of
+from pneumocascade.imaging.dicom.codestreams import is_endless
+from pneumocascade.imaging.dicom.detect import is_dicom
+from pneumocascade.imaging.files import MAX_BYTES, bytes_of, frame_of
+from pneumocascade.imaging.uris import is_uri, read_uri
+from pneumocascade.types import Radiograph
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    Source: TypeAlias = str | os.PathLike[str] | bytes | NDArray[Any] | Image.Image
+
+FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF")
+"""Pillow's names of the formats that are read. Its JPEG opener opens MPO, too (a JPEG with further
+pictures behind it), which has no opener of its own and must not be named here."""
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".webp", ".bmp", ".gif"})
+"""Suffixes by which films are found in folders; a file named outright needs none of them."""
+
+MAX_PIXELS = 89_000_000
+"""Largest picture that is decoded, in pixels: several times the largest flat-panel detector, and just
+below the size from which Pillow warns (silencing it here would not be safe between threads)."""
+
+MIN_SIDE = 16
+"""Shortest side, in pixels, below which there is no picture to speak of."""
+
+_FOLDER = f"this is a folder; give a film, or a folder that holds files with {', '.join(sorted(SUFFIXES))}"
+
+_RADIOGRAPH_BITS = 12
+"""Integer values of 9 and more bits that fill no more than this many are stretched to 16 bits."""
+
+_MAX_NOTES = 10_000
+"""Comments in a GIF file from which it is taken for one made to keep its reader busy: Pillow joins them in
+time that grows with the square of their number."""
+
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What turns a picture upright, by its EXIF orientation (1, and what EXIF does not know, needs nothing)."""
+
+
+def read_radiograph(source: Source, name: str | None = None) -> Radiograph:
+    """Read one film.
+
+    A DICOM object is read by :func:`pneumocascade.imaging.dicom.read.read_dicom`; any other image so:
+
+    1. Open the source; refuse what is not a supported image, too large, or more than one picture.
+    2. Decode; turn it upright by its EXIF orientation.
+    3. Show it as a viewer would: palette, CMYK and RGB become grey by ITU-R BT.601 luma,
+       transparency is laid over white, a white-is-zero film is inverted.
+    4. Refuse a picture that is too small or of one value.
+
+    Parameters
+    ----------
+    source : path, URI, bytes, ndarray or PIL.Image.Image
+        A path may lead into a zip archive (:mod:`pneumocascade.imaging.files`). A URI is text with a scheme
+        and ``://``. Arrays have shape (H, W), (H, W, 1), (H, W, 3) in RGB
+        or (H, W, 4) in RGBA; dtype bool, integer in 0..255 or 0..65535, or float in 0..1 or 0..255.
+    name : str, optional
+        Name shown for the film; by default the path, or the kind of source.
+
+    Returns
+    -------
+    Radiograph
+
+    Raises
+    ------
+    FileAccessError
+        The path or URI leads to no file that can be opened.
+    UnreadableImageError
+        The bytes are no supported image, or are damaged.
+    UnsuitableImageError
+        There is nothing in the picture that could be judged.
+    """
+    name = name or name_of(source)
+    if isinstance(source, np.ndarray):
+        if np.ma.is_masked(source):
+            raise UnsuitableImageError(
+                "bad_dtype", f"some of the array's {source.dtype} pixels are masked; fill them"
+            )
+        return _finish(_grey_of_array(source), name)
+    if isinstance(source, Image.Image):
+        return _finish(_grey_of_image(source), name)
+    if isinstance(source, bytes):
+        return _film_of_bytes(source, name, None)
+    if isinstance(source, (str, os.PathLike)):
+        data, frame = content_of(os.fsdecode(source))
+        return _film_of_bytes(data, name, frame)
+    raise UnreadableImageError(
+        "unsupported_format",
+        f"a film is given as path, bytes, NumPy array or PIL image, not as {type(source).__name__}",
+    )
+
+
+def content_of(source: str) -> tuple[bytes, int | None]:
+    """Return the bytes that a path or URI leads to, and the number of the frame that it asks for.
+
+    Raises
+    ------
+    FileAccessError
+        Where it leads to no file that can be opened.
+    """
+    source, frame = frame_of(source)
+    return (read_uri(source, MAX_BYTES) if is_uri(source) else bytes_of(source, _FOLDER)), frame
+
+
+def name_of(source: object) -> str:
+    """Return the path of a source, or what kind of source it is (``"array"``, ``"bytes"``, ...)."""
+    if isinstance(source, (str, os.PathLike)):
+        return str(source)
+    kinds = {np.ndarray: "array", Image.Image: "image", bytes: "bytes"}
+    return next((name for kind, name in kinds.items() if isinstance(source, kind)), type(source).__name__)
+
+
+_Grey = tuple[NDArray[Any], float, tuple[str, ...]]
+"""Grey pixels (H, W) of uint8 or uint16, colourfulness, warnings."""
+
+
+def _film_of_bytes(data: bytes, name: str, frame: int | None) -> Radiograph:
+    if not is_dicom(data):
+        if frame is not None:
+            raise UnsuitableImageError("no_such_frame", "only DICOM objects have frames by number")
+        return _finish(_grey_of_bytes(data), name)
+    from pneumocascade.imaging.dicom.read import read_dicom  # pydicom takes a while to load
+
+    film = read_dicom(data, max_pixels=MAX_PIXELS, frame=frame)
+    if film.pixels.ndim == 3:
+        grey, colourfulness, _ = _grey_of_rgb(Image.fromarray(film.pixels))
+    else:
+        grey, colourfulness = film.pixels, 0.0
+    return replace(_finish((grey, colourfulness, film.warnings), name), acquisition=film.acquisition)
+
+
+def _grey_of_bytes(data: bytes) -> _Grey:
+    if not data:
+        raise FileAccessError("empty_file", "the film has no bytes")
+    if data[:2] == b"\xff\xd8" and is_endless(data):
+        raise UnreadableImageError("unreadable_image", "the JPEG file has more parts than any film")
+    if data[:4] == b"GIF8" and data.count(b"!\xfe") > _MAX_NOTES:
+        raise UnreadableImageError("unreadable_image", "the GIF file has more comments than any film")
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        # Pillow says the size in words alone: it gives no picture back whose size could be asked for.
+        found = re.search(r"\d+ pixels", str(error))
+        raise _too_many_pixels(found.group() if found else "more pixels than any film") from error
+    except UnidentifiedImageError as error:
+        raise UnreadableImageError("unreadable_image", _unidentified(data)) from error
+    except Exception as error:  # Pillow's parsers raise many kinds on damaged headers
+        raise UnreadableImageError("unreadable_image", f"the image's header is damaged: {error}") from error
+    with image:
+        return _grey_of_image(image)
+
+
+def _unidentified(data: bytes) -> str:
+    if data[:4] in (b"II*\0", b"MM\0*"):
+        return "the TIFF file is damaged or of an unusual kind; expected 8- or 16-bit grey or colour"
+    return f"these {len(data)} bytes are not an image; expected JPEG, PNG, TIFF, WebP, BMP, GIF or DICOM"
+
+
+def _too_many_pixels(found: str) -> UnsuitableImageError:
+    return UnsuitableImageError(
+        "too_many_pixels", f"the picture has {found}; at most {MAX_PIXELS // 1_000_000} million are read"
+    )
+
+
+def _grey_of_image(image: Image.Image) -> _Grey:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise _too_many_pixels(f"{width} x {height} pixels")
+    try:
+        # Looking for a second frame and decoding read damaged bytes alike. To count them all takes long.
+        if image.format != "MPO" and getattr(image, "is_animated", False):
+            raise UnsuitableImageError(
+                "multiple_frames", "the file holds several pictures; give one film a file"
+            )
+        image.load()
+        return _grey_of_decoded(image)
+    except FilmError:
+        raise
+    except Exception as error:  # Pillow's decoders raise many kinds on damaged data
+        code = "truncated_image" if "truncated" in str(error).lower() else "unreadable_image"
+        raise UnreadableImageError(code, f"the image data is damaged: {error}") from error
+
+
+def _grey_of_decoded(image: Image.Image) -> _Grey:
+    deep = image.mode.startswith("I;16") or image.mode in ("I", "F")
+    # Pillow inverts white-is-zero TIFF files of 8 bits by itself, but not deeper ones.
+    inverted = deep and _tiff_white_is_zero(image)
+    upright, orientation_notes = _upright(image)
+    grey, colourfulness, notes = _grey_of_array(pixels_of(upright)) if deep else _grey_of_rgb(upright)
+    if inverted:
+        grey = np.iinfo(grey.dtype).max - grey
+    return grey, colourfulness, notes + orientation_notes
+
+
+def _tiff_white_is_zero(image: Image.Image) -> bool:
+    tags = getattr(image, "tag_v2", None)
+    return tags is not None and tags.get(262) == 0
+
+
+def _upright(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # noqa: BLE001  Pillow raises many kinds on damaged EXIF data; viewers ignore such data
+        return image, ("the EXIF data is damaged; the film was taken to be upright",)
+    return (image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image), ()
+
+
+def _grey_of_rgb(image: Image.Image) -> _Grey:
+    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+        image = over_white(image)
+    if image.mode in ("1", "L"):
+        return pixels_of(image, "L"), 0.0, ()
+    rgb = image if image.mode == "RGB" else image.convert("RGB")
+    thumbnail = np.asarray(rgb.resize((64, 64), Image.Resampling.BOX), np.int16)
+    colourfulness = float(np.mean(thumbnail.max(axis=2) - thumbnail.min(axis=2)))
+    return pixels_of(rgb, "L"), colourfulness, ()
+
+
+def _grey_of_array(array: NDArray[Any]) -> _Grey:
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[..., 0]
+    if not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))) or 0 in array.shape:
+        raise UnsuitableImageError(
+            "bad_shape", f"the array has shape {array.shape}, expected (H, W), (H, W, 3) or (H, W, 4)"
+        )
+    if array.shape[0] * array.shape[1] > MAX_PIXELS:
+        raise _too_many_pixels(f"{array.shape[1]} x {array.shape[0]} pixels")
+    whole_numbers = array.dtype.kind in "iu"
+    array = _unsigned(array)
+    notes: tuple[str, ...] = ()
+    if whole_numbers and array.dtype == np.uint16:
+        array, notes = _stretched(array)
+    if array.ndim == 3:
+        if array.dtype == np.uint16:  # Pillow has no 16-bit colour
+            array = np.round(array.astype(np.float32) / 257).astype(np.uint8)
+        grey, colourfulness, _ = _grey_of_rgb(Image.fromarray(np.ascontiguousarray(array)))
+        return grey, colourfulness, notes
+    return array, 0.0, notes
+
+
+def _stretched(array: NDArray[np.uint16]) -> tuple[NDArray[np.uint16], tuple[str, ...]]:
+    """Bring a film of 9 to 12 bits to 16; one that uses more is left as it is."""
+    bits = max(8, int(array.max()).bit_length())
+    if bits > _RADIOGRAPH_BITS:
+        return array, ()
+    every = np.arange(2**bits, dtype=np.uint16)
+    table: NDArray[np.uint16] = np.round(every * np.float32(65535 / (2**bits - 1))).astype(np.uint16)
+    return table[array], (f"the film uses {bits} of its 16 bits; its grey values were stretched",)
+
+
+def _unsigned(array: NDArray[Any]) -> NDArray[Any]:
+    """Return the array as uint8 or uint16, whose maximum is white."""
+    if array.dtype.kind == "u" and array.dtype.itemsize <= 2:
+        return array.astype(array.dtype.newbyteorder("="), copy=False)
+    if array.dtype == np.bool_:
+        return np.asarray(np.where(array, 255, 0), np.uint8)
+    if array.dtype.kind not in "iuf":
+        raise UnsuitableImageError(
+            "bad_dtype", f"the pixels are of type {array.dtype}, expected integer, float or bool"
+        )
+    low, high = array.min(), array.max()
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise UnsuitableImageError("non_finite_values", "the pixels hold values that are not finite numbers")
+    limit = 65535.0 if array.dtype.kind in "iu" else 255.0
+    if low < 0 or high > limit:
+        raise UnsuitableImageError(
+            "bad_value_range",
+            f"the {array.dtype} pixels run from {low:g} to {high:g}, expected 0..1 or 0..255 for "
+            "float and 0..65535 for integers",
+        )
+    if array.dtype.kind in "iu":
+        return array.astype(np.uint8 if high <= 255 else np.uint16)
+    full_scale = 1.0 if high <= 1.0 else 255.0
+    scaled = np.empty(array.shape, np.uint16)
+    rows = max(1, BAND // array[0].size)
+    for top in range(0, len(array), rows):
+        band = array[top : top + rows].astype(np.float64) * (65535.0 / full_scale)
+        scaled[top : top + rows] = np.round(band, out=band)
+    return scaled
+
+
+def _finish(grey: _Grey, name: str) -> Radiograph:
+    pixels, colourfulness, notes = grey
+    height, width = pixels.shape
+    if min(height, width) < MIN_SIDE:
+        raise UnsuitableImageError(
+            "too_few_pixels", f"the picture has {width} x {height} pixels; expected {MIN_SIDE} or more a side"
+        )
+    if pixels.min() == pixels.max():
+        raise UnsuitableImageError(
+            "constant_image", f"every pixel has the grey value {int(pixels.min())}; there is no picture"
+        )
+    return Radiograph(np.ascontiguousarray(pixels), name, colourfulness, notes)

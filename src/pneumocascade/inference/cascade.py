@@ -1,0 +1,374 @@
+"""The two-stage cascade: the only way through the models."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pneumocascade.errors import UsageError
+from pneumocascade.inference.prefetch import map_ahead
+from pneumocascade.inference.prepare import ReadyFilm, make_ready, with_names
+from pneumocascade.model.calibration import check_prior, judge
+from pneumocascade.model.gate import Assessment, FeatureGate
+from pneumocascade.model.onnx_classifier import ModelOutput, OnnxClassifier
+from pneumocascade.model.preprocess import prepare
+from pneumocascade.model.spec import OPERATING_POINTS
+from pneumocascade.model.store import STAGES, bundled_models, load_classifier, load_gate, read_manifest
+from pneumocascade.types import Prediction, Radiograph, StageResult
+
+if TYPE_CHECKING:
+    from pneumocascade.inference.prepare import AnySource
+
+DEFAULT_OPERATING_POINT = OPERATING_POINTS[0]
+
+
+class Terms(NamedTuple):
+    """How films are judged: operating point, whether the gate may refuse, prior of pneumonia."""
+
+    operating_point: str
+    gate: bool
+    prior: float | None
+
+
+class Cascade:
+    """Stage 1 (normal or pneumonia) and, where it says pneumonia, stage 2 (bacterial or viral).
+
+    Use :meth:`load` to make one. An instance may be shared between threads.
+
+    Parameters
+    ----------
+    stage1, stage2 : OnnxClassifier
+    version : str
+        Of the pair of models.
+    gate : FeatureGate, optional
+        Fitted on this stage 1; without it films pass the checks on pixels alone.
+    reader : callable
+        Reads a film and makes it ready, as :func:`pneumocascade.inference.prepare.make_ready` does.
+
+    Examples
+    --------
+    >>> from pneumocascade import Cascade
+    >>> cascade = Cascade.load()
+    >>> cascade.predict("no such film.jpeg").status
+    'error'
+    """
+
+    def __init__(
+        self,
+        stage1: OnnxClassifier,
+        stage2: OnnxClassifier,
+        version: str,
+        gate: FeatureGate | None = None,
+        reader: Callable[..., ReadyFilm] = make_ready,
+    ) -> None:
+        self.stage1 = stage1
+        self.stage2 = stage2
+        self.version = version
+        self.gate = gate
+        self.reader = reader
+
+    @property
+    def batch_size(self) -> int:
+        """Films that go through a model at once where nobody says how many: what is fastest."""
+        return self.stage1.batch_size
+
+    @property
+    def unrecorded(self) -> Cascade:
+        """The same cascade, whose answers are entered nowhere."""
+        return self
+
+    def enter(self, prediction: Prediction) -> Prediction:
+        """Return an answer of :attr:`unrecorded`, after it was entered where this cascade's answers are."""
+        return prediction
+
+    @classmethod
+    def load(
+        cls, folder: str | os.PathLike[str] | None = None, *, threads: int = 0, provider: str = "cpu"
+    ) -> Cascade:
+        """Load two models and their gate, and check them against their manifest.
+
+        Parameters
+        ----------
+        folder : path, optional
+            As written by ``pneumocascade export``; by default the bundled models.
+        threads : int
+            Threads of one run of a model; 0 for one per physical core.
+        provider : {"cpu", "cuda", "openvino"}
+            What runs the models.
+
+        Raises
+        ------
+        ModelError
+            Where a file is missing, altered (``ModelChecksumError``) or not one of ours.
+        UsageError
+            Where the ONNX Runtime that is installed has no such provider.
+        """
+        path = Path(folder) if folder is not None else bundled_models()
+        manifest = read_manifest(path)
+        with ThreadPoolExecutor(2) as pool:  # side by side: loading is most of the start of a process
+            load = partial(load_classifier, path, manifest, threads=threads, provider=provider)
+            stage1, stage2 = pool.map(load, STAGES)
+        return cls(stage1, stage2, manifest.version, load_gate(path, manifest))
+
+    def can_read(self, source: AnySource) -> bool:
+        """Return whether a film can be read; the reader finds out, which may be a process of its own."""
+        specs = (self.stage1.spec, self.stage2.spec)
+        return bool(self.reader((source, None), specs=specs).status != "error")
+
+    def predict(
+        self,
+        source: AnySource,
+        *,
+        operating_point: str = DEFAULT_OPERATING_POINT,
+        name: str | None = None,
+        gate: bool = True,
+        prior: float | None = None,
+    ) -> Prediction:
+        """Judge one film.
+
+        Parameters
+        ----------
+        source : path, bytes, ndarray, PIL.Image.Image or Radiograph
+            See :func:`pneumocascade.read_radiograph`.
+        operating_point : {"balanced", "sensitive", "specific"}
+        name : str, optional
+            Shown as the answer's ``source``.
+        gate : bool
+            ``False``: judge it whatever it shows, unless it is too small, and say so in a warning.
+        prior : float, optional
+            Share of pneumonia among the films at hand, above 0 and below 1; by default the stored one.
+            Stage 1's probability and threshold move together, so the finding stays.
+
+        Returns
+        -------
+        Prediction
+            With ``status`` ``"refused"`` or ``"error"``, rather than an exception, for a film that
+            cannot be judged or read.
+
+        Raises
+        ------
+        UsageError
+            For an unknown operating point, or a prior that is no share.
+        """
+        names = None if name is None else [name]
+        return next(
+            self.predict_many([source], operating_point=operating_point, names=names, gate=gate, prior=prior)
+        )
+
+    def predict_many(
+        self,
+        sources: Iterable[AnySource],
+        *,
+        batch_size: int | None = None,
+        operating_point: str = DEFAULT_OPERATING_POINT,
+        workers: int = 1,
+        parallel: int = 1,
+        names: Iterable[str] | None = None,
+        gate: bool = True,
+        prior: float | None = None,
+    ) -> Iterator[Prediction]:
+        """Judge many films, in order; while the models run, the next films are read.
+
+        Of each film only what the models need is held, and of these no more than ``2 * parallel`` batches and
+        twice a batch, or twice ``workers``, that are read.
+
+        Parameters
+        ----------
+        sources : iterable
+            As for :meth:`predict`; taken up a few batches before they are needed.
+        batch_size : int, optional
+            Films that go through a model at once; by default as many as is fastest: 1 on the CPU.
+        operating_point : {"balanced", "sensitive", "specific"}
+        workers : int
+            Threads that read and prepare films.
+        parallel : int
+            Batches that go through the models at once. Of a cascade that was loaded with ``threads=1``,
+            one for each core is fastest.
+        names : iterable of str, optional
+            Shown as the answers' ``source``, one for each film.
+        gate : bool
+            ``False``: judge them whatever they show, unless they are too small, and say so in a
+            warning to each that could be read.
+        prior : float, optional
+            As for :meth:`predict`.
+
+        Yields
+        ------
+        Prediction
+            One for each source, in the order of the sources.
+
+        Raises
+        ------
+        UsageError
+            For an unknown operating point, a prior that is no share, fewer than one film a batch, worker or
+            batch at once, one film where several are expected, or not as many names as films.
+        """
+        stored = [
+            name for name in self.stage1.spec.operating_points if name in self.stage2.spec.operating_points
+        ]
+        if operating_point not in stored:
+            raise UsageError(f"operating point is {operating_point!r}; the models store {', '.join(stored)}")
+        if prior is not None:
+            check_prior(prior)
+        batch_size = self.batch_size if batch_size is None else batch_size
+        if not all(isinstance(one, (int, np.integer)) and one > 0 for one in (batch_size, workers, parallel)):
+            raise UsageError(
+                f"batch_size is {batch_size!r}, workers {workers!r} and parallel {parallel!r}; expected "
+                "whole numbers, at least 1"
+            )
+        one = isinstance(sources, (str, bytes, os.PathLike, np.ndarray)) or not isinstance(sources, Iterable)
+        if one:  # a PIL image and a Radiograph are not iterable
+            raise UsageError(
+                "predict_many takes several films; give one film to predict, or put it in a list"
+            )
+        if isinstance(names, str):
+            raise UsageError(f"names is {names!r}; expected one name for each film, in a list")
+        if isinstance(sources, Sized) and isinstance(names, Sized) and len(sources) != len(names):
+            raise UsageError(f"{len(names)} names were given for {len(sources)} films")
+        ready = partial(self.reader, specs=(self.stage1.spec, self.stage2.spec), gate=gate)
+        films = map_ahead(
+            ready, with_names(sources, names), workers=workers, ahead=2 * max(batch_size, workers)
+        )
+        batches = iter(lambda: list(islice(films, batch_size)), [])
+        judge_batch = partial(self._timed, how=Terms(operating_point, gate, prior))
+        if parallel == 1:
+            return chain.from_iterable(map(judge_batch, batches))
+        return chain.from_iterable(map_ahead(judge_batch, batches, workers=parallel, ahead=2 * parallel))
+
+    def stage_results(
+        self, stage: int, radiographs: Sequence[Radiograph], operating_point: str = DEFAULT_OPERATING_POINT
+    ) -> list[StageResult]:
+        """Return what one stage, on its own, says of films; every answer goes through here.
+
+        Neither the gate nor the other stage is asked: :meth:`predict` does that.
+
+        Parameters
+        ----------
+        stage : int
+            1 or 2.
+        radiographs : sequence of Radiograph
+            As many as may go through the model at once.
+        operating_point : {"balanced", "sensitive", "specific"}
+
+        Raises
+        ------
+        UsageError
+            For another stage or an unknown operating point.
+        """
+        if stage not in (1, 2):
+            raise UsageError(f"stage is {stage!r}; expected 1 or 2")
+        if not radiographs:
+            return []
+        model = self.stage1 if stage == 1 else self.stage2
+        output = model.run(np.concatenate([prepare(radiograph, model.spec) for radiograph in radiographs]))
+        return [_result(model, output, row, operating_point) for row in range(len(radiographs))]
+
+    def _timed(self, films: Sequence[ReadyFilm], how: Terms) -> list[Prediction]:
+        started = time.perf_counter()
+        predictions = self._judge(films, how)
+        share = (time.perf_counter() - started) / len(films)
+        return [
+            replace(prediction, elapsed_ms=round(1000 * (film.seconds + share), 3))
+            for film, prediction in zip(films, predictions, strict=True)
+        ]
+
+    def _judge(self, films: Sequence[ReadyFilm], how: Terms) -> list[Prediction]:
+        predictions = [self._before_models(film, how) for film in films]
+        entered = [index for index, prediction in enumerate(predictions) if prediction.status == "ok"]
+        if not entered:
+            return predictions
+        output = self.stage1.run(np.concatenate([films[index].inputs[0] for index in entered]))
+        seen = self._assess([films[index] for index in entered], output.features)
+        positives = []
+        for row, (index, assessment) in enumerate(zip(entered, seen, strict=True)):
+            predictions[index] = self._after_stage1(predictions[index], output, row, assessment, how)
+            if predictions[index].finding == self.stage1.spec.labels[1]:
+                positives.append((index, assessment))
+        if positives:
+            output = self.stage2.run(np.concatenate([films[index].inputs[1] for index, _ in positives]))
+            for row, (index, assessment) in enumerate(positives):
+                predictions[index] = self._after_stage2(predictions[index], output, row, assessment)
+        return predictions
+
+    def _after_stage1(
+        self, prediction: Prediction, output: ModelOutput, row: int, seen: Assessment, how: Terms
+    ) -> Prediction:
+        """Return the answer with stage 1's result, or with why the film is refused."""
+        if seen.reasons and how.gate:
+            return replace(prediction, status="refused", reasons=seen.reasons)
+        result = _result(self.stage1, output, row, how.operating_point, how.prior, seen.domain)
+        return replace(
+            prediction,
+            finding=result.label,
+            stage1=result,
+            familiarity=seen.familiarity,
+            warnings=prediction.warnings + seen.warnings + _set_warnings(1, result),
+        )
+
+    def _after_stage2(
+        self, prediction: Prediction, output: ModelOutput, row: int, seen: Assessment
+    ) -> Prediction:
+        """Return the answer with stage 2's result; its prior is the stored one."""
+        result = _result(self.stage2, output, row, prediction.operating_point, domain=seen.stage2_domain)
+        warnings = prediction.warnings + seen.stage2_warnings + _set_warnings(2, result)
+        return replace(prediction, aetiology=result.label, stage2=result, warnings=warnings)
+
+    def _before_models(self, film: ReadyFilm, how: Terms) -> Prediction:
+        """Return the answer as far as it is known without the models."""
+        return Prediction(
+            film.source,
+            film.status,
+            how.operating_point,
+            self.version,
+            warnings=film.warnings,
+            reasons=film.reasons,
+            error=film.error,
+            pixels_sha256=film.pixels_sha256,
+            acquisition=film.acquisition,
+            prior=self.stage1.spec.prior if how.prior is None else how.prior,
+        )
+
+    def _assess(self, films: Sequence[ReadyFilm], features: NDArray[np.float32]) -> Sequence[Assessment]:
+        """Return what stage 1's features tell of films that passed the checks on pixels."""
+        if self.gate is None:
+            return [Assessment()] * len(films)
+        return self.gate.assess(features, [film.acquisition for film in films])
+
+
+def neither_fits(stage: int) -> str:
+    """Return the warning of an empty prediction set."""
+    return (
+        f"Stage {stage}: the probability is unusual for either label; the film is unlike those that this "
+        "stage learnt from."
+    )
+
+
+def _set_warnings(stage: int, result: StageResult) -> tuple[str, ...]:
+    return () if result.prediction_set else (neither_fits(stage),)
+
+
+def _result(
+    model: OnnxClassifier,
+    output: ModelOutput,
+    row: int,
+    operating_point: str,
+    prior: float | None = None,
+    domain: str | None = None,
+) -> StageResult:
+    """Return a stage's answer to one of the films that went through its model."""
+    spec = model.spec
+    result = judge(output.logits[row], spec, operating_point, prior=prior, domain=domain)
+    if output.activation_maps is None:
+        return result
+    activation_map = output.activation_maps[row] / np.float32(spec.temperature)
+    return replace(result, activation_map=activation_map, margin=spec.margin)

@@ -1,0 +1,66 @@
+"""The process that decodes: ``python -m pneumocascade.inference.worker MEMORY``, over its standard streams.
+
+A request is three frames: settings as JSON, the specification of both stages, and the film's bytes, empty
+where the settings name a path. The answer is a frame of
+:func:`pneumocascade.inference.worker_protocol.film_to_bytes`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import IO
+
+from pneumocascade.inference.prepare import make_ready
+from pneumocascade.inference.worker_protocol import film_to_bytes, read_frame, write_frame
+from pneumocascade.model.spec import ModelSpec
+
+
+def main() -> None:
+    """Answer until the other side is gone."""
+    # Whatever a decoder prints must not get between the answers.
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    warnings.filterwarnings("ignore", module="PIL")
+    limit_memory(int(sys.argv[1]))
+    write_frame(answers, b"ready")
+    with contextlib.suppress(EOFError):
+        while True:
+            write_frame(answers, answer(sys.stdin.buffer))
+
+
+def limit_memory(more: int) -> None:
+    """Let this process take so many bytes of address space more than it has, where the system can."""
+    statm = Path("/proc/self/statm")
+    if sys.platform == "win32" or not statm.exists():
+        return
+    import resource
+
+    now = int(statm.read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (now + more, now + more))
+
+
+def answer(requests: IO[bytes]) -> bytes:
+    """Read a request and return the film made ready."""
+    settings = json.loads(read_frame(requests))
+    stages = _specs(read_frame(requests))
+    content = read_frame(requests)
+    source: str | bytes = (
+        content if settings["path"] is None else os.fsdecode(bytes.fromhex(settings["path"]))
+    )
+    return film_to_bytes(make_ready((source, settings["name"]), specs=stages, gate=settings["gate"]))
+
+
+@functools.lru_cache(maxsize=4)
+def _specs(text: bytes) -> tuple[ModelSpec, ModelSpec]:
+    first, second = (ModelSpec.from_json(each) for each in json.loads(text))
+    return first, second
+
+
+if __name__ == "__main__":
+    main()

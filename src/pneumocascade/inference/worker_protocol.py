@@ -1,0 +1,110 @@
+"""What goes over the pipes: text and numbers, so that a worker that was taken over can hand on nothing else.
+
+A frame is eight bytes of length, big endian, and that many bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import asdict
+from typing import IO, Any
+
+import numpy as np
+
+from pneumocascade.inference.prepare import ReadyFilm
+from pneumocascade.types import Acquisition, Reason
+
+MAX_ANSWER = 1 << 26
+"""Largest frame of an answer, in bytes: many times what two inputs need."""
+
+MAX_SIDE = 4096
+"""Largest side of an input in an answer, in pixels."""
+
+_LENGTH = struct.Struct(">Q")
+
+
+def write_frame(stream: IO[bytes], data: bytes) -> None:
+    """Write a frame."""
+    stream.write(_LENGTH.pack(len(data)))
+    stream.write(data)
+    stream.flush()
+
+
+def read_frame(stream: IO[bytes], most: int | None = None) -> bytes:
+    """Read a frame.
+
+    Raises
+    ------
+    EOFError
+        Where the other side is gone.
+    ValueError
+        Where the frame is longer than ``most`` bytes.
+    """
+    head = _exactly(stream, _LENGTH.size)
+    (length,) = _LENGTH.unpack(head)
+    if most is not None and length > most:
+        raise ValueError(f"a frame of {length} bytes, expected at most {most}")
+    return _exactly(stream, length)
+
+
+def _exactly(stream: IO[bytes], length: int) -> bytes:
+    data = stream.read(length)
+    if len(data) < length:
+        raise EOFError("the other side is gone")
+    return data
+
+
+def film_to_bytes(film: ReadyFilm) -> bytes:
+    """Return a film made ready as a line of JSON, and its arrays behind it."""
+    distinct = list({id(array): array for array in film.inputs}.values())
+    places = [next(i for i, each in enumerate(distinct) if each is array) for array in film.inputs]
+    told = {
+        "source": film.source,
+        "status": film.status,
+        "warnings": film.warnings,
+        "reasons": [asdict(reason) for reason in film.reasons],
+        "error": asdict(film.error) if film.error else None,
+        "pixels_sha256": film.pixels_sha256,
+        "acquisition": asdict(film.acquisition) if film.acquisition else None,
+        "seconds": film.seconds,
+        "inputs": places,
+        "shapes": [array.shape for array in distinct],
+    }
+    arrays = b"".join(np.ascontiguousarray(each).tobytes() for each in distinct)
+    return json.dumps(told).encode() + b"\n" + arrays
+
+
+def film_from_bytes(data: bytes) -> ReadyFilm:
+    """Return what :func:`film_to_bytes` was given.
+
+    Raises
+    ------
+    ValueError, LookupError, TypeError
+        Where the bytes are no such film.
+    """
+    head, _, rest = data.partition(b"\n")
+    told: dict[str, Any] = json.loads(head)
+    if told["status"] not in ("ok", "refused", "error"):
+        raise ValueError(f"status is {told['status']!r}")
+    shapes = [tuple(map(int, shape)) for shape in told["shapes"]]
+    for shape in shapes:
+        if len(shape) != 4 or shape[:2] != (1, 3) or not all(0 < side <= MAX_SIDE for side in shape[2:]):
+            raise ValueError(f"an input has shape {shape}")
+    sizes = [int(np.prod(shape)) for shape in shapes]
+    numbers = np.frombuffer(rest, np.float32)
+    if numbers.size != sum(sizes):
+        raise ValueError(f"{numbers.size} numbers, expected {sum(sizes)}")
+    arrays = np.split(numbers, np.cumsum(sizes)[:-1]) if sizes else []
+    inputs = [array.reshape(shape) for array, shape in zip(arrays, shapes, strict=True)]
+    return ReadyFilm(
+        str(told["source"]),
+        told["status"],
+        tuple(map(str, told["warnings"])),
+        tuple(Reason(str(each["code"]), str(each["message"])) for each in told["reasons"]),
+        Reason(str(told["error"]["code"]), str(told["error"]["message"])) if told["error"] else None,
+        tuple(inputs[place] for place in told["inputs"]),
+        str(told["pixels_sha256"]),
+        Acquisition(**told["acquisition"]) if told["acquisition"] else None,
+        float(told["seconds"]),
+    )

@@ -1,0 +1,1 @@
+"""What is fixed when a model is trained, and running it: preprocessing, network, calibration, gate."""

@@ -1,0 +1,1 @@
+"""Predictions become files: JSON, CSV and Parquet rows, resumed runs, runs on many machines."""

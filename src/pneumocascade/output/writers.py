@@ -1,0 +1,153 @@
+"""From answers to a file, one by one, so that an interruption loses none that was given."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal, Protocol, TextIO
+
+from pneumocascade.errors import UsageError
+from pneumocascade.output.parquet import Parquet
+from pneumocascade.output.rows import CSV_COLUMNS, to_csv_row, to_json_line
+from pneumocascade.types import Prediction
+
+Format = Literal["table", "json", "jsonl", "csv", "parquet"]
+
+
+class Writer(Protocol):
+    """Takes answers one by one."""
+
+    def write(self, prediction: Prediction) -> None:
+        """Take one answer."""
+
+    def close(self) -> None:
+        """Write what is left."""
+
+
+class JsonLines:
+    """One JSON object a line, each written out at once."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, prediction: Prediction) -> None:
+        """Write one line."""
+        self._file.write(to_json_line(prediction) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Nothing is left."""
+
+
+class JsonArray:
+    """One JSON array, written as the answers come."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._file.write("[")
+        self._before = "\n"
+
+    def write(self, prediction: Prediction) -> None:
+        """Write one element, in one piece: an interruption leaves no comma without one behind it."""
+        self._file.write(self._before + to_json_line(prediction))
+        self._before = ",\n"
+
+    def close(self) -> None:
+        """Close the array."""
+        self._file.write("\n]\n")
+
+
+class Csv:
+    """A header, unless one is there, and one row an answer, each written out at once."""
+
+    def __init__(self, file: TextIO, *, header: bool = True) -> None:
+        self._file = file
+        self._writer = csv.DictWriter(file, CSV_COLUMNS, lineterminator="\n")
+        if header:
+            self._writer.writeheader()
+
+    def write(self, prediction: Prediction) -> None:
+        """Write one row."""
+        self._writer.writerow(to_csv_row(prediction))
+        self._file.flush()
+
+    def close(self) -> None:
+        """Nothing is left."""
+
+
+def format_of(output: Path | None, asked: Format | None) -> Format:
+    """Return the format asked for, else the one that a file's suffix tells, else a table."""
+    if asked is not None:
+        return asked
+    by_suffix: dict[str, Format] = {
+        ".json": "json",
+        ".jsonl": "jsonl",
+        ".ndjson": "jsonl",
+        ".csv": "csv",
+        ".parquet": "parquet",
+    }
+    return by_suffix.get(output.suffix.lower(), "table") if output else "table"
+
+
+@contextlib.contextmanager
+def open_writer(
+    output: Path | None,
+    format: Format,  # noqa: A002
+    table: Callable[[TextIO], Writer],
+    *,
+    go_on: bool = False,
+) -> Iterator[Writer]:
+    """Open what takes the answers; what was given is kept whatever ends the block.
+
+    Parameters
+    ----------
+    output : Path or None
+        ``None`` for standard output, which takes all but Parquet; JSON and CSV go there in UTF-8, whatever
+        the locale.
+    format : {"table", "json", "jsonl", "csv", "parquet"}
+    table : callable
+        Makes the writer of a table for people.
+    go_on : bool
+        Write behind what is there, which :func:`pneumocascade.output.resume.find_done` has looked at.
+
+    Raises
+    ------
+    UsageError
+        Where the output cannot be written.
+    MissingExtraError
+        For Parquet without PyArrow.
+    """
+    if format == "parquet":
+        if output is None:
+            raise UsageError("Parquet is not written to standard output: give --output FOLDER")
+        with contextlib.closing(Parquet(output, go_on=go_on)) as shards:
+            yield shards
+        return
+    with _open_text(output, format, go_on) as file:
+        writers: dict[str, Callable[[TextIO], Writer]] = {
+            "table": table,
+            "json": JsonArray,
+            "jsonl": JsonLines,
+            "csv": lambda file: Csv(file, header=not go_on),
+        }
+        with contextlib.closing(writers[format](file)) as writer:
+            yield writer
+
+
+@contextlib.contextmanager
+def _open_text(output: Path | None, format: Format, go_on: bool) -> Iterator[TextIO]:  # noqa: A002
+    if output is None:
+        if format != "table" and isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8")
+        yield sys.stdout
+        return
+    try:
+        file = output.open("a" if go_on else "w", encoding="utf-8", newline="")
+    except OSError as error:
+        raise UsageError(f"{output} cannot be written: {error.strerror}") from error
+    with file:
+        yield file

@@ -1,1 +1,0 @@
-"""The same cascade on many machines."""

@@ -1,0 +1,69 @@
+"""What may go with an answer of the REST API: saliency maps and pictures."""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from pneumocascade.explain.pictures import film_picture, with_banner
+from pneumocascade.explain.saliency import overlay
+from pneumocascade.imaging.read import read_radiograph
+from pneumocascade.types import Radiograph
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pneumocascade.server.queue import Film
+    from pneumocascade.types import Prediction, StageResult
+
+ENCLOSURES = ("saliency", "pictures")
+
+MAX_HEIGHT = 1024
+"""Of the pictures, in pixels."""
+
+
+def enclosed(prediction: Prediction, film: Film, wanted: frozenset[str]) -> dict[str, Any]:
+    """Return what was asked for besides the answer, by name; nothing for a film that could not be read.
+
+    Parameters
+    ----------
+    prediction : Prediction
+    film : Film
+        Read again for its pictures.
+    wanted : frozenset of str
+        Any of ``ENCLOSURES``.
+    """
+    found: dict[str, Any] = {}
+    if prediction.status == "error":
+        return found
+    maps = {name: stage for name, stage in _stages(prediction) if stage.activation_map is not None}
+    if "saliency" in wanted:
+        found["saliency"] = {name: _saliency(stage) for name, stage in maps.items()}
+    if "pictures" in wanted:
+        radiograph = read_radiograph(film.read(), film.name)
+        picture = film_picture(radiograph, min(MAX_HEIGHT, radiograph.height))
+        small = Radiograph(np.ascontiguousarray(picture[..., 0]), radiograph.source)
+        pictures = {"film": picture[..., 0], "verdict": with_banner(picture, prediction)}
+        pictures |= {name: overlay(small, stage) for name, stage in maps.items()}
+        found["pictures"] = {name: _png(picture) for name, picture in pictures.items()}
+    return found
+
+
+def _stages(prediction: Prediction) -> list[tuple[str, StageResult]]:
+    stages = (("stage1", prediction.stage1), ("stage2", prediction.stage2))
+    return [(name, stage) for name, stage in stages if stage is not None]
+
+
+def _saliency(stage: StageResult) -> dict[str, Any]:
+    assert stage.activation_map is not None, "was looked at above"
+    return {"map": np.round(stage.activation_map.astype(float), 4).tolist(), "margin": stage.margin}
+
+
+def _png(picture: NDArray[np.uint8]) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"

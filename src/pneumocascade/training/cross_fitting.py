@@ -1,0 +1,156 @@
+"""Held-out films through an exported model, and what it is worth by them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pneumocascade.errors import TrainingError
+from pneumocascade.evaluation.bootstrap import Figure, bootstrap
+from pneumocascade.evaluation.metrics import auroc, stage_figures
+from pneumocascade.evaluation.shift_conditions import SHIFTS, Condition
+from pneumocascade.evaluation.shift_suite import choose_films, shifted_films
+from pneumocascade.imaging.read import read_radiograph
+from pneumocascade.model.calibration import judge
+from pneumocascade.model.onnx_classifier import OnnxClassifier
+from pneumocascade.model.preprocess import prepare
+from pneumocascade.model.spec import ModelSpec
+from pneumocascade.training.calibrate import Outputs, calibrate
+from pneumocascade.training.data import Sample
+
+SHIFTED_FILMS = 150
+"""Held-out films of each domain that are judged under each shift."""
+
+
+MAIN = "main"
+"""What reports call the domain of the data set itself, whose name is empty."""
+
+
+def run_clean(path: Path, samples: Sequence[Sample]) -> Outputs:
+    """Run a model on films as they are, in all their renderings."""
+    model = OnnxClassifier(path.read_bytes(), path.name)
+    pairs = [(sample, rendering) for sample in samples for rendering in sample.renderings]
+    logits = [model.run(prepare(read_radiograph(rendering), model.spec)).logits for _, rendering in pairs]
+    return Outputs(
+        np.concatenate(logits),
+        np.array([sample.label for sample, _ in pairs]),
+        [sample.film.patient for sample, _ in pairs],
+        domains=[sample.film.domain for sample, _ in pairs],
+        films=[sample.film.name for sample, _ in pairs],
+    )
+
+
+def run_shifted(path: Path, samples: Sequence[Sample]) -> Outputs:
+    """Run a model on some films of each domain under each shift at its greatest strength."""
+    model = OnnxClassifier(path.read_bytes(), path.name)
+    label_of = {sample.film.name: sample.label for sample in samples}
+    conditions = [Condition(shift, max(shift.strengths, key=shift.strengths.index)) for shift in SHIFTS]
+    names = [str(condition) for condition in conditions]
+    outputs: Outputs | None = None
+    for domain in sorted({sample.film.domain for sample in samples}):
+        films = choose_films([s.film for s in samples if s.film.domain == domain], SHIFTED_FILMS)
+        for film, radiographs in shifted_films(films, conditions):
+            logits = [model.run(prepare(radiograph, model.spec)).logits for radiograph in radiographs]
+            count = len(conditions)
+            rows = Outputs(
+                np.concatenate(logits),
+                np.full(count, label_of[film.name]),
+                [film.patient] * count,
+                names,
+                [domain] * count,
+                [film.name] * count,
+            )
+            outputs = rows if outputs is None else outputs.and_also(rows)
+    if outputs is None:
+        raise TrainingError("the gate refuses every held-out film: there is nothing to calibrate on")
+    return outputs
+
+
+def auroc_figure(outputs: Outputs) -> Figure:
+    """Return the AUROC of the logits, which needs no calibration, with its interval."""
+    margin = outputs.logits[:, 1].astype(np.float64) - outputs.logits[:, 0]
+    measured = bootstrap(
+        lambda weights: {"auroc": auroc(outputs.labels, margin, weights)}, outputs.patients, {}
+    )
+    return measured["auroc"]
+
+
+def cross_fitted(spec: ModelSpec, outputs: Outputs, seed: int) -> dict[str, dict[str, Figure]]:
+    """Measure a model without judging a film by what was fitted on it.
+
+    The patients of each class are put in two halves at random; calibration, balanced threshold and
+    prediction sets of each half come from the other.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+    outputs : Outputs
+    seed : int
+
+    Returns
+    -------
+    dict of str to dict of str to Figure
+        By domain (``MAIN`` for the data set itself) for clean films, by domain and ``" shifted"`` for those
+        under all shifts together: the
+        figures of :func:`pneumocascade.evaluation.metrics.stage_figures`, ``coverage_LABEL`` (share of a
+        label's films whose prediction set holds it), ``undetermined`` (share of films whose set holds both)
+        and ``unlike`` (share of films whose set is empty).
+    """
+    first = _half(outputs, seed)
+    probability, threshold = np.empty(len(first)), np.empty(len(first))
+    held = np.empty((len(first), 2), np.bool_)
+    for judged in (first, ~first):
+        fitted = calibrate(spec, outputs.where(~judged), "", seed)
+        rows = zip(outputs.logits[judged], outputs.where(judged).domains, strict=True)
+        results = [judge(row, fitted, "balanced", domain=domain) for row, domain in rows]
+        probability[judged] = [result.probabilities[spec.labels[1]] for result in results]
+        threshold[judged] = fitted.operating_points["balanced"].threshold
+        held[judged] = [[label in result.prediction_set for label in spec.labels] for result in results]
+    measured = {}
+    domains = np.array(outputs.domains)
+    for domain in sorted(set(outputs.domains)):
+        for suffix, chosen in (("", outputs.clean), (" shifted", ~outputs.clean)):
+            among = chosen & (domains == domain)
+            if among.any():
+                part = outputs.where(among)
+                figures = stage_figures(
+                    part.labels, probability[among], threshold[among], part.patients, seed=seed
+                )
+                sets = _set_figures(spec, part, held[among], seed)
+                measured[(domain or MAIN) + suffix] = {**figures, "auroc": auroc_figure(part), **sets}
+    return measured
+
+
+def _set_figures(spec: ModelSpec, outputs: Outputs, held: NDArray[np.bool_], seed: int) -> dict[str, Figure]:
+    """Measure prediction sets; ``held``, shape (N, 2): whether each label is in a film's set."""
+
+    def measure(weights: NDArray[np.float64]) -> dict[str, float]:
+        def share(what: NDArray[Any], of: NDArray[np.float64]) -> float:
+            return float(what @ of / of.sum()) if of.sum() > 0 else float("nan")
+
+        coverage = {
+            f"coverage_{label}": share(held[:, index], weights * (outputs.labels == index))
+            for index, label in enumerate(spec.labels)
+        }
+        return {
+            **coverage,
+            "undetermined": share(held[:, 0] & held[:, 1], weights),
+            "unlike": share(~held[:, 0] & ~held[:, 1], weights),
+        }
+
+    n = {f"coverage_{label}": int(np.sum(outputs.labels == index)) for index, label in enumerate(spec.labels)}
+    return bootstrap(measure, outputs.patients, n, seed=seed)
+
+
+def _half(outputs: Outputs, seed: int) -> NDArray[np.bool_]:
+    """Return which films belong to a random half of the patients, alike for each class."""
+    label_of = dict(zip(outputs.patients, outputs.labels.tolist(), strict=True))
+    rng = np.random.default_rng(seed)
+    shuffled = rng.permutation(sorted(label_of))
+    by_class = sorted(shuffled.tolist(), key=label_of.__getitem__)
+    chosen = set(by_class[::2])
+    return np.array([patient in chosen for patient in outputs.patients])

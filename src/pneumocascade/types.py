@@ -1,0 +1,212 @@
+"""The frozen records that pass between the folders of this package, and the words that go with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pneumocascade.errors import UsageError
+
+DISCLAIMER = "Research demonstration only. Not intended for medical diagnosis."
+
+UNDETERMINED = "type undetermined"
+"""Stands beside an aetiology where stage 2 can rule neither out."""
+
+NEITHER = "neither: the film fits none of the two"
+"""In place of the labels of an empty prediction set."""
+
+Status = Literal["ok", "refused", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Acquisition:
+    """What a DICOM object says of how its film was made; nothing in it tells who the patient is.
+
+    Attributes
+    ----------
+    modality : str
+        ``"CR"``, ``"DX"``, ``"SC"``...; as in the object, upper case; empty where it is not said.
+    body_part, view_position, laterality : str
+        As in the object, upper case, or its coded equivalent; empty where it is not said.
+    age_years : float or None
+        Of the patient when the film was made.
+    sop_class_uid, sop_instance_uid : str
+        Of the object.
+    """
+
+    modality: str = ""
+    body_part: str = ""
+    view_position: str = ""
+    laterality: str = ""
+    age_years: float | None = None
+    sop_class_uid: str = ""
+    sop_instance_uid: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Radiograph:
+    """One film as the grey picture that a viewer would show.
+
+    Attributes
+    ----------
+    pixels : ndarray of uint8 or uint16, shape (H, W)
+        Upright; 0 is black, the dtype's maximum is white.
+    source : str
+        Path, or what the film was given as.
+    colourfulness : float
+        Mean difference between the largest and the smallest of red, green and blue, 0..255;
+        0 for a grey film.
+    warnings : tuple of str
+        What had to be assumed while reading.
+    acquisition : Acquisition or None
+        ``None`` for a film that did not come as DICOM.
+    """
+
+    pixels: NDArray[np.uint8] | NDArray[np.uint16]
+    source: str
+    colourfulness: float = 0.0
+    warnings: tuple[str, ...] = ()
+    acquisition: Acquisition | None = None
+
+    def __post_init__(self) -> None:
+        known = self.pixels.dtype in (np.uint8, np.uint16)
+        if self.pixels.ndim != 2 or self.pixels.size == 0 or not known:
+            raise UsageError(
+                f"a Radiograph's pixels are uint8 or uint16 of shape (H, W), not {self.pixels.dtype} of "
+                f"shape {self.pixels.shape}; read_radiograph makes one of other arrays"
+            )
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return int(self.pixels.shape[0])
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return int(self.pixels.shape[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a film was refused or could not be read.
+
+    Attributes
+    ----------
+    code : str
+        Machine-readable, for instance ``"too_small"``.
+    message : str
+        One sentence for people.
+    """
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class StageResult:
+    """What one stage said of a film.
+
+    Attributes
+    ----------
+    probabilities : mapping of str to float
+        Calibrated probability of each label, the negative one first; they sum to 1.
+    label : str
+        The positive label (``pneumonia``, ``viral``) where its probability is at or above
+        ``threshold``, else the other.
+    threshold : float
+        Of the operating point in use, 0..1.
+    prediction_set : tuple of str
+        Labels that cannot be ruled out at 90 % coverage, ``label`` among them; empty where the film fits
+        neither label.
+    activation_map : ndarray of float32, shape (h, w), or None
+        Contribution of each place of the film to the calibrated log-odds of the positive label; see
+        :mod:`pneumocascade.explain.saliency`. ``None`` where the model has none. Not part of the JSON.
+    margin : float
+        Share of height and width on each side of the film that the map does not cover: the network did
+        not see it. Not part of the JSON.
+    """
+
+    probabilities: Mapping[str, float]
+    label: str
+    threshold: float
+    prediction_set: tuple[str, ...]
+    activation_map: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+    margin: float = 0.0
+
+    @property
+    def positive(self) -> str:
+        """The label that ``threshold`` is for: the second of ``probabilities``, as a model names them."""
+        return list(self.probabilities)[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The answer for one film, whichever door it came through.
+
+    Attributes
+    ----------
+    source : str
+        Path, or what the film was given as.
+    status : {"ok", "refused", "error"}
+        ``refused``: the gate would not judge it; ``error``: it could not be read.
+    finding : {"normal", "pneumonia"} or None
+        ``None`` unless ``status`` is ``"ok"``.
+    aetiology : {"bacterial", "viral"} or None
+        ``None`` where the finding is not pneumonia.
+    stage1, stage2 : StageResult or None
+        ``None`` for a stage that did not run.
+    operating_point : str
+        Name of the operating point in use.
+    warnings : tuple of str
+        What a reader of the answer should know.
+    model_version : str
+        Version of the models.
+    elapsed_ms : float
+        Wall-clock time spent on this film, in milliseconds; for a film of a batch, its share.
+    reasons : tuple of Reason
+        Why it was refused; empty otherwise.
+    error : Reason or None
+        Why it could not be read.
+    pixels_sha256 : str
+        Of the film's grey values as they were judged, row by row; empty where it could not be read. Not
+        part of the JSON.
+    acquisition : Acquisition or None
+        ``None`` for a film that did not come as DICOM. Not part of the JSON.
+    prior : float
+        Share of pneumonia, 0..1, that stage 1's probabilities hold for.
+    familiarity : float or None
+        Share, 0..1, of the films learnt from that are less typical of their hospital than this film; low
+        where it is unlike all of them. ``None`` unless ``status`` is ``"ok"``, and for models without a gate.
+    """
+
+    source: str
+    status: Status
+    operating_point: str
+    model_version: str
+    finding: str | None = None
+    aetiology: str | None = None
+    stage1: StageResult | None = None
+    stage2: StageResult | None = None
+    warnings: tuple[str, ...] = ()
+    elapsed_ms: float = 0.0
+    reasons: tuple[Reason, ...] = ()
+    error: Reason | None = None
+    pixels_sha256: str = ""
+    acquisition: Acquisition | None = None
+    prior: float = 0.5
+    familiarity: float | None = None
+
+    @property
+    def undetermined(self) -> bool:
+        """Whether stage 2 ran and its prediction set does not hold exactly one aetiology."""
+        return self.stage2 is not None and len(self.stage2.prediction_set) != 1
+
+
+def reasons_of(prediction: Prediction) -> tuple[Reason, ...]:
+    """Return why there is no finding; empty where there is one."""
+    return prediction.reasons or ((prediction.error,) if prediction.error else ())

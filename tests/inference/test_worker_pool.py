@@ -1,0 +1,246 @@
+"""A decoder that dies, hangs or takes all memory costs one film; nothing but numbers and text comes back."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pneumocascade import Cascade
+from pneumocascade.inference import worker_pool as pool
+from pneumocascade.inference.prepare import ReadyFilm, make_ready
+from pneumocascade.inference.worker_pool import IsolatedReader
+from pneumocascade.inference.worker_protocol import film_from_bytes, film_to_bytes, read_frame, write_frame
+from pneumocascade.types import Acquisition, Radiograph, Reason
+from tests.reports.sources import MEANS, film_object, film_of
+from tests.server.test_batcher import FILMS, wait_until
+from tests.tiny_models import write_tiny_models
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Cascade:
+    return Cascade.load(write_tiny_models(tmp_path_factory.mktemp("tiny")), threads=1)
+
+
+@pytest.fixture(scope="module")
+def isolated(tiny: Cascade) -> Iterator[Cascade]:
+    reader = IsolatedReader(2)
+    yield Cascade(tiny.stage1, tiny.stage2, tiny.version, tiny.gate, reader)
+    reader.close()
+
+
+def dicom() -> bytes:
+    stream = io.BytesIO()
+    film_object(film_of(MEANS["viral"]), "DX", PatientAge="040Y").save_as(stream, enforce_file_format=True)
+    return stream.getvalue()
+
+
+def assert_same(film: ReadyFilm, expected: ReadyFilm) -> None:
+    for name in ("source", "status", "warnings", "reasons", "error", "pixels_sha256", "acquisition"):
+        assert getattr(film, name) == getattr(expected, name), name
+    assert len(film.inputs) == len(expected.inputs)
+    for array, other in zip(film.inputs, expected.inputs, strict=True):
+        np.testing.assert_array_equal(array, other)
+        assert array.dtype == np.float32
+
+
+def test_a_film_is_made_ready_as_it_is_here(tiny: Cascade, isolated: Cascade, tmp_path: Path) -> None:
+    specs = (tiny.stage1.spec, tiny.stage2.spec)
+    path = tmp_path / "film.dcm"
+    path.write_bytes(dicom())
+    sources: list[bytes | str | Path] = [
+        *FILMS.values(),
+        dicom(),
+        path,
+        str(path),
+        f"{path}#frame=9",
+        tmp_path / "missing",
+    ]
+    for source in sources:
+        for gate in (True, False):
+            found = isolated.reader((source, None), specs=specs, gate=gate)
+            assert_same(found, make_ready((source, None), specs=specs, gate=gate))
+
+
+def test_what_is_decoded_already_is_made_ready_here(tiny: Cascade) -> None:
+    reader = IsolatedReader(0)  # it would wait for ever
+    film = Radiograph(film_of(MEANS["viral"]), "film")
+    specs = (tiny.stage1.spec, tiny.stage2.spec)
+    assert reader((film, None), specs=specs).status == "ok"
+    assert reader((film.pixels, None), specs=specs).status == "ok"
+
+
+def workers_of(parent: int) -> list[int]:
+    """Return the processes that decode for a process."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (entry / "cmdline").read_bytes()
+            own = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+        if own == parent and b"pneumocascade.inference.worker" in line:
+            found.append(int(entry.name))
+    return found
+
+
+def test_a_worker_that_dies_costs_its_film_alone(tiny: Cascade, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = set(workers_of(os.getpid()))
+    reader = IsolatedReader(1)
+    specs = (tiny.stage1.spec, tiny.stage2.spec)
+    assert reader((FILMS["viral"], "a"), specs=specs).status == "ok"
+    (victim,) = set(workers_of(os.getpid())) - before
+    os.kill(victim, signal.SIGSTOP)
+    with ThreadPoolExecutor(2) as threads:
+        films = [threads.submit(reader, (FILMS["viral"], name), specs=specs) for name in ("b", "c")]
+        wait_until(lambda: reader._idle.empty())
+        time.sleep(0.1)
+        os.kill(victim, signal.SIGSEGV)
+        os.kill(victim, signal.SIGCONT)
+        found = [film.result(60) for film in films]
+    assert sorted(film.status for film in found) == ["error", "ok"]
+    failed = next(film for film in found if film.status == "error")
+    assert failed.source in ("b", "c")
+    assert failed.error is not None
+    assert failed.error.code == "decoder_failed"
+    reader.close()
+    assert set(workers_of(os.getpid())) == before
+
+
+def test_a_worker_that_hangs_is_replaced(tiny: Cascade) -> None:
+    reader = IsolatedReader(1, seconds=1.0)
+    specs = (tiny.stage1.spec, tiny.stage2.spec)
+    before = set(workers_of(os.getpid()))
+    assert reader((FILMS["viral"], "a"), specs=specs).status == "ok"
+    (victim,) = set(workers_of(os.getpid())) - before
+    os.kill(victim, signal.SIGSTOP)
+    film = reader((FILMS["viral"], "b"), specs=specs)
+    assert film.error == Reason("decoder_timeout", "the film was not decoded within 1 seconds")
+    assert reader((FILMS["viral"], "c"), specs=specs).status == "ok"
+    reader.close()
+
+
+def test_memory_is_bounded_and_the_largest_film_fits(tiny: Cascade) -> None:
+    specs = (tiny.stage1.spec, tiny.stage2.spec)
+    side = 9400  # just below the largest picture that is read
+    tile = film_of(MEANS["viral"])
+    large = np.tile(tile, (side // tile.shape[0] + 1, side // tile.shape[1] + 1))[:side, :side]
+    stream = io.BytesIO()
+    from PIL import Image
+
+    Image.fromarray(np.dstack([large] * 3)).save(stream, "PNG", compress_level=1)
+    whole, tight = IsolatedReader(1), IsolatedReader(1, memory=200 << 20)
+    assert whole((stream.getvalue(), None), specs=specs).status in ("ok", "refused")
+    film = tight((stream.getvalue(), None), specs=specs)
+    assert film.status == "error", "a picture of 265 MB does not fit into 200 MB"
+    assert tight((FILMS["viral"], None), specs=specs).status == "ok"
+    whole.close()
+    tight.close()
+
+
+def test_a_worker_ends_with_the_one_who_asks(tmp_path: Path) -> None:
+    code = (
+        "import sys, time\n"
+        "from pneumocascade.inference.worker_pool import IsolatedReader, _Worker\n"
+        "worker = _Worker(1 << 30)\n"
+        "print(worker._process.pid, flush=True)\n"
+        "time.sleep(100)\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    wait_until(lambda: not Path(f"/proc/{child}").exists() or "Z" in Path(f"/proc/{child}/stat").read_text())
+
+
+FILM = ReadyFilm(
+    "naïve\n.png",
+    "ok",
+    ("a warning",),
+    (),
+    None,
+    (np.ones((1, 3, 4, 4), np.float32), np.zeros((1, 3, 6, 6), np.float32)),
+    "f" * 64,
+    Acquisition("DX", age_years=4.5),
+    0.25,
+)
+
+
+def test_a_film_comes_back_from_the_wire() -> None:
+    assert_same(film_from_bytes(film_to_bytes(FILM)), FILM)
+    refused = replace(FILM, status="refused", reasons=(Reason("blank", "no"),), inputs=())
+    assert_same(film_from_bytes(film_to_bytes(refused)), refused)
+    shared = replace(FILM, inputs=FILM.inputs[:1] * 2)
+    again = film_from_bytes(film_to_bytes(shared))
+    assert again.inputs[0] is again.inputs[1], "a film that both stages prepare alike is sent once"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"status": "pwned"},
+        {"shapes": [[1, 3, 10**9, 10**9]]},
+        {"shapes": [[1, 3, -4, -4]]},
+        {"shapes": [[1, 2, 4, 4], [1, 3, 6, 6]]},
+        {"inputs": [7]},
+        {"inputs": ["__class__"]},
+        {"acquisition": {"modality": "DX", "evil": 1}},
+        {"shapes": [[1, 3, 4, 4]]},
+        {"reasons": 3},
+        {"seconds": "soon"},
+    ],
+    ids=str,
+)
+def test_an_answer_that_makes_no_sense_is_refused(change: dict[str, object]) -> None:
+    head, _, rest = film_to_bytes(FILM).partition(b"\n")
+    forged = json.dumps({**json.loads(head), **change}).encode() + b"\n" + rest
+    with pytest.raises((ValueError, LookupError, TypeError)):
+        film_from_bytes(forged)
+
+
+def test_frames_are_bounded() -> None:
+    stream = io.BytesIO()
+    write_frame(stream, b"0123456789")
+    for most, error in ((9, ValueError), (None, None)):
+        stream.seek(0)
+        if error:
+            with pytest.raises(error):
+                read_frame(stream, most)
+        else:
+            assert read_frame(stream, most) == b"0123456789"
+    with pytest.raises(EOFError):
+        read_frame(io.BytesIO(stream.getvalue()[:-1]))
+
+
+def test_a_worker_that_answers_nonsense_is_replaced(tiny: Cascade, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = IsolatedReader(1)
+    specs = (tiny.stage1.spec, tiny.stage2.spec)
+    with monkeypatch.context() as patch:
+        patch.setattr(pool, "film_from_bytes", lambda _: json.loads("{"))
+        film = reader((FILMS["viral"], "a"), specs=specs)
+    assert film.error is not None
+    assert film.error.code == "decoder_failed"
+    assert reader((FILMS["viral"], "a"), specs=specs).status == "ok"
+    reader.close()
+
+
+def test_no_thread_is_left(tiny: Cascade) -> None:
+    before = threading.active_count()
+    reader = IsolatedReader(1)
+    reader((FILMS["viral"], "a"), specs=(tiny.stage1.spec, tiny.stage2.spec))
+    reader.close()
+    wait_until(lambda: threading.active_count() <= before)

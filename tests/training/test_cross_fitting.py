@@ -1,0 +1,73 @@
+"""Cross-fitted figures of drawn outputs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pneumocascade.model.spec import for_recipe
+from pneumocascade.training.calibrate import Outputs
+from pneumocascade.training.cross_fitting import MAIN, _half, auroc_figure, cross_fitted
+
+
+def drawn(
+    films: int, patients: int, seed: int = 0, shift: float = 0.0, condition: str = "clean", one_in: int = 3
+) -> Outputs:
+    """Films of patients of one class each, one in so many negative; classes stand two deviations apart."""
+    rng = np.random.default_rng(seed)
+    patient = rng.integers(patients, size=films)
+    labels = (patient % one_in > 0).astype(np.int64)
+    margin = rng.normal(0, 1, films) + 2.0 * labels - 1.0 + shift
+    logits = np.column_stack([np.zeros(films), margin]).astype(np.float32)
+    return Outputs(logits, labels, [f"p{n}" for n in patient], [condition] * films)
+
+
+def test_halves_share_no_patient_and_hold_both_classes_alike() -> None:
+    outputs = drawn(1200, 300)
+    first = _half(outputs, seed=1)
+    patients = np.array(outputs.patients)
+    assert not set(patients[first]) & set(patients[~first])
+    for half in (first, ~first):
+        assert outputs.labels[half].mean() == pytest.approx(2 / 3, abs=0.05)
+    assert len(set(patients[first])) == pytest.approx(len(set(patients)) / 2, abs=2)
+
+
+def test_figures_are_those_of_the_distribution() -> None:
+    outputs = drawn(3000, 1000, one_in=2)  # the prior of the probabilities is one half
+    figures = cross_fitted(for_recipe(1, "clahe-hot"), outputs, seed=0)
+    assert set(figures) == {MAIN}
+    clean = figures[MAIN]
+    assert clean["auroc"].value == pytest.approx(0.921, abs=0.015)  # of two normals two deviations apart
+    assert clean["balanced_accuracy"].value == pytest.approx(0.841, abs=0.02)
+    assert clean["ece"].value is not None
+    assert clean["ece"].value < 0.03
+    for label in ("normal", "pneumonia"):
+        assert clean[f"coverage_{label}"].value == pytest.approx(0.9, abs=0.03)
+    assert clean["coverage_normal"].n == int((outputs.labels == 0).sum())
+
+
+def test_shifted_films_are_measured_apart() -> None:
+    both = drawn(2000, 500).and_also(drawn(2000, 500, seed=1, shift=1.5, condition="lighter 0.2"))
+    figures = cross_fitted(for_recipe(1, "clahe-hot"), both, seed=0)
+    clean, shifted = figures[MAIN], figures[f"{MAIN} shifted"]
+    assert clean["auroc"].n == shifted["auroc"].n == 2000
+    assert clean["specificity"].value is not None
+    assert shifted["specificity"].value is not None
+    assert shifted["specificity"].value < clean["specificity"].value
+
+
+def test_domains_are_measured_apart() -> None:
+    first, other = drawn(1500, 500), drawn(1500, 500, seed=1, shift=0.4)
+    moved = Outputs(other.logits, other.labels, [f"q{p}" for p in other.patients], domains=["nih"] * 1500)
+    figures = cross_fitted(for_recipe(1, "clahe-hot"), first.and_also(moved), seed=0)
+    assert set(figures) == {MAIN, "nih"}
+    for measured in figures.values():
+        assert measured["auroc"].n == 1500
+        for label in ("normal", "pneumonia"):
+            assert measured[f"coverage_{label}"].value == pytest.approx(0.9, abs=0.04)
+
+
+def test_the_auroc_needs_no_calibration() -> None:
+    outputs = drawn(1000, 400)
+    stretched = Outputs(outputs.logits * 7, outputs.labels, outputs.patients)
+    assert auroc_figure(stretched).value == pytest.approx(auroc_figure(outputs).value)

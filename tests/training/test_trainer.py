@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from monai.networks.nets.resnet import ResNet
+from safetensors.torch import load_file
+from torch import nn
+
+from pneumocascade.datasets.films import find_films
+from pneumocascade.errors import TrainingError
+from pneumocascade.evaluation import charts as figures
+from pneumocascade.model.spec import for_recipe
+from pneumocascade.training.config import TrainingConfig
+from pneumocascade.training.data import FilmDataset, samples_of
+from pneumocascade.training.network import LoadReport, train_mode
+from pneumocascade.training.trainer import (
+    Films,
+    Trainer,
+    auroc_of,
+    evenly,
+    has_bfloat16,
+    keep_rows,
+    learning_rate_factor,
+    loss_of,
+    read_rows,
+)
+
+CONFIG = TrainingConfig(1, schedule=((32, 1),), batch_size=8, frozen_stages=0, ema_decay=0.5, workers=0)
+
+
+def small_resnet() -> nn.Module:
+    """A ResNet with the parts, but a hundredth of the weights, of the network that is trained."""
+    torch.manual_seed(0)
+    network: nn.Module = ResNet(
+        "bottleneck",
+        [1, 1, 1, 1],
+        [4, 8, 8, 16],
+        spatial_dims=2,
+        n_input_channels=3,
+        num_classes=2,
+        conv1_t_stride=2,
+        bias_downsample=False,
+    )
+    return network
+
+
+@pytest.fixture(scope="module")
+def films(films_folder: Path) -> Films:
+    """32 films to learn from, 16 to validate on."""
+    found = find_films(films_folder)
+    held = frozenset(film.name for film in found[::3])
+    spec = for_recipe(1, "clahe-hot", input_size=32)
+    train = samples_of(found, frozenset(film.name for film in found) - held, spec, {})
+    return Films(train, samples_of(found, held, spec, {}))
+
+
+def trainer_of(films: Films, config: TrainingConfig, folder: Path) -> Trainer:
+    network = small_resnet()
+    spec = for_recipe(1, "clahe-hot", input_size=config.input_size)
+    return Trainer(network, LoadReport((), ("fc.weight", "fc.bias")), spec, config, films, folder)
+
+
+def rows_of(folder: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_the_learning_rate_rises_linearly_and_falls_as_a_cosine() -> None:
+    factors = [learning_rate_factor(step, 100, 0.1) for step in range(100)]
+    np.testing.assert_allclose(factors[:10], np.arange(1, 11) / 10)
+    assert factors[10] == 1
+    assert factors[55] == pytest.approx(0.5)
+    assert factors[99] == pytest.approx(0, abs=1e-3)
+    assert (np.diff(factors[10:]) < 0).all()
+    assert learning_rate_factor(0, 1, 0.15) == 1
+
+
+def test_what_is_saved_is_the_moving_average(films: Films, tmp_path: Path) -> None:
+    trainer = trainer_of(films, CONFIG, tmp_path)
+    weights: list[torch.Tensor] = []
+    trainer.optimizer.register_step_post_hook(
+        lambda *_: weights.append(trainer.network.get_parameter("fc.weight").detach().clone())
+    )
+    trainer.run()
+
+    average = weights[0]
+    for count, weight in enumerate(weights[1:], start=1):
+        decay = min(CONFIG.ema_decay, (1 + count) / (10 + count))
+        average = decay * average + (1 - decay) * weight
+    saved = load_file(tmp_path / "weights.safetensors")
+    assert len(weights) == len(films.train) // CONFIG.batch_size
+    torch.testing.assert_close(saved["fc.weight"], average)
+    assert not torch.equal(saved["fc.weight"], weights[-1])
+    assert saved.keys() == trainer.network.state_dict().keys()
+
+
+def test_batch_norm_is_estimated_on_films_as_they_are_but_where_frozen(films: Films, tmp_path: Path) -> None:
+    config = replace(CONFIG, frozen_stages=1, batch_size=len(films.train))
+    trainer = trainer_of(films, config, tmp_path)
+    before = trainer.network.state_dict()["bn1.running_mean"].clone()
+    trainer.run()
+
+    saved = load_file(tmp_path / "weights.safetensors")
+    torch.testing.assert_close(saved["bn1.running_mean"], before)
+    network = small_resnet()
+    network.load_state_dict(saved)
+    taken: list[torch.Tensor] = []
+    network.get_submodule("layer4.0.bn3").register_forward_pre_hook(
+        lambda _module, given: taken.append(given[0])
+    )
+    plain = FilmDataset(films.train, trainer.spec, size=32, seed=None)
+    batch = torch.stack([plain[index][0] for index in range(len(plain))])
+    train_mode(network, 1)
+    with torch.no_grad():
+        network(batch)
+    expected = taken[0].mean(dim=(0, 2, 3))
+    torch.testing.assert_close(saved["layer4.0.bn3.running_mean"], expected, rtol=0.05, atol=0.02)
+
+
+def test_a_finished_run_is_not_trained_again(films: Films, tmp_path: Path) -> None:
+    config = replace(CONFIG, schedule=((32, 1), (64, 1)))
+    progress = trainer_of(films, config, tmp_path).run()
+    saved = (tmp_path / "weights.safetensors").read_bytes()
+    assert trainer_of(films, config, tmp_path).run() == progress
+    assert (tmp_path / "weights.safetensors").read_bytes() == saved
+    assert [(row["epoch"], row["size"]) for row in rows_of(tmp_path)] == [(1, 32), (2, 64)]
+
+
+def test_without_films_to_validate_on_there_is_no_curve(films: Films, tmp_path: Path) -> None:
+    trainer_of(replace(films, validation=[]), CONFIG, tmp_path).run()
+    assert rows_of(tmp_path)[0]["validation_auroc"] is None
+    assert (tmp_path / "weights.safetensors").exists()
+
+
+def test_films_are_chosen_evenly(films: Films) -> None:
+    assert evenly(films.train, 4) == [films.train[index] for index in (0, 8, 16, 24)]
+    assert evenly(films.train, 99) == films.train
+
+
+def test_the_loss_is_the_cross_entropy_of_soft_targets() -> None:
+    logits, targets = torch.tensor([[0.0, 2.0], [1.0, -1.0]]), torch.tensor([0.9, 0.2])
+    logs = torch.log_softmax(logits, dim=1)
+    expected = -(logs[0] @ torch.tensor([0.1, 0.9]) + logs[1] @ torch.tensor([0.8, 0.2])) / 2
+    torch.testing.assert_close(loss_of(logits, targets.double()), expected)
+
+
+def test_each_epoch_has_one_row_after_falling_back_to_an_earlier_checkpoint(
+    films: Films, tmp_path: Path
+) -> None:
+    config = replace(CONFIG, schedule=((32, 3),))
+    trainer_of(films, config, tmp_path).run()
+    before = rows_of(tmp_path)
+    (tmp_path / "checkpoint-003.safetensors").write_bytes(b"cut off")
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"epoch": 4, "size')
+
+    trainer_of(films, config, tmp_path).run()
+
+    after = rows_of(tmp_path)
+    assert [row["epoch"] for row in after] == [1, 2, 3]
+    assert after[:2] == before[:2]
+    assert after[2]["train_loss"] == pytest.approx(before[2]["train_loss"], rel=1e-3)
+
+
+def test_rows_without_a_checkpoint_are_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    keep_rows(path, 0)
+    assert not path.exists()
+    path.write_text('{"epoch": 1}\n{"epoch": 2}\n')
+    keep_rows(path, 0)
+    assert path.read_text() == ""
+
+
+def test_an_auroc_that_is_not_defined_is_null(films: Films, tmp_path: Path) -> None:
+    normal = [sample for sample in films.validation if sample.label == 0]
+    trainer_of(replace(films, validation=normal), CONFIG, tmp_path).run()
+    text = (tmp_path / "metrics.jsonl").read_text()
+    assert "NaN" not in text
+    assert rows_of(tmp_path)[0]["validation_auroc"] is None
+    rows = read_rows(tmp_path / "metrics.jsonl")
+    assert math.isnan(rows[0]["validation_auroc"])
+    assert math.isfinite(rows[0]["validation_loss"])
+    figures.learning_curve(rows)
+
+
+def test_a_loss_that_is_no_number_ends_the_run(films: Films, tmp_path: Path) -> None:
+    config = replace(CONFIG, learning_rate=1e30, fresh_learning_rate=1e30, warm_up=0.0)
+    with pytest.raises(TrainingError, match="lower learning rate"):
+        trainer_of(films, config, tmp_path).run()
+    assert not list(tmp_path.glob("checkpoint-*"))
+
+
+def test_auroc_is_of_the_positive_class() -> None:
+    logits = np.array([[2, 0], [1, 0], [0, 1], [0, -3]], np.float32)
+    assert auroc_of(logits, np.array([0, 0, 1, 1])) == 0.5
+    assert auroc_of(logits, np.array([0, 0, 1, 0])) == 1
+    assert math.isnan(auroc_of(logits, np.zeros(4, np.int64)))
+
+
+@pytest.mark.parametrize("capability", ["DEFAULT", "AVX2"])
+def test_bfloat16_is_left_to_processors_that_have_it(
+    capability: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    assert not has_bfloat16(torch.device("cpu"))
+
+
+@pytest.mark.parametrize("supported", [True, False])
+def test_bfloat16_is_asked_of_the_library_or_the_gpu(
+    supported: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: supported)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: supported)
+    assert has_bfloat16(torch.device("cpu")) == supported
+    assert has_bfloat16(torch.device("cuda")) == supported
