@@ -25,15 +25,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from pneumocascade.datasets.films import Film, Split, find_films
-from pneumocascade.datasets.perturbations import eight_bit
+from pneumocascade.datasets.films import LabelledFilm, Split, find_films
 from pneumocascade.evaluation.judge_films import BATCH, JudgedFilm, judge_films
 from pneumocascade.evaluation.shift_suite import choose_films
 from pneumocascade.evaluation.subgroups import GROUPS, TITLES, groups_of
 from pneumocascade.explain.saliency import overlay
 from pneumocascade.imaging.read import read_radiograph
 from pneumocascade.inference.cascade import DEFAULT_OPERATING_POINT, Cascade
-from pneumocascade.model.preprocess import prepare
+from pneumocascade.model.preprocess import prepare, to_eight_bit
 from pneumocascade.types import StageResult
 
 SIDE = 170
@@ -67,7 +66,7 @@ class Kind:
         """The kind as part of a file name."""
         return str(self).replace(" ", "-")
 
-    def truth_of(self, film: Film) -> str | None:
+    def truth_of(self, film: LabelledFilm) -> str | None:
         """Return what a film is by the reference standard, in the words of this stage."""
         return film.finding if self.stage == 1 else film.aetiology
 
@@ -93,7 +92,7 @@ class Answer:
     wrong: bool
 
     @property
-    def film(self) -> Film:
+    def film(self) -> LabelledFilm:
         """The film."""
         return self.row.film
 
@@ -122,7 +121,7 @@ def tile(kind: Kind, answer: Answer) -> Rgb:
     radiograph = read_radiograph(answer.film.path)
     scale = SIDE / max(radiograph.height, radiograph.width)
     size = (max(1, round(radiograph.width * scale)), max(1, round(radiograph.height * scale)))
-    pixels = cv2.resize(eight_bit(radiograph), size, interpolation=cv2.INTER_AREA).astype(np.uint8)
+    pixels = cv2.resize(to_eight_bit(radiograph.pixels), size, interpolation=cv2.INTER_AREA).astype(np.uint8)
     small = replace(radiograph, pixels=pixels)
     canvas = Image.new("RGB", (2 * SIDE + 3 * GAP, SIDE + CAPTION + GAP), "#10151c")
     plain = np.repeat(pixels[..., None], 3, axis=2)
@@ -144,7 +143,7 @@ def sheet(kind: Kind, answers: Sequence[Answer]) -> Rgb:
     return np.concatenate(rows)
 
 
-def features_of(cascade: Cascade, stage: int, films: Sequence[Film]) -> Floats:
+def features_of(cascade: Cascade, stage: int, films: Sequence[LabelledFilm]) -> Floats:
     """Return the pooled last features of films, each of length 1, shape (N, C)."""
     model = cascade.stage1 if stage == 1 else cascade.stage2
     pooled = []
@@ -160,7 +159,7 @@ def features_of(cascade: Cascade, stage: int, films: Sequence[Film]) -> Floats:
 class Neighbours:
     """Training films, one a patient and category, and how near a stage sees them to others."""
 
-    def __init__(self, cascade: Cascade, films: Sequence[Film], limit: int) -> None:
+    def __init__(self, cascade: Cascade, films: Sequence[LabelledFilm], limit: int) -> None:
         self.cascade = cascade
         self.chosen = {
             1: choose_films(films, limit),

@@ -20,15 +20,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pneumocascade.datasets.films import Film, Split, find_training_films
-from pneumocascade.datasets.perturbations import eight_bit
+from pneumocascade.datasets.films import LabelledFilm, Split, find_training_films
 from pneumocascade.errors import FilmError
 from pneumocascade.evaluation.shift_conditions import SHIFTS, Condition
 from pneumocascade.evaluation.shift_suite import choose_films, shifted_films
 from pneumocascade.imaging.read import read_radiograph
 from pneumocascade.inference.cascade import Cascade
 from pneumocascade.model.gate import reasons_to_refuse
-from pneumocascade.model.preprocess import prepare
+from pneumocascade.model.preprocess import prepare, to_eight_bit
 from pneumocascade.training.synthetic_pictures import FROM_FILMS, PICTURES, inverted, part_of, turned
 from pneumocascade.training.synthetic_radiographs import LATERALS, OTHER_FILMS
 from pneumocascade.types import Radiograph
@@ -119,7 +118,7 @@ def false_refusals(gate: Gate, folders: Sequence[Path], split: Split, limit: int
         yield worst if worst.tried else Group("of these, worst: none")
 
 
-def spoilt(gate: Gate, films: Sequence[Film]) -> Iterator[Group]:
+def spoilt(gate: Gate, films: Sequence[LabelledFilm]) -> Iterator[Group]:
     """Yield held-out films turned, negative, cut: none may pass."""
     rng = np.random.default_rng(SEED)
     ways: dict[str, Callable[[Grey], Grey]] = {
@@ -131,7 +130,7 @@ def spoilt(gate: Gate, films: Sequence[Film]) -> Iterator[Group]:
         **{name: lambda film, way=way: way(film, rng) for name, way in FROM_FILMS.items()},  # type: ignore[misc]
     }
     for name, way in ways.items():
-        pixels = (eight_bit(read_radiograph(film.path)) for film in films)
+        pixels = (to_eight_bit(read_radiograph(film.path).pixels) for film in films)
         yield gate.group(name, (drawn(way(each)) for each in pixels))
 
 

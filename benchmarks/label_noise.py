@@ -26,7 +26,7 @@ from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from pneumocascade.datasets.films import Film, Split, find_films
+from pneumocascade.datasets.films import LabelledFilm, Split, find_films
 from pneumocascade.imaging.read import read_radiograph
 from pneumocascade.model.preprocess import prepare
 from pneumocascade.model.spec import for_recipe
@@ -36,7 +36,7 @@ BATCH = 32
 LEFT_OUT = (0.0, 0.01, 0.02, 0.05, 0.1)
 
 
-def features_of(films: Sequence[Film], weights: str, size: int) -> NDArray[np.float32]:
+def features_of(films: Sequence[LabelledFilm], weights: str, size: int) -> NDArray[np.float32]:
     """Return mean and deviation over positions of layer2 and layer3, shape (N, 3072)."""
     backbone = find_backbone(weights)
     network = build_network(stride_in_1x1=backbone.stride_in_1x1)

@@ -19,12 +19,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pneumocascade.datasets.films import Film, Split, find_films
-from pneumocascade.datasets.perturbations import eight_bit, resize
+from pneumocascade.datasets.films import LabelledFilm, Split, find_films
+from pneumocascade.datasets.perturbations import resize
 from pneumocascade.evaluation.shift_suite import choose_films
 from pneumocascade.explain.saliency import evidence_for
 from pneumocascade.imaging.read import read_radiograph
 from pneumocascade.inference.cascade import Cascade
+from pneumocascade.model.preprocess import to_eight_bit
 from pneumocascade.types import Radiograph, StageResult
 
 SIDE = 224
@@ -62,7 +63,7 @@ def curves(cascade: Cascade, stage: int, film: Radiograph, rng: np.random.Genera
     return measured
 
 
-def lung_atlas(films: Sequence[Film]) -> NDArray[np.bool_]:
+def lung_atlas(films: Sequence[LabelledFilm]) -> NDArray[np.bool_]:
     """Return the lung fields of the mean of many normal films, shape (SIDE, SIDE).
 
     Their darkest parts are islands; grown by seven pixels as far as the mean film is dark, they reach
@@ -80,10 +81,10 @@ def lung_atlas(films: Sequence[Film]) -> NDArray[np.bool_]:
     return atlas
 
 
-def square(film: Film) -> Radiograph:
+def square(film: LabelledFilm) -> Radiograph:
     """Read a film and stretch it to the square."""
     radiograph = read_radiograph(film.path)
-    return replace(radiograph, pixels=resize(eight_bit(radiograph), SIDE))
+    return replace(radiograph, pixels=resize(to_eight_bit(radiograph.pixels), SIDE))
 
 
 def main() -> None:

@@ -38,7 +38,7 @@ from pneumocascade.inference.cascade import DEFAULT_OPERATING_POINT
 from pneumocascade.inference.prefetch import usable_cores
 from pneumocascade.server import create_app, listen
 from pneumocascade.server.batcher import Batcher
-from pneumocascade.server.queue import Film
+from pneumocascade.server.queue import QueuedFilm
 
 PERCENTILES = (50, 95, 99)
 THREADS = 40
@@ -66,14 +66,16 @@ class Alone(Batcher):
 
     def submit(
         self,
-        films: Sequence[Film],
+        films: Sequence[QueuedFilm],
         operating_point: str = DEFAULT_OPERATING_POINT,
         prior: float | None = None,
     ) -> Future[list[Prediction]]:
         """Judge the films of one request, whatever others do."""
         return self.pool.submit(self._all, films, operating_point, prior)
 
-    def _all(self, films: Sequence[Film], operating_point: str, prior: float | None) -> list[Prediction]:
+    def _all(
+        self, films: Sequence[QueuedFilm], operating_point: str, prior: float | None
+    ) -> list[Prediction]:
         answers = self.cascade.predict_many(
             (film.read() for film in films),
             batch_size=self.batch_size,

@@ -21,13 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pneumocascade import Cascade
-from pneumocascade.datasets.films import Film, Split, find_films
-from pneumocascade.datasets.perturbations import eight_bit
+from pneumocascade.datasets.films import LabelledFilm, Split, find_films
 from pneumocascade.evaluation.metrics import stage_figures
 from pneumocascade.imaging.read import read_radiograph
 from pneumocascade.model.calibration import positive_probability
 from pneumocascade.model.onnx_classifier import OnnxClassifier
-from pneumocascade.model.preprocess import inner, prepare
+from pneumocascade.model.preprocess import inner, prepare, to_eight_bit
 from pneumocascade.types import Radiograph
 
 Views: TypeAlias = Callable[[Radiograph], list[Radiograph]]
@@ -44,12 +43,12 @@ ROUNDS = 200
 
 def flipped(film: Radiograph) -> Radiograph:
     """Return the mirror image."""
-    return replace(film, pixels=np.ascontiguousarray(eight_bit(film)[:, ::-1]))
+    return replace(film, pixels=np.ascontiguousarray(to_eight_bit(film.pixels)[:, ::-1]))
 
 
 def inside(film: Radiograph, margin: float) -> Radiograph:
     """Return a film without a share of its height and width on each side."""
-    return replace(film, pixels=np.ascontiguousarray(inner(eight_bit(film), margin)))
+    return replace(film, pixels=np.ascontiguousarray(inner(to_eight_bit(film.pixels), margin)))
 
 
 VARIANTS: dict[str, Views] = {
@@ -139,11 +138,11 @@ def main() -> None:
             print_prior_table(labels, found["as it is"], threshold, patients)
 
 
-def _finding(film: Film) -> str:
+def _finding(film: LabelledFilm) -> str:
     return film.finding
 
 
-def _aetiology(film: Film) -> str | None:
+def _aetiology(film: LabelledFilm) -> str | None:
     return film.aetiology
 
 

@@ -7,7 +7,7 @@ import re
 import numpy as np
 
 from pneumocascade import Radiograph, errors
-from pneumocascade.imaging.read import MIN_SIDE
+from pneumocascade.imaging.read import MIN_READABLE_SIDE
 
 CODES = frozenset(re.findall(r"\b[a-z]+(?:_[a-z]+)+\b", (errors.__doc__ or "").split("ModelError")[0]))
 """The codes that the docstring of :mod:`pneumocascade.errors` lists."""
@@ -19,7 +19,7 @@ def is_sound(film: Radiograph) -> bool:
     return (
         pixels.ndim == 2
         and pixels.dtype in (np.uint8, np.uint16)
-        and min(pixels.shape) >= MIN_SIDE
+        and min(pixels.shape) >= MIN_READABLE_SIDE
         and bool(pixels.flags.c_contiguous)
         and int(pixels.min()) < int(pixels.max())
         and bool(np.isfinite(film.colourfulness))

@@ -21,8 +21,18 @@ from tests.imaging.dicom.test_study import dicomdir, written_study
 from tests.imaging.film_files import encode
 from torture.hostile_names import ABSENT, MEMBERS, NAMES
 from torture.seeds import DEEP, GREY
-from torture.worker import answered
 from torture.writers import zeros
+
+
+def answered(name: str, cascade: Cascade, before: Callable[[str], object] | None = None) -> list[Prediction]:
+    """Return the answers to all that a name leads to; ``before`` is called with each film."""
+    answers = []
+    for source in find_sources([name]):
+        if before is not None:
+            before(source)
+        answers.append(cascade.predict(source))
+    return answers
+
 
 Scenario = Callable[[Path, Cascade], list[Prediction]]
 """Builds something in an empty folder, names it, and returns the answers."""

@@ -8,19 +8,19 @@ import resource
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Literal
 
 from pneumocascade import Cascade, FilmError, Prediction, read_radiograph
-from pneumocascade.imaging.find import find_sources
 from pneumocascade.output.rows import to_csv, to_json_line
 from tests.imaging.dicom.objects import NAME
 from tests.tiny_models import write_tiny_models
 from torture.arrays import ARRAYS
 from torture.codes import CODES, is_sound
+from torture.names import SCENARIOS, answered
 
 MEMORY = 1 << 30
 """Bytes of address space that a worker may take beyond what it has once everything is loaded."""
@@ -148,8 +148,6 @@ def _met_the_limit(error: BaseException) -> bool:
 
 
 def _named(task: Task, cascade: Cascade, folder: Path) -> tuple[str, str]:
-    from torture.names import SCENARIOS
-
     with tempfile.TemporaryDirectory(dir=folder) as place:
         if task.way == "names":
             answers = SCENARIOS[task.name](Path(place), cascade)
@@ -158,16 +156,6 @@ def _named(task: Task, cascade: Cascade, folder: Path) -> tuple[str, str]:
             path.write_bytes(task.content)
             answers = answered(str(path), cascade)
     return _summed_up(answers)
-
-
-def answered(name: str, cascade: Cascade, before: Callable[[str], object] | None = None) -> list[Prediction]:
-    """Return the answers to all that a name leads to; ``before`` is called with each film."""
-    answers = []
-    for source in find_sources([name]):
-        if before is not None:
-            before(source)
-        answers.append(cascade.predict(source))
-    return answers
 
 
 def _summed_up(answers: Sequence[Prediction]) -> tuple[str, str]:

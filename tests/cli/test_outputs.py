@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 from pneumocascade import Cascade, Prediction, UsageError
 from pneumocascade.cli import app
-from pneumocascade.cli.outputs import Outputs, with_files
+from pneumocascade.cli.outputs import FileOutputs, with_files
 from tests.reports.sources import MEANS, PLANTED, film_of, minimal_object, planted
 from tests.reports.validators import dciodvfy_errors
 from tests.tiny_models import write_tiny_models
@@ -144,7 +144,7 @@ def test_a_film_that_vanishes_before_its_pictures_are_drawn_ends_nothing(
             (study / "a.dcm").unlink(missing_ok=True)
             yield prediction
 
-    gone, left = with_files(vanishing(), cascade, Outputs(tmp_path / "pictures", None, None, False), None)
+    gone, left = with_files(vanishing(), cascade, FileOutputs(tmp_path / "pictures", None, None, False), None)
     assert (gone.status, left.status) == ("ok", "ok")
     assert gone.warnings == ("there are no pictures of it: there is no such file",)
     assert left.warnings == ()

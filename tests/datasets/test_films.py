@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pneumocascade.datasets.films import (
-    Film,
+    LabelledFilm,
     Split,
     count_by_category,
     find_films,
@@ -156,8 +156,13 @@ def test_the_fingerprint_is_of_names_classes_and_contents(tmp_path: Path) -> Non
 
     assert fingerprint(films[:1]) != before
     first = films[0]
-    assert fingerprint([Film(first.path, "IM-0002-0001", "normal", None, "IM-0002"), films[1]]) != before
-    assert fingerprint([Film(first.path, first.name, "pneumonia", None, first.patient), films[1]]) != before
+    assert (
+        fingerprint([LabelledFilm(first.path, "IM-0002-0001", "normal", None, "IM-0002"), films[1]]) != before
+    )
+    assert (
+        fingerprint([LabelledFilm(first.path, first.name, "pneumonia", None, first.patient), films[1]])
+        != before
+    )
     first.path.write_text("another picture", encoding="utf-8")
     assert fingerprint(films) != before
 

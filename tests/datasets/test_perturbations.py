@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pneumocascade import Radiograph
 from pneumocascade.datasets import perturbations
-from pneumocascade.model.preprocess import to_square
+from pneumocascade.model.preprocess import to_eight_bit, to_square
 from tests.conftest import draw_chest
 
 Grey = NDArray[np.uint8]
@@ -85,7 +85,7 @@ def test_the_tone_becomes_the_donors_and_keeps_the_order() -> None:
 
 def test_sixteen_bits_become_eight_as_in_serving() -> None:
     values = np.arange(0, 65536, 16, dtype=np.uint16).reshape(64, 64)
-    eight = perturbations.eight_bit(Radiograph(values, "deep"))
+    eight = to_eight_bit(Radiograph(values, "deep").pixels)
     np.testing.assert_array_equal(eight, np.round(values / 257))
     np.testing.assert_array_equal(eight, to_square(values, 64))
 

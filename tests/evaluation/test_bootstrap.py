@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import beta
 
 from pneumocascade.errors import UsageError
-from pneumocascade.evaluation.bootstrap import Figure, bootstrap, exact_interval
+from pneumocascade.evaluation.bootstrap import Estimate, bootstrap, exact_interval
 from pneumocascade.evaluation.metrics import cascade_figures, stage_figures
 
 Floats = NDArray[np.float64]
@@ -125,11 +125,11 @@ def test_fewer_than_no_resamples_are_refused() -> None:
 
 
 def test_figure_as_json_and_as_text() -> None:
-    figure = Figure(0.12345678, (0.1, 0.2000000001), 12)
+    figure = Estimate(0.12345678, (0.1, 0.2000000001), 12)
     assert json.dumps(figure.to_dict()) == '{"value": 0.123457, "ci95": [0.1, 0.2], "n": 12}'
     assert str(figure) == "0.123 (95 % CI 0.100 to 0.200)"
-    assert str(Figure(0.5, None, 1)) == "0.500 (no interval)"
-    assert str(Figure(None, None, 0)) == "not defined"
+    assert str(Estimate(0.5, None, 1)) == "0.500 (no interval)"
+    assert str(Estimate(None, None, 0)) == "not defined"
 
 
 def test_a_thousand_films_take_seconds() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure as Drawing
+from matplotlib.figure import Figure
 from PIL import Image
 from sklearn.metrics import roc_curve
 
@@ -26,7 +26,7 @@ ROWS = [
 ]
 
 
-def texts(drawing: Drawing) -> str:
+def texts(drawing: Figure) -> str:
     """Everything that is written inside and above the axes of a picture."""
     inside = [text.get_text() for axes in drawing.axes for text in axes.texts]
     return "\n".join([*inside, *(axes.get_title(loc="left") for axes in drawing.axes)])

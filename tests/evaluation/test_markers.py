@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from pneumocascade import read_radiograph
-from pneumocascade.datasets.perturbations import eight_bit
 from pneumocascade.evaluation.markers import find_marker
+from pneumocascade.model.preprocess import to_eight_bit
 from tests.conftest import EXAMPLES, draw_chest
 
 
@@ -62,7 +62,7 @@ MARKED = dict(zip([path.name for path in EXAMPLES], ("top", "top", "top", "side"
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_example_films(path: Path) -> None:
-    film = eight_bit(read_radiograph(path))
+    film = to_eight_bit(read_radiograph(path).pixels)
     assert find_marker(film) == MARKED[path.name]
     assert find_marker(cv2.bitwise_not(film).astype(np.uint8)) is None
     erased = film.copy()

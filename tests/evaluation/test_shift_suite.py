@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pneumocascade import Cascade, Radiograph, steps_of
-from pneumocascade.datasets.films import Film, find_films
+from pneumocascade.datasets.films import LabelledFilm, find_films
 from pneumocascade.errors import DataSetError
 from pneumocascade.evaluation.shift_conditions import CLEAN, CONDITIONS, SHIFTS, Condition, Shift
 from pneumocascade.evaluation.shift_suite import (
@@ -59,7 +59,7 @@ def test_the_strengths_are_graded(shift: Shift) -> None:
 
 def test_one_film_a_patient_in_the_proportions_there_are() -> None:
     films = [
-        Film(
+        LabelledFilm(
             Path(f"p{patient}-{n}"),
             f"p{patient}-{n}",
             "normal" if patient % 4 == 0 else "pneumonia",

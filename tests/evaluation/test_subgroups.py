@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pneumocascade import Cascade, Prediction, StageResult
-from pneumocascade.datasets.films import Film, find_films, patient_of
+from pneumocascade.datasets.films import LabelledFilm, find_films, patient_of
 from pneumocascade.evaluation.evaluate import evaluate
 from pneumocascade.evaluation.judge_films import JudgedFilm, Traits, judge_films
 from pneumocascade.evaluation.results import weights_by_patient
@@ -27,10 +27,10 @@ from tests.evaluation.conftest import brightness_spec, lay_out_films, make_casca
 SPECS = (brightness_spec(1), brightness_spec(2))
 
 
-def film_of(name: str) -> Film:
+def film_of(name: str) -> LabelledFilm:
     aetiology = "bacterial" if "bacteria" in name else "viral" if "virus" in name else None
     finding = "pneumonia" if name.startswith("person") else "normal"
-    return Film(Path(f"{name}.png"), name, finding, aetiology, patient_of(name))
+    return LabelledFilm(Path(f"{name}.png"), name, finding, aetiology, patient_of(name))
 
 
 def judged_film(name: str, pneumonia: float, viral: float = 0.0, traits: Traits | None = None) -> JudgedFilm:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pneumocascade import FilmError, Radiograph, read_radiograph
-from pneumocascade.imaging.read import MIN_SIDE
+from pneumocascade.imaging.read import MIN_READABLE_SIDE
 from tests.conftest import draw_chest
 
 GREY = draw_chest(height=48, width=64)
@@ -25,7 +25,7 @@ WITHIN_ONE = 257
 Order: TypeAlias = Literal["<", ">"]
 
 grey_arrays = hnp.arrays(
-    np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, min_side=MIN_SIDE, max_side=40)
+    np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, min_side=MIN_READABLE_SIDE, max_side=40)
 ).filter(lambda array: array.min() < array.max())
 
 

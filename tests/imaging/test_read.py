@@ -17,7 +17,7 @@ from PIL import Image
 
 from pneumocascade import read_radiograph
 from pneumocascade.errors import UnreadableImageError
-from pneumocascade.imaging.read import MIN_SIDE
+from pneumocascade.imaging.read import MIN_READABLE_SIDE
 from tests.imaging.film_files import (
     DEEP,
     GREY,
@@ -171,7 +171,9 @@ def test_colour_becomes_luma_of_bt_601(colour: tuple[int, int, int], grey: int) 
 
 
 @given(
-    hnp.arrays(np.uint8, (MIN_SIDE, MIN_SIDE, 3)).filter(lambda array: np.ptp(array @ [299, 587, 114]) > 2000)
+    hnp.arrays(np.uint8, (MIN_READABLE_SIDE, MIN_READABLE_SIDE, 3)).filter(
+        lambda array: np.ptp(array @ [299, 587, 114]) > 2000
+    )
 )
 def test_luma_of_any_picture(array: NDArray[np.uint8]) -> None:
     luma = array @ np.array([0.299, 0.587, 0.114])

@@ -15,7 +15,7 @@ from PIL import Image
 
 from pneumocascade import FilmError, read_radiograph
 from pneumocascade.errors import UnsuitableImageError
-from pneumocascade.imaging.read import MAX_PIXELS, MIN_SIDE
+from pneumocascade.imaging.read import MAX_PIXELS, MIN_READABLE_SIDE
 from tests.imaging.film_files import (
     DEEP,
     GREY,
@@ -141,7 +141,7 @@ def test_a_dark_film_of_floats_stays_dark() -> None:
         (np.eye(32, dtype=np.int64) * 65536, "bad_value_range"),
         (np.eye(32, dtype=np.uint64) * (2**64 - 1), "bad_value_range"),
         (np.zeros((1, 1), np.uint8), "too_few_pixels"),
-        (np.zeros((MIN_SIDE - 1, 400), np.uint8), "too_few_pixels"),
+        (np.zeros((MIN_READABLE_SIDE - 1, 400), np.uint8), "too_few_pixels"),
         (np.full((32, 32), 77, np.uint8), "constant_image"),
         (np.zeros((32, 32)), "constant_image"),
         (np.ones((32, 32, 3), np.uint16), "constant_image"),
@@ -174,7 +174,7 @@ def test_any_array_is_a_film_or_a_film_error(array: NDArray[Any]) -> None:
 
 
 def test_the_limits_of_size_are_inclusive() -> None:
-    assert read_radiograph(np.eye(MIN_SIDE, dtype=bool)).height == MIN_SIDE
+    assert read_radiograph(np.eye(MIN_READABLE_SIDE, dtype=bool)).height == MIN_READABLE_SIDE
 
 
 # PIL images

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pneumocascade.inference.prefetch import map_ahead
+from pneumocascade.inference.prefetch import prefetch_map
 
 
 @settings(max_examples=40, deadline=None)
@@ -20,7 +20,9 @@ def test_results_come_in_order(delays: list[int], workers: int, ahead: int) -> N
         time.sleep(item[1] / 2000)
         return item[0]
 
-    assert list(map_ahead(slow, enumerate(delays), workers=workers, ahead=ahead)) == list(range(len(delays)))
+    assert list(prefetch_map(slow, enumerate(delays), workers=workers, ahead=ahead)) == list(
+        range(len(delays))
+    )
 
 
 @pytest.mark.parametrize("ahead", [1, 2, 5])
@@ -33,7 +35,7 @@ def test_no_more_is_taken_up_than_asked_for(ahead: int) -> None:
             taken += 1
             yield number
 
-    for given_out, _ in enumerate(map_ahead(str, items(), workers=2, ahead=ahead)):
+    for given_out, _ in enumerate(prefetch_map(str, items(), workers=2, ahead=ahead)):
         assert taken <= given_out + ahead
 
 
@@ -44,14 +46,14 @@ def test_work_goes_on_while_results_are_used() -> None:
         started[number].set()
         return number
 
-    results = map_ahead(begin, range(3), workers=1, ahead=3)
+    results = prefetch_map(begin, range(3), workers=1, ahead=3)
     assert next(results) == 0
     assert all(event.wait(5) for event in started), "the next ones wait until they are asked for"
     results.close()
 
 
 def test_failures_come_in_their_turn() -> None:
-    results = map_ahead(lambda number: 1 // number, [2, 1, 0, 1], workers=2, ahead=4)
+    results = prefetch_map(lambda number: 1 // number, [2, 1, 0, 1], workers=2, ahead=4)
     assert [next(results), next(results)] == [0, 1]
     with pytest.raises(ZeroDivisionError):
         next(results)
@@ -62,7 +64,7 @@ def test_what_the_items_raise_comes_after_the_results_before() -> None:
         yield from (1, 2, 3)
         raise ValueError("no more")
 
-    results = map_ahead(str, items(), workers=2, ahead=8)
+    results = prefetch_map(str, items(), workers=2, ahead=8)
     assert [next(results) for _ in range(3)] == ["1", "2", "3"]
     with pytest.raises(ValueError, match="no more"):
         next(results)
@@ -78,7 +80,7 @@ def test_what_is_no_longer_wanted_is_not_begun() -> None:
             release.wait(5)
         return number
 
-    results = map_ahead(wait, range(100), workers=1, ahead=50)
+    results = prefetch_map(wait, range(100), workers=1, ahead=50)
     next(results)
     threading.Timer(0.05, release.set).start()
     results.close()

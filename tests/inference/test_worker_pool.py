@@ -20,7 +20,7 @@ import pytest
 
 from pneumocascade import Cascade
 from pneumocascade.inference import worker_pool as pool
-from pneumocascade.inference.prepare import ReadyFilm, make_ready
+from pneumocascade.inference.prepare import PreparedFilm, prepare_film
 from pneumocascade.inference.worker_pool import IsolatedReader
 from pneumocascade.inference.worker_protocol import film_from_bytes, film_to_bytes, read_frame, write_frame
 from pneumocascade.types import Acquisition, Radiograph, Reason
@@ -47,7 +47,7 @@ def dicom() -> bytes:
     return stream.getvalue()
 
 
-def assert_same(film: ReadyFilm, expected: ReadyFilm) -> None:
+def assert_same(film: PreparedFilm, expected: PreparedFilm) -> None:
     for name in ("source", "status", "warnings", "reasons", "error", "pixels_sha256", "acquisition"):
         assert getattr(film, name) == getattr(expected, name), name
     assert len(film.inputs) == len(expected.inputs)
@@ -71,7 +71,7 @@ def test_a_film_is_made_ready_as_it_is_here(tiny: Cascade, isolated: Cascade, tm
     for source in sources:
         for gate in (True, False):
             found = isolated.reader((source, None), specs=specs, gate=gate)
-            assert_same(found, make_ready((source, None), specs=specs, gate=gate))
+            assert_same(found, prepare_film((source, None), specs=specs, gate=gate))
 
 
 def test_what_is_decoded_already_is_made_ready_here(tiny: Cascade) -> None:
@@ -167,7 +167,7 @@ def test_a_worker_ends_with_the_one_who_asks(tmp_path: Path) -> None:
     wait_until(lambda: not Path(f"/proc/{child}").exists() or "Z" in Path(f"/proc/{child}/stat").read_text())
 
 
-FILM = ReadyFilm(
+FILM = PreparedFilm(
     "naïve\n.png",
     "ok",
     ("a warning",),

@@ -18,7 +18,7 @@ from pneumocascade.model.gate import (
     LATERAL,
     MAX_COLOURFULNESS,
     MIN_DEVIATION,
-    MIN_SIDE,
+    MIN_JUDGED_SIDE,
     OTHER_DOMAIN,
     REASONS,
     STRANGE,
@@ -45,13 +45,13 @@ def test_phantoms_pass(seed: int) -> None:
     assert codes(255 - film) == []
 
 
-@pytest.mark.parametrize("shape", [(MIN_SIDE - 1, 300), (300, MIN_SIDE - 1)])
+@pytest.mark.parametrize("shape", [(MIN_JUDGED_SIDE - 1, 300), (300, MIN_JUDGED_SIDE - 1)])
 def test_a_film_below_the_smallest_side_is_refused(shape: tuple[int, int]) -> None:
     film = draw_chest(height=shape[0], width=shape[1])
     (reason,) = reasons_to_refuse(read_radiograph(film))
     assert reason.code == "too_small"
-    assert f"{MIN_SIDE - 1} pixels" in reason.message
-    assert codes(draw_chest(height=MIN_SIDE, width=MIN_SIDE)) == []
+    assert f"{MIN_JUDGED_SIDE - 1} pixels" in reason.message
+    assert codes(draw_chest(height=MIN_JUDGED_SIDE, width=MIN_JUDGED_SIDE)) == []
 
 
 def stripes(deviation: float) -> NDArray[np.uint8]:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from pneumocascade import Cascade
-from pneumocascade.datasets.films import Film, Split, find_films
-from pneumocascade.datasets.perturbations import eight_bit
+from pneumocascade.datasets.films import LabelledFilm, Split, find_films
 from pneumocascade.evaluation.shift_suite import choose_films
 from pneumocascade.imaging.read import read_radiograph
+from pneumocascade.model.preprocess import to_eight_bit
 
 pytestmark = [pytest.mark.data, pytest.mark.slow]
 
@@ -25,7 +25,7 @@ def gated(cascade: Cascade) -> Cascade:
     return cascade
 
 
-def held_out(folder: Path, limit: int) -> list[Film]:
+def held_out(folder: Path, limit: int) -> list[LabelledFilm]:
     names = Split.load(SPLIT).validation
     return choose_films([film for film in find_films(folder) if film.name in names], limit)
 
@@ -39,7 +39,7 @@ def test_no_more_than_one_held_out_film_in_a_hundred_is_refused(data: Path, gate
 
 
 def test_the_same_films_turned_or_negative_are_refused(data: Path, gated: Cascade) -> None:
-    pixels = [eight_bit(read_radiograph(film.path)) for film in held_out(data / "kermany224", 20)]
+    pixels = [to_eight_bit(read_radiograph(film.path).pixels) for film in held_out(data / "kermany224", 20)]
     for code, change in (
         ("inverted", lambda film: 255 - film),
         ("rotated", np.rot90),

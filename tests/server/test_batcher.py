@@ -19,13 +19,13 @@ from pneumocascade.inference.prefetch import usable_cores
 from pneumocascade.model.spec import OPERATING_POINTS
 from pneumocascade.server.batcher import MAX_WAITING, Batcher
 from pneumocascade.server.predictions import MAX_FILES
-from pneumocascade.server.queue import Film, Group, Line
+from pneumocascade.server.queue import FilmQueue, Group, QueuedFilm
 from tests.inference.test_cascade import NORMAL, VIRAL, assert_same_answer, film_of
 from tests.tiny_models import write_tiny_models
 
 if TYPE_CHECKING:
     from pneumocascade.inference.cascade import Terms
-    from pneumocascade.inference.prepare import ReadyFilm
+    from pneumocascade.inference.prepare import PreparedFilm
 
 SECONDS = 30.0
 """Longest wait for anything here; only a failing test waits so long."""
@@ -41,7 +41,7 @@ class Watched(Cascade):
         self.release = threading.Event()  # cleared: the next batch waits
         self.release.set()
 
-    def _judge(self, films: Sequence[ReadyFilm], how: Terms) -> list[Prediction]:
+    def _judge(self, films: Sequence[PreparedFilm], how: Terms) -> list[Prediction]:
         self.batches.append([film.source for film in films])
         self.entered.release()
         assert self.release.wait(SECONDS), "nobody let the models go on"
@@ -94,9 +94,9 @@ FILMS: dict[str, bytes] = {
 }
 
 
-def films_of(*names: str) -> list[Film]:
+def films_of(*names: str) -> list[QueuedFilm]:
     """Return films that show what their names say; others are normal."""
-    return [Film(name, partial(bytes, FILMS.get(name, NORMAL_FILM))) for name in names]
+    return [QueuedFilm(name, partial(bytes, FILMS.get(name, NORMAL_FILM))) for name in names]
 
 
 def sources(future: Future[list[Prediction]]) -> list[str]:
@@ -205,7 +205,7 @@ def test_what_does_not_fit_is_refused_at_once(watched: Watched, make: Callable[.
 
 
 def test_retry_after_is_what_the_line_takes_at_the_recent_rate() -> None:
-    line = Line(10)
+    line = FilmQueue(10)
     line.open()
     for number in range(10):
         line.add(Group(films_of(str(number)), "balanced"))
@@ -253,7 +253,7 @@ def test_a_failure_to_read_an_upload_reaches_only_those_concerned(make: Callable
         raise ValueError("I/O operation on closed file")
 
     batcher = make()
-    guilty = batcher.submit([*films_of("a"), Film("closed", closed), *films_of("b")])
+    guilty = batcher.submit([*films_of("a"), QueuedFilm("closed", closed), *films_of("b")])
     innocent = batcher.submit(films_of("c"))
     with pytest.raises(ValueError, match="closed file"):
         guilty.result(SECONDS)

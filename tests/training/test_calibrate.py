@@ -12,7 +12,7 @@ from pneumocascade.model.calibration import positive_probability
 from pneumocascade.model.spec import OPERATING_POINTS, for_recipe
 from pneumocascade.training.calibrate import (
     GOAL,
-    Outputs,
+    StageOutputs,
     balanced_threshold,
     calibrate,
     fit_calibration,
@@ -33,10 +33,12 @@ def drawn_from(margin: np.ndarray, temperature: float, bias: float, seed: int = 
     return (np.random.default_rng(seed).random(len(margin)) < chance).astype(np.int64)
 
 
-def outputs_of(probability: np.ndarray, labels: np.ndarray, conditions: list[str] | None = None) -> Outputs:
+def outputs_of(
+    probability: np.ndarray, labels: np.ndarray, conditions: list[str] | None = None
+) -> StageOutputs:
     """One film a patient, with logits that mean these probabilities."""
     margin = np.log(probability / (1 - probability))
-    return Outputs(logits_of(margin), labels, [str(n) for n in range(len(labels))], conditions or [])
+    return StageOutputs(logits_of(margin), labels, [str(n) for n in range(len(labels))], conditions or [])
 
 
 @pytest.mark.parametrize("bias", [-1.5, 0.0, 2.0])
@@ -44,7 +46,7 @@ def outputs_of(probability: np.ndarray, labels: np.ndarray, conditions: list[str
 def test_temperature_and_bias_are_found_again(temperature: float, bias: float) -> None:
     margin = np.random.default_rng(1).normal(0, 4 * temperature, 20_000)
     labels = drawn_from(margin, temperature, bias)
-    found = fit_calibration(Outputs(logits_of(margin), labels, [str(n) for n in range(20_000)]))
+    found = fit_calibration(StageOutputs(logits_of(margin), labels, [str(n) for n in range(20_000)]))
     assert found[0] == pytest.approx(temperature, rel=0.06)
     odds = labels.mean() / (1 - labels.mean())
     assert found[1] == pytest.approx(bias - np.log(odds), abs=0.12), "for as many films of either class"
@@ -54,7 +56,7 @@ def test_probabilities_have_a_prior_of_one_half_whatever_that_of_the_films() -> 
     rng = np.random.default_rng(2)
     labels = (rng.random(8000) < 0.8).astype(np.int64)
     margin = rng.normal(0, 1, 8000) + 2.0 * (2 * labels - 1) - np.log(4)
-    outputs = Outputs(logits_of(margin), labels, [str(n) for n in range(8000)])
+    outputs = StageOutputs(logits_of(margin), labels, [str(n) for n in range(8000)])
     probability = positive_probability(outputs.logits, *fit_calibration(outputs))
     means = [probability[labels == label].mean() for label in (0, 1)]
     assert np.mean(means) == pytest.approx(0.5, abs=0.01)
@@ -62,7 +64,7 @@ def test_probabilities_have_a_prior_of_one_half_whatever_that_of_the_films() -> 
 
 def test_each_domain_weighs_the_same() -> None:
     weights = row_weights(
-        Outputs(
+        StageOutputs(
             np.zeros((6, 2), np.float32),
             np.array([0, 0, 1, 0, 1, 1]),
             list("abcdef"),
@@ -77,7 +79,7 @@ def test_clean_and_changed_films_weigh_alike() -> None:
     rng = np.random.default_rng(4)
     labels = rng.integers(0, 2, 400)
     clean = outputs_of(np.clip(0.5 + (labels - 0.5) * 0.6 + rng.normal(0, 0.15, 400), 0.01, 0.99), labels)
-    changed = Outputs(
+    changed = StageOutputs(
         clean.logits + np.array([0, 2.0], np.float32), labels, clean.patients, ["lighter 1"] * 400
     )
     once, often = clean.and_also(changed), clean
@@ -138,7 +140,7 @@ def test_a_second_domain_moves_the_threshold() -> None:
     there = np.concatenate([rng.uniform(0.3, 0.7, 200), rng.uniform(0.9, 0.99, 200)])
     alone = outputs_of(here, labels)
     other = outputs_of(there, labels)
-    both = alone.and_also(Outputs(other.logits, labels, other.patients, domains=["nih"] * 400))
+    both = alone.and_also(StageOutputs(other.logits, labels, other.patients, domains=["nih"] * 400))
     assert 0.7 < balanced_threshold(np.concatenate([here, there]), both, seed=0) < 0.9
 
 
@@ -177,7 +179,9 @@ def test_operating_points_keep_their_promises(seed: int) -> None:
     labels = rng.integers(0, 2, 400)
     margin = rng.normal(0, 1.5, 400) + 2.0 * (2 * labels - 1)
     patients = [str(index // 2) for index in range(400)]
-    spec = calibrate(for_recipe(1, "clahe-hot"), Outputs(logits_of(margin), labels, patients), "drawn", seed)
+    spec = calibrate(
+        for_recipe(1, "clahe-hot"), StageOutputs(logits_of(margin), labels, patients), "drawn", seed
+    )
     points = spec.operating_points
     assert tuple(points) == OPERATING_POINTS
     assert points["sensitive"].sensitivity >= GOAL
@@ -191,7 +195,7 @@ def test_stage_two_has_one_operating_point() -> None:
     rng = np.random.default_rng(7)
     labels = rng.integers(0, 2, 300)
     margin = rng.normal(0, 1.5, 300) + 1.0 * (2 * labels - 1) + 3.0
-    outputs = Outputs(logits_of(margin), labels, [str(n) for n in range(300)])
+    outputs = StageOutputs(logits_of(margin), labels, [str(n) for n in range(300)])
     spec = calibrate(for_recipe(2, "clahe-hot"), outputs, "drawn", 0)
     assert {point.threshold for point in spec.operating_points.values()} == {0.5}
     point = spec.operating_points["balanced"]
@@ -204,9 +208,9 @@ def test_sets_hold_in_each_domain() -> None:
     rng = np.random.default_rng(8)
     labels = np.tile([0, 1], 500)
     easy, hard = (rng.normal(0, 1, 1000) + gap * (2 * labels - 1) for gap in (4.0, 1.0))
-    outputs = Outputs(logits_of(easy), labels, [f"a{n}" for n in range(1000)])
+    outputs = StageOutputs(logits_of(easy), labels, [f"a{n}" for n in range(1000)])
     outputs = outputs.and_also(
-        Outputs(logits_of(hard), labels, [f"b{n}" for n in range(1000)], domains=["nih"] * 1000)
+        StageOutputs(logits_of(hard), labels, [f"b{n}" for n in range(1000)], domains=["nih"] * 1000)
     )
     minima = set_minima(for_recipe(1, "clahe-hot"), outputs, 1.0, 0.0)
     assert set(minima) == {"", "nih"}
@@ -219,12 +223,14 @@ def test_sets_hold_in_each_domain() -> None:
 
 def test_outputs_are_saved_and_read_again(tmp_path: Path) -> None:
     labels = np.array([0, 1, 1])
-    given = Outputs(logits_of(np.array([-1.5, 0.25, 3.0])), labels, ["p", "q", "q"], films=["a", "b", "c,d"])
+    given = StageOutputs(
+        logits_of(np.array([-1.5, 0.25, 3.0])), labels, ["p", "q", "q"], films=["a", "b", "c,d"]
+    )
     given = given.and_also(
-        Outputs(given.logits, labels, given.patients, ["blur 3"] * 3, ["nih"] * 3, list("xyz"))
+        StageOutputs(given.logits, labels, given.patients, ["blur 3"] * 3, ["nih"] * 3, list("xyz"))
     )
     given.save(tmp_path / "outputs.csv")
-    again = Outputs.load(tmp_path / "outputs.csv")
+    again = StageOutputs.load(tmp_path / "outputs.csv")
     for name in ("patients", "conditions", "domains", "films"):
         assert getattr(again, name) == getattr(given, name)
     np.testing.assert_array_equal(again.labels, given.labels)
@@ -237,4 +243,4 @@ def test_outputs_are_saved_and_read_again(tmp_path: Path) -> None:
 def test_what_is_no_outputs_is_an_error(content: str, tmp_path: Path) -> None:
     (tmp_path / "outputs.csv").write_text(content)
     with pytest.raises(TrainingError, match="does not hold outputs"):
-        Outputs.load(tmp_path / "outputs.csv")
+        StageOutputs.load(tmp_path / "outputs.csv")

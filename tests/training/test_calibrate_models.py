@@ -16,13 +16,13 @@ from pneumocascade.cli import app
 from pneumocascade.datasets.films import Split, find_films, patient_of
 from pneumocascade.model.preprocess import inner, prepare
 from pneumocascade.training import fit_gate as gate
-from pneumocascade.training.calibrate_models import Films, recalibrate
+from pneumocascade.training.calibrate_models import CalibrationFilms, recalibrate
 from tests.tiny_models import write_tiny_models
 from tests.training.conftest import write_films
 
 
 @pytest.fixture(scope="module")
-def films(tmp_path_factory: pytest.TempPathFactory) -> Films:
+def films(tmp_path_factory: pytest.TempPathFactory) -> CalibrationFilms:
     """Phantoms whose brightness goes along with their class, in part."""
     root = write_films(tmp_path_factory.mktemp("films"), 10, side=112)
     rng = np.random.default_rng(0)
@@ -34,7 +34,7 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Films:
         )
     names = [film.name for film in find_films(root)]
     held = {name for name in names if int(patient_of(name)[-1]) % 2}
-    return Films(root, Split(frozenset(set(names) - held), frozenset(held)))
+    return CalibrationFilms(root, Split(frozenset(set(names) - held), frozenset(held)))
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def small_gate(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("small_gate")
-def test_weights_stay_and_what_is_fitted_is_new(films: Films, tiny: Path, tmp_path: Path) -> None:
+def test_weights_stay_and_what_is_fitted_is_new(films: CalibrationFilms, tiny: Path, tmp_path: Path) -> None:
     films.split.save(tmp_path / "split.json")
     output = tmp_path / "new"
     command = ["calibrate", str(films.data), "--output", str(output), "--split", str(tmp_path / "split.json")]
@@ -81,15 +81,17 @@ def test_weights_stay_and_what_is_fitted_is_new(films: Films, tiny: Path, tmp_pa
     assert report["gate"]["held_out"]["tried"] > 0
 
 
-def test_the_models_to_start_from_are_not_written_over(films: Films, tiny: Path) -> None:
+def test_the_models_to_start_from_are_not_written_over(films: CalibrationFilms, tiny: Path) -> None:
     before = {path.name: path.read_bytes() for path in tiny.iterdir()}
     with pytest.raises(UsageError, match="give another folder"):
         recalibrate(tiny, tiny, films, "2")
     assert {path.name: path.read_bytes() for path in tiny.iterdir()} == before
 
 
-def test_films_of_another_split_are_told(films: Films, tiny: Path, tmp_path: Path) -> None:
-    one_side = Films(films.data, Split(films.split.train | films.split.validation, frozenset({"elsewhere"})))
+def test_films_of_another_split_are_told(films: CalibrationFilms, tiny: Path, tmp_path: Path) -> None:
+    one_side = CalibrationFilms(
+        films.data, Split(films.split.train | films.split.validation, frozenset({"elsewhere"}))
+    )
     with pytest.raises(DataSetError, match="no film of the validation side of the split for stage 1"):
         recalibrate(tiny, tmp_path / "new", one_side, "2")
     assert not (tmp_path / "new").exists()

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from pneumocascade.errors import StorageError
-from pneumocascade.training.checkpoint import KEEP, Progress, load_latest, save_checkpoint, save_tensors
+from pneumocascade.training.checkpoint import KEEP, RunProgress, load_latest, save_checkpoint, save_tensors
 
 
 def make(seed: int) -> tuple[nn.Module, nn.Module, torch.optim.Optimizer]:
@@ -31,12 +31,12 @@ def test_a_resumed_run_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> Non
     network, average, optimizer = make(0)
     for seed in range(3):
         step(network, optimizer, seed)
-    save_checkpoint(tmp_path, Progress(epoch=3, step=3), network, average, optimizer)
+    save_checkpoint(tmp_path, RunProgress(epoch=3, step=3), network, average, optimizer)
 
     other, other_average, other_optimizer = make(1)
     progress = load_latest(tmp_path, other, other_average, other_optimizer)
 
-    assert progress == Progress(epoch=3, step=3)
+    assert progress == RunProgress(epoch=3, step=3)
     for seed in (7, 8):
         step(network, optimizer, seed)
         step(other, other_optimizer, seed)
@@ -52,7 +52,7 @@ def test_only_the_latest_are_kept_and_a_damaged_one_is_passed_over(
     network, average, optimizer = make(0)
     for epoch in range(1, 5):
         step(network, optimizer, epoch)
-        save_checkpoint(tmp_path, Progress(epoch=epoch), network, average, optimizer)
+        save_checkpoint(tmp_path, RunProgress(epoch=epoch), network, average, optimizer)
     files = sorted(tmp_path.iterdir())
     assert [file.name for file in files] == ["checkpoint-003.safetensors", "checkpoint-004.safetensors"]
     assert len(files) == KEEP
@@ -75,7 +75,7 @@ def test_a_flipped_bit_is_found_and_the_checkpoint_before_it_taken(
     network, average, optimizer = make(0)
     for epoch in (1, 2):
         step(network, optimizer, epoch)
-        save_checkpoint(tmp_path, Progress(epoch=epoch), network, average, optimizer)
+        save_checkpoint(tmp_path, RunProgress(epoch=epoch), network, average, optimizer)
     path = tmp_path / "checkpoint-002.safetensors"
     content = bytearray(path.read_bytes())
     content[-3] ^= 1
@@ -91,12 +91,12 @@ def test_a_flipped_bit_is_found_and_the_checkpoint_before_it_taken(
 def test_a_checkpoint_without_digest_is_taken_as_it_is(tmp_path: Path) -> None:
     network, average, optimizer = make(0)
     step(network, optimizer, 1)
-    save_checkpoint(tmp_path, Progress(epoch=1), network, average, optimizer)
+    save_checkpoint(tmp_path, RunProgress(epoch=1), network, average, optimizer)
     path = tmp_path / "checkpoint-001.safetensors"
     tensors = load_file(path)
     save_tensors(path, tensors, {"progress": '{"epoch": 1}'})
     progress = load_latest(tmp_path, *make(1))
-    assert progress == Progress(epoch=1)
+    assert progress == RunProgress(epoch=1)
 
 
 def test_a_disk_that_takes_no_more_leaves_what_was_there(

@@ -6,20 +6,20 @@ import numpy as np
 import pytest
 
 from pneumocascade.model.spec import for_recipe
-from pneumocascade.training.calibrate import Outputs
+from pneumocascade.training.calibrate import StageOutputs
 from pneumocascade.training.cross_fitting import MAIN, _half, auroc_figure, cross_fitted
 
 
 def drawn(
     films: int, patients: int, seed: int = 0, shift: float = 0.0, condition: str = "clean", one_in: int = 3
-) -> Outputs:
+) -> StageOutputs:
     """Films of patients of one class each, one in so many negative; classes stand two deviations apart."""
     rng = np.random.default_rng(seed)
     patient = rng.integers(patients, size=films)
     labels = (patient % one_in > 0).astype(np.int64)
     margin = rng.normal(0, 1, films) + 2.0 * labels - 1.0 + shift
     logits = np.column_stack([np.zeros(films), margin]).astype(np.float32)
-    return Outputs(logits, labels, [f"p{n}" for n in patient], [condition] * films)
+    return StageOutputs(logits, labels, [f"p{n}" for n in patient], [condition] * films)
 
 
 def test_halves_share_no_patient_and_hold_both_classes_alike() -> None:
@@ -58,7 +58,9 @@ def test_shifted_films_are_measured_apart() -> None:
 
 def test_domains_are_measured_apart() -> None:
     first, other = drawn(1500, 500), drawn(1500, 500, seed=1, shift=0.4)
-    moved = Outputs(other.logits, other.labels, [f"q{p}" for p in other.patients], domains=["nih"] * 1500)
+    moved = StageOutputs(
+        other.logits, other.labels, [f"q{p}" for p in other.patients], domains=["nih"] * 1500
+    )
     figures = cross_fitted(for_recipe(1, "clahe-hot"), first.and_also(moved), seed=0)
     assert set(figures) == {MAIN, "nih"}
     for measured in figures.values():
@@ -69,5 +71,5 @@ def test_domains_are_measured_apart() -> None:
 
 def test_the_auroc_needs_no_calibration() -> None:
     outputs = drawn(1000, 400)
-    stretched = Outputs(outputs.logits * 7, outputs.labels, outputs.patients)
+    stretched = StageOutputs(outputs.logits * 7, outputs.labels, outputs.patients)
     assert auroc_figure(stretched).value == pytest.approx(auroc_figure(outputs).value)

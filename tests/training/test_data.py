@@ -10,8 +10,8 @@ from PIL import Image
 
 from pneumocascade import Radiograph, read_radiograph
 from pneumocascade.datasets.films import find_films
-from pneumocascade.datasets.perturbations import eight_bit
 from pneumocascade.imaging.read import name_of
+from pneumocascade.model.preprocess import to_eight_bit
 from pneumocascade.model.spec import ModelSpec, for_recipe
 from pneumocascade.training.data import FilmDataset, Sample, renderings_by_name, samples_of
 from tests.conftest import draw_chest
@@ -98,7 +98,9 @@ def test_every_rendering_is_learnt_from_and_the_first_validated_on(
 
 def test_donors_are_of_either_class_alike(samples: list[Sample]) -> None:
     dataset = FilmDataset(samples, SPEC, size=64, seed=1)
-    pixels = {name_of(path): eight_bit(read_radiograph(path)) for path in (s.film.path for s in samples)}
+    pixels = {
+        name_of(path): to_eight_bit(read_radiograph(path).pixels) for path in (s.film.path for s in samples)
+    }
     rng = np.random.default_rng(0)
     lent = [dataset._donor(rng) for _ in range(200)]
     normal = sum(any(np.array_equal(each, pixels[name]) for name in pixels if "IM" in name) for each in lent)

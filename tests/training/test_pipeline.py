@@ -18,7 +18,7 @@ from pneumocascade.model.spec import OPERATING_POINTS
 from pneumocascade.training import cross_fitting as held_out
 from pneumocascade.training import duplicates, pipeline
 from pneumocascade.training import fit_gate as gate
-from pneumocascade.training.calibrate import Outputs
+from pneumocascade.training.calibrate import StageOutputs
 from pneumocascade.training.config import TrainingConfig
 from pneumocascade.training.network import build_network
 from pneumocascade.training.pipeline import Plan, build, estimate, joined, soft_labels
@@ -93,10 +93,10 @@ def test_the_models_are_whole_and_calibrated_on_both_domains(models: Path) -> No
 def test_each_film_is_judged_by_the_teacher_that_has_not_seen_it(plan: Plan, models: Path) -> None:
     records = models.parent / "records"
     folds = json.loads((records / "folds.json").read_text())
-    outputs = Outputs.load(records / "out-of-fold-stage1.csv")
+    outputs = StageOutputs.load(records / "out-of-fold-stage1.csv")
     assert set(outputs.films) == set(folds)
     for number in (1, 2):
-        own = Outputs.load(plan.output / f"fold{number}" / "stage1" / "outputs.csv")
+        own = StageOutputs.load(plan.output / f"fold{number}" / "stage1" / "outputs.csv")
         assert {folds[name] for name in own.films} == {number}
         split = json.loads((plan.output / f"fold{number}" / "split.json").read_text())
         assert not set(split["train"]) & set(own.films)
@@ -141,7 +141,7 @@ def test_a_cut_run_goes_on_at_the_stage_that_is_missing(plan: Plan, models: Path
 
 def test_soft_labels_are_means_over_the_renderings_as_they_are() -> None:
     margins = np.array([0.0, 2.0, 50.0, -1.0], np.float32)
-    outputs = Outputs(
+    outputs = StageOutputs(
         np.column_stack([np.zeros(4, np.float32), margins]),
         np.ones(4, np.int64),
         ["p"] * 4,

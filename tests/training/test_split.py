@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pneumocascade.datasets.films import Film, Split, find_films
+from pneumocascade.datasets.films import LabelledFilm, Split, find_films
 from pneumocascade.errors import DataSetError
 from pneumocascade.training.split import block_folds, split_films
 
 
-def many_films(seed: int = 0) -> list[Film]:
+def many_films(seed: int = 0) -> list[LabelledFilm]:
     rng = np.random.default_rng(seed)
     films = []
     for patient in range(300):
@@ -21,7 +21,7 @@ def many_films(seed: int = 0) -> list[Film]:
         ]
         for index in range(int(rng.integers(1, 5))):
             name = f"person{patient}_{aetiology}_{index}"
-            films.append(Film(Path(name), name, finding, aetiology, f"person{patient}"))
+            films.append(LabelledFilm(Path(name), name, finding, aetiology, f"person{patient}"))
     return films
 
 
@@ -84,9 +84,11 @@ def test_not_a_split_is_an_error(tmp_path: Path) -> None:
         Split.load(tmp_path / "split.json")
 
 
-def series(prefix: str, finding: str, aetiology: str | None, numbers: range, each: int = 2) -> list[Film]:
+def series(
+    prefix: str, finding: str, aetiology: str | None, numbers: range, each: int = 2
+) -> list[LabelledFilm]:
     return [
-        Film(Path(f"{prefix}{n}_{i}"), f"{prefix}{n}_{i}", finding, aetiology, f"{prefix}{n}")
+        LabelledFilm(Path(f"{prefix}{n}_{i}"), f"{prefix}{n}_{i}", finding, aetiology, f"{prefix}{n}")
         for n in numbers
         for i in range(each)
     ]
@@ -127,6 +129,6 @@ def test_a_series_of_too_few_patients_is_an_error() -> None:
 
 
 def test_patients_without_numbers_are_one_series() -> None:
-    films = [Film(Path(n), n, "normal", None, n) for n in ("anna", "ben", "carl", "dora")]
+    films = [LabelledFilm(Path(n), n, "normal", None, n) for n in ("anna", "ben", "carl", "dora")]
     folds = block_folds(films, 2)
     assert [sorted(fold.validation) for fold in folds] == [["anna", "ben"], ["carl", "dora"]]

@@ -20,7 +20,7 @@ from pneumocascade.training.config import TrainingConfig
 from pneumocascade.training.data import FilmDataset, samples_of
 from pneumocascade.training.network import LoadReport, train_mode
 from pneumocascade.training.trainer import (
-    Films,
+    Sides,
     Trainer,
     auroc_of,
     evenly,
@@ -51,16 +51,16 @@ def small_resnet() -> nn.Module:
 
 
 @pytest.fixture(scope="module")
-def films(films_folder: Path) -> Films:
+def films(films_folder: Path) -> Sides:
     """32 films to learn from, 16 to validate on."""
     found = find_films(films_folder)
     held = frozenset(film.name for film in found[::3])
     spec = for_recipe(1, "clahe-hot", input_size=32)
     train = samples_of(found, frozenset(film.name for film in found) - held, spec, {})
-    return Films(train, samples_of(found, held, spec, {}))
+    return Sides(train, samples_of(found, held, spec, {}))
 
 
-def trainer_of(films: Films, config: TrainingConfig, folder: Path) -> Trainer:
+def trainer_of(films: Sides, config: TrainingConfig, folder: Path) -> Trainer:
     network = small_resnet()
     spec = for_recipe(1, "clahe-hot", input_size=config.input_size)
     return Trainer(network, LoadReport((), ("fc.weight", "fc.bias")), spec, config, films, folder)
@@ -80,7 +80,7 @@ def test_the_learning_rate_rises_linearly_and_falls_as_a_cosine() -> None:
     assert learning_rate_factor(0, 1, 0.15) == 1
 
 
-def test_what_is_saved_is_the_moving_average(films: Films, tmp_path: Path) -> None:
+def test_what_is_saved_is_the_moving_average(films: Sides, tmp_path: Path) -> None:
     trainer = trainer_of(films, CONFIG, tmp_path)
     weights: list[torch.Tensor] = []
     trainer.optimizer.register_step_post_hook(
@@ -99,7 +99,7 @@ def test_what_is_saved_is_the_moving_average(films: Films, tmp_path: Path) -> No
     assert saved.keys() == trainer.network.state_dict().keys()
 
 
-def test_batch_norm_is_estimated_on_films_as_they_are_but_where_frozen(films: Films, tmp_path: Path) -> None:
+def test_batch_norm_is_estimated_on_films_as_they_are_but_where_frozen(films: Sides, tmp_path: Path) -> None:
     config = replace(CONFIG, frozen_stages=1, batch_size=len(films.train))
     trainer = trainer_of(films, config, tmp_path)
     before = trainer.network.state_dict()["bn1.running_mean"].clone()
@@ -122,7 +122,7 @@ def test_batch_norm_is_estimated_on_films_as_they_are_but_where_frozen(films: Fi
     torch.testing.assert_close(saved["layer4.0.bn3.running_mean"], expected, rtol=0.05, atol=0.02)
 
 
-def test_a_finished_run_is_not_trained_again(films: Films, tmp_path: Path) -> None:
+def test_a_finished_run_is_not_trained_again(films: Sides, tmp_path: Path) -> None:
     config = replace(CONFIG, schedule=((32, 1), (64, 1)))
     progress = trainer_of(films, config, tmp_path).run()
     saved = (tmp_path / "weights.safetensors").read_bytes()
@@ -131,13 +131,13 @@ def test_a_finished_run_is_not_trained_again(films: Films, tmp_path: Path) -> No
     assert [(row["epoch"], row["size"]) for row in rows_of(tmp_path)] == [(1, 32), (2, 64)]
 
 
-def test_without_films_to_validate_on_there_is_no_curve(films: Films, tmp_path: Path) -> None:
+def test_without_films_to_validate_on_there_is_no_curve(films: Sides, tmp_path: Path) -> None:
     trainer_of(replace(films, validation=[]), CONFIG, tmp_path).run()
     assert rows_of(tmp_path)[0]["validation_auroc"] is None
     assert (tmp_path / "weights.safetensors").exists()
 
 
-def test_films_are_chosen_evenly(films: Films) -> None:
+def test_films_are_chosen_evenly(films: Sides) -> None:
     assert evenly(films.train, 4) == [films.train[index] for index in (0, 8, 16, 24)]
     assert evenly(films.train, 99) == films.train
 
@@ -150,7 +150,7 @@ def test_the_loss_is_the_cross_entropy_of_soft_targets() -> None:
 
 
 def test_each_epoch_has_one_row_after_falling_back_to_an_earlier_checkpoint(
-    films: Films, tmp_path: Path
+    films: Sides, tmp_path: Path
 ) -> None:
     config = replace(CONFIG, schedule=((32, 3),))
     trainer_of(films, config, tmp_path).run()
@@ -176,7 +176,7 @@ def test_rows_without_a_checkpoint_are_dropped(tmp_path: Path) -> None:
     assert path.read_text() == ""
 
 
-def test_an_auroc_that_is_not_defined_is_null(films: Films, tmp_path: Path) -> None:
+def test_an_auroc_that_is_not_defined_is_null(films: Sides, tmp_path: Path) -> None:
     normal = [sample for sample in films.validation if sample.label == 0]
     trainer_of(replace(films, validation=normal), CONFIG, tmp_path).run()
     text = (tmp_path / "metrics.jsonl").read_text()
@@ -188,7 +188,7 @@ def test_an_auroc_that_is_not_defined_is_null(films: Films, tmp_path: Path) -> N
     figures.learning_curve(rows)
 
 
-def test_a_loss_that_is_no_number_ends_the_run(films: Films, tmp_path: Path) -> None:
+def test_a_loss_that_is_no_number_ends_the_run(films: Sides, tmp_path: Path) -> None:
     config = replace(CONFIG, learning_rate=1e30, fresh_learning_rate=1e30, warm_up=0.0)
     with pytest.raises(TrainingError, match="lower learning rate"):
         trainer_of(films, config, tmp_path).run()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Make = Callable[[Prediction, Radiograph], object]
 
 
-class Outputs(NamedTuple):
+class FileOutputs(NamedTuple):
     """Where to, for what was asked for.
 
     Attributes
@@ -41,12 +41,12 @@ class Outputs(NamedTuple):
         return any((self.pictures, self.objects, self.report))
 
 
-def check(outputs: Outputs, *, resume: bool = False) -> None:
+def check(outputs: FileOutputs, *, resume: bool = False) -> None:
     """Refuse what cannot be made, before films are judged for nothing; nothing is changed.
 
     Parameters
     ----------
-    outputs : Outputs
+    outputs : FileOutputs
     resume : bool
         Whether films that have their answer are left out.
 
@@ -86,7 +86,7 @@ def _check_report(report: Path, resume: bool) -> None:
 
 
 def with_files(
-    predictions: Iterable[Prediction], cascade: Cascade, outputs: Outputs, models: Path | None
+    predictions: Iterable[Prediction], cascade: Cascade, outputs: FileOutputs, models: Path | None
 ) -> Iterator[Prediction]:
     """Write pictures and objects of each answer; what could not be written is said in its warnings."""
     makers = [*_pictures(cascade, outputs), *_objects(outputs, models)]
@@ -97,14 +97,14 @@ def with_files(
         yield replace(prediction, warnings=prediction.warnings + _made(prediction, makers))
 
 
-def _pictures(cascade: Cascade, outputs: Outputs) -> Iterator[tuple[str, Make]]:
+def _pictures(cascade: Cascade, outputs: FileOutputs) -> Iterator[tuple[str, Make]]:
     from pneumocascade.explain.pictures import save_pictures
 
     if (folder := outputs.pictures) is not None:
         yield "pictures", lambda answer, film: save_pictures(answer, film, cascade.stage1.spec, folder)
 
 
-def _objects(outputs: Outputs, models: Path | None) -> Iterator[tuple[str, Make]]:
+def _objects(outputs: FileOutputs, models: Path | None) -> Iterator[tuple[str, Make]]:
     if (folder := outputs.objects) is not None:
         from pneumocascade.model.store import bundled_models, read_manifest
         from pneumocascade.reports.objects import write_objects
@@ -132,7 +132,7 @@ def _note(prediction: Prediction, what: str, make: Make) -> str:
     return ""
 
 
-def consume(predictions: Iterable[Prediction], cascade: Cascade, outputs: Outputs) -> None:
+def consume(predictions: Iterable[Prediction], cascade: Cascade, outputs: FileOutputs) -> None:
     """Take all answers, and write the report of them where one is asked for."""
     if outputs.report is None:
         for _ in predictions:

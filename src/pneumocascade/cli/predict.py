@@ -28,7 +28,7 @@ from pneumocascade.errors import UsageError
 
 if TYPE_CHECKING:
     from pneumocascade.cli.destinations import Destinations
-    from pneumocascade.cli.outputs import Outputs
+    from pneumocascade.cli.outputs import FileOutputs
     from pneumocascade.output.writers import Format, Writer
     from pneumocascade.types import Prediction
 
@@ -103,13 +103,13 @@ def predict(
     interrupted.
     """
     from pneumocascade.cli.destinations import check_destinations
-    from pneumocascade.cli.outputs import Outputs, check
+    from pneumocascade.cli.outputs import FileOutputs, check
     from pneumocascade.output.writers import format_of
 
     # What Pillow warns of shows in the answer; on standard error it would only break the progress bar.
     warnings.filterwarnings("ignore", module="PIL")
     kind = format_of(output, format)
-    outputs = Outputs(save_pictures, dicom_output, report, deidentify)
+    outputs = FileOutputs(save_pictures, dicom_output, report, deidentify)
     check(outputs, resume=resume)
     if engine == "ray":
         kind = _format_on_ray(kind, output, format, alone=not (outputs.any or history))
@@ -133,7 +133,7 @@ def predict(
 
 
 def _destinations(
-    output: Path | None, kind: Format, outputs: Outputs, history: Path | None
+    output: Path | None, kind: Format, outputs: FileOutputs, history: Path | None
 ) -> tuple[Destinations, Destinations]:
     """Return the files and the folders that are written to, by their options."""
     files = {"--report": outputs.report, "--history": history}
@@ -177,7 +177,9 @@ class _Target(NamedTuple):
     go_on: bool
 
 
-def _here(sources: Sequence[str], how: _How, outputs: Outputs, history: Path | None, target: _Target) -> int:
+def _here(
+    sources: Sequence[str], how: _How, outputs: FileOutputs, history: Path | None, target: _Target
+) -> int:
     """Judge films in this process; return how many could not be read."""
     from pneumocascade.cli.outputs import consume, with_files
     from pneumocascade.inference.cascade import Cascade
@@ -270,9 +272,9 @@ def _sources(named: Iterable[str], *, all_frames: bool) -> list[str]:
 
 
 def _table(file: TextIO) -> Writer:
-    from pneumocascade.cli.table import Table  # Rich takes a while to load
+    from pneumocascade.cli.table import ResultsTable  # Rich takes a while to load
 
-    return Table(file)
+    return ResultsTable(file)
 
 
 def _lines_of_stdin() -> Iterator[str]:

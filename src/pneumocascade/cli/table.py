@@ -22,7 +22,7 @@ def console_on(file: TextIO) -> Console:
     return Console(file=file, width=None if file.isatty() else 160)
 
 
-class Table:
+class ResultsTable:
     """Collects answers and prints them as one table."""
 
     def __init__(self, file: TextIO) -> None:

@@ -29,7 +29,7 @@ _NIH = re.compile(r"^(\d{8})_\d{3}$")
 
 
 @dataclass(frozen=True, slots=True)
-class Film:
+class LabelledFilm:
     """A film on disk and what is known of it.
 
     Attributes
@@ -69,7 +69,7 @@ def patient_of(name: str) -> str:
     return match.group(1) if match else name
 
 
-def find_films(root: Path, splits: Sequence[str] = SPLITS) -> list[Film]:
+def find_films(root: Path, splits: Sequence[str] = SPLITS) -> list[LabelledFilm]:
     """List the labelled films below a folder, sorted by class and name.
 
     Parameters
@@ -100,7 +100,7 @@ def find_films(root: Path, splits: Sequence[str] = SPLITS) -> list[Film]:
     return films
 
 
-def find_training_films(root: Path) -> list[Film]:
+def find_training_films(root: Path) -> list[LabelledFilm]:
     """List the films below a folder that may be trained on: all but those of ``test/``.
 
     Raises
@@ -119,12 +119,12 @@ def find_training_films(root: Path) -> list[Film]:
     return films
 
 
-def _film(path: Path, finding: str) -> Film:
+def _film(path: Path, finding: str) -> LabelledFilm:
     aetiology = None
     if finding == "pneumonia":
         lowered = path.stem.lower()
         aetiology = "bacterial" if "bacteria" in lowered else "viral" if "virus" in lowered else None
-    return Film(path, path.stem, finding, aetiology, patient_of(path.stem))
+    return LabelledFilm(path, path.stem, finding, aetiology, patient_of(path.stem))
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +177,7 @@ class Split:
         return split
 
 
-def fingerprint(films: Iterable[Film]) -> str:
+def fingerprint(films: Iterable[LabelledFilm]) -> str:
     """Return a SHA-256 over the names, classes and contents of films, whatever their order.
 
     Raises
@@ -195,7 +195,7 @@ def fingerprint(films: Iterable[Film]) -> str:
     return digest.hexdigest()
 
 
-def count_by_category(films: Sequence[Film]) -> dict[str, int]:
+def count_by_category(films: Sequence[LabelledFilm]) -> dict[str, int]:
     """Return how many films there are of each category, sorted by name."""
     categories = sorted({film.category for film in films})
     return {category: sum(film.category == category for film in films) for category in categories}

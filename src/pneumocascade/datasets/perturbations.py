@@ -8,26 +8,14 @@ of any resolution.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-
-from pneumocascade.model.preprocess import to_eight_bit
-
-if TYPE_CHECKING:
-    from pneumocascade.types import Radiograph
 
 Grey = NDArray[np.uint8]
 
 REFERENCE_SIDE = 224
 """Shorter side, in pixels, of the film that lengths are given for."""
-
-
-def eight_bit(radiograph: Radiograph) -> Grey:
-    """Return a film's pixels with 8 bits."""
-    return to_eight_bit(radiograph.pixels)
 
 
 def _scale(film: Grey) -> float:

@@ -29,7 +29,7 @@ def check_dicom() -> list[Check]:
 
 def check_workers() -> list[Check]:
     """Check that a process that decodes can be started, and reads a film as this process does."""
-    from pneumocascade.inference.prepare import make_ready
+    from pneumocascade.inference.prepare import prepare_film
     from pneumocascade.inference.worker_pool import IsolatedReader
     from pneumocascade.model.spec import for_recipe
 
@@ -37,7 +37,7 @@ def check_workers() -> list[Check]:
     film = (example(next(iter(EXPECTED))), None)
     with closing(IsolatedReader(1)) as reader:
         answer = reader(film, specs=specs)
-    if answer.status == "ok" and answer.pixels_sha256 == make_ready(film, specs=specs).pixels_sha256:
+    if answer.status == "ok" and answer.pixels_sha256 == prepare_film(film, specs=specs).pixels_sha256:
         return [Check("decoding process", "ok", "started, and read an example film as this process does")]
     told = answer.error.message if answer.error else "it read other pixels than this process"
     advice = (

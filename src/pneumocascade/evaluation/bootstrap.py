@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 RESAMPLES = 1000
 """Bootstrap resamples unless told otherwise."""
 
-COVERAGE = (2.5, 97.5)
+INTERVAL = (2.5, 97.5)
 """Percentiles of the resamples that bound a 95 % interval."""
 
 DECIMALS = 6
@@ -30,7 +30,7 @@ DECIMALS = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class Estimate:
     """One measured figure.
 
     Attributes
@@ -72,7 +72,7 @@ def bootstrap(
     shares: Mapping[str, int] | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
-) -> dict[str, Figure]:
+) -> dict[str, Estimate]:
     """Put percentile intervals to figures by drawing patients with replacement.
 
     Films of one patient resemble each other: they are drawn together, or the intervals would be
@@ -125,15 +125,15 @@ def bootstrap(
 
 def exact_interval(share: int, count: int) -> tuple[float, float]:
     """Return the 95 % interval of a share that is 0 or 1 of so many independent ones."""
-    farthest = (COVERAGE[0] / 100) ** (1 / count)
+    farthest = (INTERVAL[0] / 100) ** (1 / count)
     return (farthest, 1.0) if share == 1 else (0.0, 1 - farthest)
 
 
-def _figure(value: float, resampled: Floats, n: int) -> Figure:
+def _figure(value: float, resampled: Floats, n: int) -> Estimate:
     defined = resampled[~np.isnan(resampled)]
     left_out = len(resampled) - len(defined)
     interval = None
     if len(defined) > 0 and left_out <= len(resampled) / 2:
-        low, high = np.percentile(defined, COVERAGE)
+        low, high = np.percentile(defined, INTERVAL)
         interval = (float(low), float(high))
-    return Figure(None if math.isnan(value) else float(value), interval, n, left_out)
+    return Estimate(None if math.isnan(value) else float(value), interval, n, left_out)

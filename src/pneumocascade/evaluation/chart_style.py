@@ -9,7 +9,7 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from matplotlib.figure import Figure as Drawing
+from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 if TYPE_CHECKING:
@@ -41,19 +41,19 @@ DARK = Theme(
 )
 
 
-def png(drawing: Drawing) -> bytes:
+def png(drawing: Figure) -> bytes:
     """Return a picture as PNG."""
     buffer = io.BytesIO()
     drawing.savefig(buffer, format="png", dpi=DPI)
     return buffer.getvalue()
 
 
-def save(drawing: Drawing, path: Path) -> None:
+def save(drawing: Figure, path: Path) -> None:
     """Write a picture as PNG."""
     path.write_bytes(png(drawing))
 
 
-def new_drawing(inches: tuple[float, float], title: str, theme: Theme) -> Drawing:
+def new_drawing(inches: tuple[float, float], title: str, theme: Theme) -> Figure:
     """Return an empty picture with its title at the left.
 
     Parameters
@@ -64,13 +64,13 @@ def new_drawing(inches: tuple[float, float], title: str, theme: Theme) -> Drawin
     theme : Theme
     """
     layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)
-    drawing = Drawing(figsize=inches, layout=layout, facecolor=theme.paper)
+    drawing = Figure(figsize=inches, layout=layout, facecolor=theme.paper)
     drawing.suptitle(title, x=0.02, ha="left", fontsize=13, fontweight="bold", color=theme.ink)
     return drawing
 
 
 def add_axes(
-    drawing: Drawing, place: Any, theme: Theme, *, x: str = "", y: str = "", subtitle: str = ""
+    drawing: Figure, place: Any, theme: Theme, *, x: str = "", y: str = "", subtitle: str = ""
 ) -> Axes:
     """Add axes in the colours of a theme.
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure as Drawing
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from pneumocascade.evaluation.chart_style import Theme
@@ -40,7 +40,7 @@ def roc(
     *,
     subtitle: str = "",
     theme: Theme = LIGHT,
-) -> Drawing:
+) -> Figure:
     """Draw the ROC curve and the operating point on it.
 
     Parameters
@@ -82,7 +82,7 @@ def reliability(
     *,
     subtitle: str = "",
     theme: Theme = LIGHT,
-) -> Drawing:
+) -> Figure:
     """Draw observed share against calibrated probability, above a histogram of the probabilities.
 
     The bins are those of :func:`pneumocascade.evaluation.metrics.ece`: of equal mass.
@@ -126,7 +126,7 @@ def _histogram(
 
 def confusion(
     matrix: Floats, categories: Sequence[str], title: str, *, subtitle: str = "", theme: Theme = LIGHT
-) -> Drawing:
+) -> Figure:
     """Draw a confusion matrix: films, and their share of the row.
 
     Parameters
@@ -164,7 +164,7 @@ def confusion(
 
 def learning_curve(
     rows: Sequence[Mapping[str, Any]], title: str = "Learning curve", *, theme: Theme = LIGHT
-) -> Drawing:
+) -> Figure:
     """Draw losses and validation AUROC by epoch.
 
     Parameters

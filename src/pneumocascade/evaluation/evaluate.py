@@ -12,7 +12,7 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from pneumocascade.datasets.films import Film, count_by_category, find_films, fingerprint
+from pneumocascade.datasets.films import LabelledFilm, count_by_category, find_films, fingerprint
 from pneumocascade.errors import DataSetError, MissingExtraError, UsageError
 from pneumocascade.evaluation.bootstrap import RESAMPLES
 from pneumocascade.evaluation.judge_films import judge_films
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from pathlib import Path
 
-    from pneumocascade.evaluation.judge_films import JudgedFilm, Progress
+    from pneumocascade.evaluation.judge_films import JudgedFilm, ReportProgress
 
 METRICS_FILE = "metrics.json"
 PREDICTIONS_FILE = "predictions.csv"
@@ -50,7 +50,7 @@ def evaluate(
     only: Collection[str] | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: ReportProgress | None = None,
 ) -> dict[str, Any]:
     """Measure the models on labelled films.
 
@@ -136,7 +136,7 @@ def _check_output(output: Path) -> None:
         raise UsageError(f"the folder {output} for the report cannot be made: {error}") from error
 
 
-def _count_films(films: Sequence[Film]) -> dict[str, Any]:
+def _count_films(films: Sequence[LabelledFilm]) -> dict[str, Any]:
     patients = len({film.patient for film in films})
     return {"n": len(films), "patients": patients, "by_category": count_by_category(films)}
 

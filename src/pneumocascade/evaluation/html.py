@@ -17,9 +17,9 @@ from pneumocascade.types import DISCLAIMER
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from matplotlib.figure import Figure as Drawing
+    from matplotlib.figure import Figure
 
-    from pneumocascade.evaluation.bootstrap import Figure
+    from pneumocascade.evaluation.bootstrap import Estimate
 
 MEANINGS = {
     "auroc": ("AUROC", "how often a {positive} film gets a higher probability than a {negative} one"),
@@ -59,7 +59,7 @@ PATIENT_ROWS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class PageFigure:
     """A picture as PNG, for light and for dark pages.
 
     Attributes
@@ -91,7 +91,7 @@ def _data_url(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
 
 
-def draw(stages: Sequence[MeasuredStage], both: MeasuredCascade) -> list[Picture]:
+def draw(stages: Sequence[MeasuredStage], both: MeasuredCascade) -> list[PageFigure]:
     """Draw all pictures of an evaluation.
 
     Parameters
@@ -101,14 +101,14 @@ def draw(stages: Sequence[MeasuredStage], both: MeasuredCascade) -> list[Picture
 
     Returns
     -------
-    list of Picture
+    list of PageFigure
         ``roc_stage1``, ``reliability_stage1``, ``confusion_stage1``, the same of stage 2, and
         ``confusion_cascade``.
     """
     pictures = [picture for stage in stages for picture in _draw_stage(stage)]
     subtitle = f"accuracy {both.figures['accuracy']}"
 
-    def cascade_matrix(theme: drawing.Theme) -> Drawing:
+    def cascade_matrix(theme: drawing.Theme) -> Figure:
         return figures.confusion(
             both.matrix, CATEGORIES, "Cascade: confusion matrix", subtitle=subtitle, theme=theme
         )
@@ -119,21 +119,21 @@ def draw(stages: Sequence[MeasuredStage], both: MeasuredCascade) -> list[Picture
     return pictures
 
 
-def _draw_stage(stage: MeasuredStage) -> list[Picture]:
+def _draw_stage(stage: MeasuredStage) -> list[PageFigure]:
     labels, probability, title = stage.labels, stage.probability, f"Stage {stage.stage}"
     area = f"AUROC {stage.figures['auroc']}"
     error = f"ECE {stage.figures['ece']}"
     share = f"accuracy {stage.figures['accuracy']}"
 
-    def roc(theme: drawing.Theme) -> Drawing:
+    def roc(theme: drawing.Theme) -> Figure:
         return figures.roc(labels, probability, stage.threshold, f"{title}: ROC", subtitle=area, theme=theme)
 
-    def reliability(theme: drawing.Theme) -> Drawing:
+    def reliability(theme: drawing.Theme) -> Figure:
         return figures.reliability(
             labels, probability, stage.categories, f"{title}: reliability", subtitle=error, theme=theme
         )
 
-    def confusion(theme: drawing.Theme) -> Drawing:
+    def confusion(theme: drawing.Theme) -> Figure:
         return figures.confusion(
             stage.matrix, stage.categories, f"{title}: confusion matrix", subtitle=share, theme=theme
         )
@@ -149,15 +149,15 @@ def _draw_stage(stage: MeasuredStage) -> list[Picture]:
     ]
 
 
-def _picture(name: str, alt: str, drawn: Callable[[drawing.Theme], Drawing]) -> Picture:
-    return Picture(name, alt, drawing.png(drawn(drawing.LIGHT)), drawing.png(drawn(drawing.DARK)))
+def _picture(name: str, alt: str, drawn: Callable[[drawing.Theme], Figure]) -> PageFigure:
+    return PageFigure(name, alt, drawing.png(drawn(drawing.LIGHT)), drawing.png(drawn(drawing.DARK)))
 
 
 def render(
     metrics: Mapping[str, Any],
     stages: Sequence[MeasuredStage],
     both: MeasuredCascade,
-    pictures: Sequence[Picture],
+    pictures: Sequence[PageFigure],
 ) -> str:
     """Return the report as one HTML page that needs no other file.
 
@@ -167,7 +167,7 @@ def render(
         What ``metrics.json`` holds.
     stages : sequence of MeasuredStage
     both : MeasuredCascade
-    pictures : sequence of Picture
+    pictures : sequence of PageFigure
         From :func:`draw`.
     """
     environment = Environment(
@@ -196,7 +196,7 @@ def render(
     )
 
 
-def _rows(measured: Mapping[str, Figure], categories: tuple[str, str]) -> list[tuple[str, str, Figure]]:
+def _rows(measured: Mapping[str, Estimate], categories: tuple[str, str]) -> list[tuple[str, str, Estimate]]:
     """Return heading, meaning and figure of each row of a table."""
     negative, positive = categories
     return [

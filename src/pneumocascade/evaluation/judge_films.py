@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pneumocascade.datasets.perturbations import eight_bit
 from pneumocascade.errors import FilmError
 from pneumocascade.evaluation.markers import find_marker
 from pneumocascade.imaging.read import read_radiograph
+from pneumocascade.model.preprocess import to_eight_bit
 from pneumocascade.types import Prediction, Radiograph, StageResult
 
 if TYPE_CHECKING:
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import TypeAlias
 
-    from pneumocascade.datasets.films import Film
+    from pneumocascade.datasets.films import LabelledFilm
     from pneumocascade.inference.cascade import Cascade
 
-    Progress: TypeAlias = Callable[[int, int], None]
+    ReportProgress: TypeAlias = Callable[[int, int], None]
 
 BATCH = 16
 """Films that go through a model at once."""
@@ -44,7 +44,7 @@ class Traits:
 
 def traits_of(radiograph: Radiograph) -> Traits:
     """Return size and marker of a film."""
-    return Traits(radiograph.height, radiograph.width, find_marker(eight_bit(radiograph)))
+    return Traits(radiograph.height, radiograph.width, find_marker(to_eight_bit(radiograph.pixels)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class JudgedFilm:
 
     Attributes
     ----------
-    film : Film
+    film : LabelledFilm
     prediction : Prediction
         What any reader would get.
     stage2 : StageResult or None
@@ -63,20 +63,23 @@ class JudgedFilm:
         ``None`` where the film was refused or could not be read.
     """
 
-    film: Film
+    film: LabelledFilm
     prediction: Prediction
     stage2: StageResult | None
     traits: Traits | None
 
 
 def judge_films(
-    films: Sequence[Film], cascade: Cascade, operating_point: str, progress: Progress | None = None
+    films: Sequence[LabelledFilm],
+    cascade: Cascade,
+    operating_point: str,
+    progress: ReportProgress | None = None,
 ) -> Iterator[JudgedFilm]:
     """Put films through the cascade, and all true pneumonia films through stage 2.
 
     Parameters
     ----------
-    films : sequence of Film
+    films : sequence of LabelledFilm
     cascade : Cascade
     operating_point : {"balanced", "sensitive", "specific"}
     progress : callable, optional
@@ -99,7 +102,7 @@ def judge_films(
             progress(start + len(batch), len(films))
 
 
-def _judge_batch(films: Sequence[Film], cascade: Cascade, operating_point: str) -> list[JudgedFilm]:
+def _judge_batch(films: Sequence[LabelledFilm], cascade: Cascade, operating_point: str) -> list[JudgedFilm]:
     sources = [_read(film.path) for film in films]
     predictions = list(cascade.predict_many(sources, batch_size=BATCH, operating_point=operating_point))
     results = [

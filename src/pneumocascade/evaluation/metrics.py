@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pneumocascade.evaluation.bootstrap import RESAMPLES, Figure, bootstrap
+from pneumocascade.evaluation.bootstrap import RESAMPLES, Estimate, bootstrap
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -159,7 +159,7 @@ def stage_figures(
     film_weights: Floats | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
-) -> dict[str, Figure]:
+) -> dict[str, Estimate]:
     """Measure one stage.
 
     Parameters
@@ -176,7 +176,7 @@ def stage_figures(
 
     Returns
     -------
-    dict of str to Figure
+    dict of str to Estimate
         ``auroc``, ``accuracy``, ``sensitivity``, ``specificity``, ``balanced_accuracy``, ``ece``
         and ``brier``.
     """
@@ -219,7 +219,7 @@ def cascade_figures(
     film_weights: Floats | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
-) -> dict[str, Figure]:
+) -> dict[str, Estimate]:
     """Measure both stages together, as the answer that a reader gets.
 
     Parameters
@@ -235,7 +235,7 @@ def cascade_figures(
 
     Returns
     -------
-    dict of str to Figure
+    dict of str to Estimate
         ``accuracy``, ``macro_f1`` and one ``recall_...`` for each category.
     """
 

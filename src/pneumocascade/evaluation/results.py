@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pneumocascade.evaluation.bootstrap import RESAMPLES, Figure
+from pneumocascade.evaluation.bootstrap import RESAMPLES, Estimate
 from pneumocascade.evaluation.metrics import cascade_figures, confusion_matrix, stage_figures
 from pneumocascade.model.spec import STAGE1_LABELS, STAGE2_LABELS, ModelSpec
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pneumocascade.datasets.films import Film
+    from pneumocascade.datasets.films import LabelledFilm
     from pneumocascade.evaluation.judge_films import JudgedFilm
     from pneumocascade.types import StageResult
 
@@ -43,7 +43,7 @@ class MeasuredStage:
         Of the operating point.
     matrix : ndarray of float, shape (2, 2)
         Films by reference standard (rows) and answer (columns), in the order of ``categories``.
-    figures : mapping of str to Figure
+    figures : mapping of str to Estimate
     """
 
     stage: int
@@ -52,7 +52,7 @@ class MeasuredStage:
     probability: NDArray[np.float64]
     threshold: float
     matrix: NDArray[np.float64]
-    figures: Mapping[str, Figure]
+    figures: Mapping[str, Estimate]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the stage's part of ``metrics.json``."""
@@ -72,11 +72,11 @@ class MeasuredCascade:
     ----------
     matrix : ndarray of float, shape (3, 3)
         Films by reference standard (rows) and answer (columns), in the order of ``CATEGORIES``.
-    figures : mapping of str to Figure
+    figures : mapping of str to Estimate
     """
 
     matrix: NDArray[np.float64]
-    figures: Mapping[str, Figure]
+    figures: Mapping[str, Estimate]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the cascade's part of ``metrics.json``."""
@@ -87,7 +87,7 @@ class MeasuredCascade:
         }
 
 
-def weights_by_patient(films: Sequence[Film]) -> NDArray[np.float64]:
+def weights_by_patient(films: Sequence[LabelledFilm]) -> NDArray[np.float64]:
     """Return weights of films with which each patient counts once in each category.
 
     A patient with many films otherwise weighs many times as much as one with a single film.
@@ -158,7 +158,7 @@ def measure_stage2(
 
 
 def _measure_stage(
-    rows: Sequence[tuple[str, StageResult, Film]],
+    rows: Sequence[tuple[str, StageResult, LabelledFilm]],
     spec: ModelSpec,
     operating_point: str,
     by_patient: bool,

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure as Drawing
+    from matplotlib.figure import Figure
     from matplotlib.gridspec import GridSpec
 
     from pneumocascade.evaluation.chart_style import Theme
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 COLUMNS = 5
 
 
-def shift_curves(stage: Mapping[str, Any], title: str, *, theme: Theme = LIGHT) -> Drawing:
+def shift_curves(stage: Mapping[str, Any], title: str, *, theme: Theme = LIGHT) -> Figure:
     """Draw AUROC, accuracy and ECE against the strength of each shift.
 
     Parameters
@@ -50,7 +50,7 @@ def shift_curves(stage: Mapping[str, Any], title: str, *, theme: Theme = LIGHT) 
 
 
 def _panel(
-    drawing: Drawing, grid: GridSpec, index: int, name: str, points: Sequence[Mapping[str, Any]], theme: Theme
+    drawing: Figure, grid: GridSpec, index: int, name: str, points: Sequence[Mapping[str, Any]], theme: Theme
 ) -> Axes:
     """Draw one shift: AUROC and accuracy above, ECE below; the clean films stand at the left."""
     row, column = divmod(index, COLUMNS)

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pneumocascade.datasets.films import fingerprint
-from pneumocascade.datasets.perturbations import eight_bit
 from pneumocascade.errors import DataSetError, FilmError
 from pneumocascade.evaluation.judge_films import BATCH
 from pneumocascade.evaluation.metrics import stage_figures
@@ -23,13 +22,14 @@ from pneumocascade.evaluation.shift_conditions import CLEAN, CONDITIONS
 from pneumocascade.imaging.read import read_radiograph
 from pneumocascade.inference.cascade import DEFAULT_OPERATING_POINT
 from pneumocascade.model.gate import reasons_to_refuse
+from pneumocascade.model.preprocess import to_eight_bit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from pneumocascade.datasets.films import Film
-    from pneumocascade.evaluation.judge_films import Progress
+    from pneumocascade.datasets.films import LabelledFilm
+    from pneumocascade.evaluation.judge_films import ReportProgress
     from pneumocascade.evaluation.shift_conditions import Condition
     from pneumocascade.inference.cascade import Cascade
     from pneumocascade.model.spec import ModelSpec
@@ -67,22 +67,22 @@ class ShiftedStage:
         self.results.setdefault(condition, []).extend(results)
 
 
-def choose_films(films: Sequence[Film], limit: int, seed: int = 0) -> list[Film]:
+def choose_films(films: Sequence[LabelledFilm], limit: int, seed: int = 0) -> list[LabelledFilm]:
     """Return at most ``limit`` films, one a patient and category, in the proportions there are.
 
     Parameters
     ----------
-    films : sequence of Film
+    films : sequence of LabelledFilm
     limit : int
     seed : int
     """
     rng = np.random.default_rng(seed)
-    one_each: dict[tuple[str, str], Film] = {}
+    one_each: dict[tuple[str, str], LabelledFilm] = {}
     for index in rng.permutation(len(films)):
         one_each.setdefault((films[index].patient, films[index].category), films[index])
     chosen = list(one_each.values())
     share = min(1.0, limit / len(chosen)) if chosen else 0.0
-    kept: list[Film] = []
+    kept: list[LabelledFilm] = []
     for category in sorted({film.category for film in chosen}):
         members = [film for film in chosen if film.category == category]
         kept += members[: max(1, round(share * len(members)))]
@@ -90,24 +90,24 @@ def choose_films(films: Sequence[Film], limit: int, seed: int = 0) -> list[Film]
 
 
 def shifted_films(
-    films: Sequence[Film], conditions: Sequence[Condition] = CONDITIONS, seed: int = 0
-) -> Iterator[tuple[Film, list[Radiograph]]]:
+    films: Sequence[LabelledFilm], conditions: Sequence[Condition] = CONDITIONS, seed: int = 0
+) -> Iterator[tuple[LabelledFilm, list[Radiograph]]]:
     """Read films and change them under each condition.
 
     Parameters
     ----------
-    films : sequence of Film
+    films : sequence of LabelledFilm
     conditions : sequence of Condition
     seed : int
         With the film's name it fixes all that is drawn by chance.
 
     Yields
     ------
-    film : Film
+    film : LabelledFilm
     radiographs : list of Radiograph
         One for each condition. Films that cannot be judged as they are, are skipped.
     """
-    by_category: dict[str, list[Film]] = {}
+    by_category: dict[str, list[LabelledFilm]] = {}
     for film in films:
         by_category.setdefault(film.category, []).append(film)
     for film in films:
@@ -120,13 +120,13 @@ def shifted_films(
             other for category, group in by_category.items() if category != film.category for other in group
         ]
         lent = _judgeable(others[int(rng.integers(len(others)))]) if others else None
-        pixels, donor = eight_bit(radiograph), eight_bit(lent or radiograph)
+        pixels, donor = to_eight_bit(radiograph.pixels), to_eight_bit((lent or radiograph).pixels)
         # The same draw of noise and markers at every strength: only the strength differs.
         changed = [condition.apply(pixels, donor, np.random.default_rng(entropy)) for condition in conditions]
         yield film, [replace(radiograph, pixels=each) for each in changed]
 
 
-def _judgeable(film: Film) -> Radiograph | None:
+def _judgeable(film: LabelledFilm) -> Radiograph | None:
     try:
         radiograph = read_radiograph(film.path)
     except FilmError:
@@ -135,13 +135,13 @@ def _judgeable(film: Film) -> Radiograph | None:
 
 
 def judge_shifted(
-    films: Sequence[Film],
+    films: Sequence[LabelledFilm],
     cascade: Cascade,
     *,
     operating_point: str = DEFAULT_OPERATING_POINT,
     conditions: Sequence[Condition] = CONDITIONS,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: ReportProgress | None = None,
 ) -> tuple[ShiftedStage, ShiftedStage]:
     """Put films through both stages under every condition.
 
@@ -149,7 +149,7 @@ def judge_shifted(
 
     Parameters
     ----------
-    films : sequence of Film
+    films : sequence of LabelledFilm
     cascade : Cascade
     operating_point : {"balanced", "sensitive", "specific"}
     conditions : sequence of Condition
@@ -246,20 +246,20 @@ def _summary(name: str, values: Sequence[tuple[Condition, float | None]]) -> Map
 
 
 def evaluate_shift(
-    films: Sequence[Film],
+    films: Sequence[LabelledFilm],
     cascade: Cascade,
     output: Path,
     *,
     operating_point: str = DEFAULT_OPERATING_POINT,
     limit: int = LIMIT,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: ReportProgress | None = None,
 ) -> dict[str, Any]:
     """Measure both stages under every condition and write ``shift.json`` and a picture of each stage.
 
     Parameters
     ----------
-    films : sequence of Film
+    films : sequence of LabelledFilm
     cascade : Cascade
     output : Path
         A folder; it exists.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import TypeAlias
 
-    from pneumocascade.evaluation.bootstrap import Figure
+    from pneumocascade.evaluation.bootstrap import Estimate
     from pneumocascade.evaluation.judge_films import JudgedFilm, Traits
     from pneumocascade.model.spec import ModelSpec
 
@@ -219,5 +219,5 @@ def measure_by_patient(
     return {name: _as_dicts(part.figures) for name, part in measured.items()}
 
 
-def _as_dicts(figures: Mapping[str, Figure], names: Sequence[str] | None = None) -> dict[str, Any]:
+def _as_dicts(figures: Mapping[str, Estimate], names: Sequence[str] | None = None) -> dict[str, Any]:
     return {name: figures[name].to_dict() for name in (figures if names is None else names)}

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from pneumocascade.errors import UsageError
-from pneumocascade.explain.quality import eight_bit
+from pneumocascade.explain.quality import grey_of
 from pneumocascade.explain.saliency import overlay
 from pneumocascade.model.preprocess import Steps, steps_of
 from pneumocascade.model.spec import ModelSpec
@@ -175,7 +175,7 @@ def film_picture(radiograph: Radiograph, height: int) -> Rgb:
     width = round(radiograph.width * height / radiograph.height)
     size = (min(max(width, 1), 4 * height), height)
     way = cv2.INTER_AREA if height < radiograph.height else cv2.INTER_CUBIC
-    resized = cv2.resize(eight_bit(radiograph.pixels), size, interpolation=way)
+    resized = cv2.resize(grey_of(radiograph.pixels), size, interpolation=way)
     return _rgb(resized.astype(np.uint8, copy=False))
 
 

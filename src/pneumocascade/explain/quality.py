@@ -88,7 +88,7 @@ class Measure:
     cumulative: bool = False
 
 
-def eight_bit(picture: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.uint8]:
+def grey_of(picture: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.uint8]:
     """Return a picture's grey values (or luma, ITU-R BT.601, of RGB) as uint8, shape (H, W).
 
     Parameters
@@ -107,7 +107,7 @@ def quality_of(picture: NDArray[np.uint8] | NDArray[np.uint16]) -> Quality:
     ----------
     picture : ndarray of uint8 or uint16, shape (H, W), or of uint8, shape (H, W, 3)
     """
-    grey = eight_bit(picture)
+    grey = grey_of(picture)
     counts = np.bincount(grey.ravel(), minlength=256)
     used = counts[counts > 0] / grey.size
     low, high = (int(value) for value in np.searchsorted(np.cumsum(counts), _TAILS * grey.size))
@@ -175,7 +175,7 @@ def distributions(pictures: Sequence[NDArray[np.uint8]], measure: Measure) -> li
     measure : Measure
         One of ``MEASURES``.
     """
-    maps = [measure.of(eight_bit(picture)) for picture in pictures]
+    maps = [measure.of(grey_of(picture)) for picture in pictures]
     limit = measure.limit
     if limit is None:
         limit = max(1.0, *(float(np.percentile(values, 99.5)) for values in maps))

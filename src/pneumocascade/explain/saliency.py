@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pneumocascade.errors import UsageError
-from pneumocascade.explain.quality import eight_bit
+from pneumocascade.explain.quality import grey_of
 from pneumocascade.model.preprocess import inner
 
 if TYPE_CHECKING:
@@ -114,6 +114,6 @@ def overlay(radiograph: Radiograph, result: StageResult, *, opacity: float = 0.6
     if not 0 <= opacity <= 1:
         raise UsageError(f"opacity is {opacity}; expected 0 to 1")
     layer = heat_layer(result, radiograph.height, radiograph.width).astype(np.float32)
-    grey = eight_bit(radiograph.pixels)[..., None].astype(np.float32)
+    grey = grey_of(radiograph.pixels)[..., None].astype(np.float32)
     weight = opacity * layer[..., 3:] / 255
     return np.round(grey * (1 - weight) + layer[..., :3] * weight).astype(np.uint8)

@@ -39,7 +39,7 @@ MAX_PIXELS = 89_000_000
 """Largest picture that is decoded, in pixels: several times the largest flat-panel detector, and just
 below the size from which Pillow warns (silencing it here would not be safe between threads)."""
 
-MIN_SIDE = 16
+MIN_READABLE_SIDE = 16
 """Shortest side, in pixels, below which there is no picture to speak of."""
 
 _FOLDER = f"this is a folder; give a film, or a folder that holds files with {', '.join(sorted(SUFFIXES))}"
@@ -308,9 +308,10 @@ def _unsigned(array: NDArray[Any]) -> NDArray[Any]:
 def _finish(grey: _Grey, name: str) -> Radiograph:
     pixels, colourfulness, notes = grey
     height, width = pixels.shape
-    if min(height, width) < MIN_SIDE:
+    if min(height, width) < MIN_READABLE_SIDE:
         raise UnsuitableImageError(
-            "too_few_pixels", f"the picture has {width} x {height} pixels; expected {MIN_SIDE} or more a side"
+            "too_few_pixels",
+            f"the picture has {width} x {height} pixels; expected {MIN_READABLE_SIDE} or more a side",
         )
     if pixels.min() == pixels.max():
         raise UnsuitableImageError(

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pneumocascade.errors import UsageError
-from pneumocascade.inference.prefetch import map_ahead
-from pneumocascade.inference.prepare import ReadyFilm, make_ready, with_names
+from pneumocascade.inference.prefetch import prefetch_map
+from pneumocascade.inference.prepare import PreparedFilm, prepare_film, with_names
 from pneumocascade.model.calibration import check_prior, judge
 from pneumocascade.model.gate import Assessment, FeatureGate
 from pneumocascade.model.onnx_classifier import ModelOutput, OnnxClassifier
@@ -53,7 +53,7 @@ class Cascade:
     gate : FeatureGate, optional
         Fitted on this stage 1; without it films pass the checks on pixels alone.
     reader : callable
-        Reads a film and makes it ready, as :func:`pneumocascade.inference.prepare.make_ready` does.
+        Reads a film and makes it ready, as :func:`pneumocascade.inference.prepare.prepare_film` does.
 
     Examples
     --------
@@ -69,7 +69,7 @@ class Cascade:
         stage2: OnnxClassifier,
         version: str,
         gate: FeatureGate | None = None,
-        reader: Callable[..., ReadyFilm] = make_ready,
+        reader: Callable[..., PreparedFilm] = prepare_film,
     ) -> None:
         self.stage1 = stage1
         self.stage2 = stage2
@@ -236,14 +236,14 @@ class Cascade:
         if isinstance(sources, Sized) and isinstance(names, Sized) and len(sources) != len(names):
             raise UsageError(f"{len(names)} names were given for {len(sources)} films")
         ready = partial(self.reader, specs=(self.stage1.spec, self.stage2.spec), gate=gate)
-        films = map_ahead(
+        films = prefetch_map(
             ready, with_names(sources, names), workers=workers, ahead=2 * max(batch_size, workers)
         )
         batches = iter(lambda: list(islice(films, batch_size)), [])
         judge_batch = partial(self._timed, how=Terms(operating_point, gate, prior))
         if parallel == 1:
             return chain.from_iterable(map(judge_batch, batches))
-        return chain.from_iterable(map_ahead(judge_batch, batches, workers=parallel, ahead=2 * parallel))
+        return chain.from_iterable(prefetch_map(judge_batch, batches, workers=parallel, ahead=2 * parallel))
 
     def stage_results(
         self, stage: int, radiographs: Sequence[Radiograph], operating_point: str = DEFAULT_OPERATING_POINT
@@ -273,7 +273,7 @@ class Cascade:
         output = model.run(np.concatenate([prepare(radiograph, model.spec) for radiograph in radiographs]))
         return [_result(model, output, row, operating_point) for row in range(len(radiographs))]
 
-    def _timed(self, films: Sequence[ReadyFilm], how: Terms) -> list[Prediction]:
+    def _timed(self, films: Sequence[PreparedFilm], how: Terms) -> list[Prediction]:
         started = time.perf_counter()
         predictions = self._judge(films, how)
         share = (time.perf_counter() - started) / len(films)
@@ -282,7 +282,7 @@ class Cascade:
             for film, prediction in zip(films, predictions, strict=True)
         ]
 
-    def _judge(self, films: Sequence[ReadyFilm], how: Terms) -> list[Prediction]:
+    def _judge(self, films: Sequence[PreparedFilm], how: Terms) -> list[Prediction]:
         predictions = [self._before_models(film, how) for film in films]
         entered = [index for index, prediction in enumerate(predictions) if prediction.status == "ok"]
         if not entered:
@@ -323,7 +323,7 @@ class Cascade:
         warnings = prediction.warnings + seen.stage2_warnings + _set_warnings(2, result)
         return replace(prediction, aetiology=result.label, stage2=result, warnings=warnings)
 
-    def _before_models(self, film: ReadyFilm, how: Terms) -> Prediction:
+    def _before_models(self, film: PreparedFilm, how: Terms) -> Prediction:
         """Return the answer as far as it is known without the models."""
         return Prediction(
             film.source,
@@ -338,7 +338,7 @@ class Cascade:
             prior=self.stage1.spec.prior if how.prior is None else how.prior,
         )
 
-    def _assess(self, films: Sequence[ReadyFilm], features: NDArray[np.float32]) -> Sequence[Assessment]:
+    def _assess(self, films: Sequence[PreparedFilm], features: NDArray[np.float32]) -> Sequence[Assessment]:
         """Return what stage 1's features tell of films that passed the checks on pixels."""
         if self.gate is None:
             return [Assessment()] * len(films)

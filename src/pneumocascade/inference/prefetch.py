@@ -20,7 +20,7 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def map_ahead(
+def prefetch_map(
     function: Callable[[Item], Result], items: Iterable[Item], *, workers: int, ahead: int
 ) -> Generator[Result, None, None]:
     """Yield ``function(item)`` of each item, in order, while the next ones are being worked on.

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ReadyFilm:
+class PreparedFilm:
     """What the models and the gate need of one film, or why it goes no further.
 
     Attributes
@@ -61,9 +61,9 @@ class ReadyFilm:
     seconds: float = 0.0
 
 
-def make_ready(
+def prepare_film(
     named: tuple[AnySource, str | None], *, specs: tuple[ModelSpec, ModelSpec], gate: bool = True
-) -> ReadyFilm:
+) -> PreparedFilm:
     """Read a film, check its pixels, and prepare it for both stages.
 
     Parameters
@@ -82,7 +82,7 @@ def make_ready(
         radiograph = source if isinstance(source, Radiograph) else read_radiograph(source, name)
     except FilmError as error:
         # Nothing of it was checked, so no warning says that its size was.
-        film = ReadyFilm(name or name_of(source), "error", error=Reason(error.code, error.message))
+        film = PreparedFilm(name or name_of(source), "error", error=Reason(error.code, error.message))
     else:
         film = _prepared(radiograph, name or radiograph.source, specs, gate)
         film = replace(film, pixels_sha256=_digest(radiograph), acquisition=radiograph.acquisition)
@@ -95,7 +95,7 @@ def _digest(radiograph: Radiograph) -> str:
 
 def _prepared(
     radiograph: Radiograph, shown: str, specs: tuple[ModelSpec, ModelSpec], gate: bool
-) -> ReadyFilm:
+) -> PreparedFilm:
     notes = () if gate else (UNCHECKED,)
     warnings = radiograph.warnings + notes
     if radiograph.acquisition is not None:
@@ -104,10 +104,10 @@ def _prepared(
     if not gate:
         reasons = tuple(reason for reason in reasons if reason.code in NEVER_JUDGED)
     if reasons:
-        return ReadyFilm(shown, "refused", warnings, reasons)
+        return PreparedFilm(shown, "refused", warnings, reasons)
     first = prepare(radiograph, specs[0])
     second = first if specs[0].prepares_like(specs[1]) else prepare(radiograph, specs[1])
-    return ReadyFilm(shown, "ok", warnings, inputs=(first, second))
+    return PreparedFilm(shown, "ok", warnings, inputs=(first, second))
 
 
 def with_names(

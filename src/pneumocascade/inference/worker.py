@@ -16,7 +16,7 @@ import warnings
 from pathlib import Path
 from typing import IO
 
-from pneumocascade.inference.prepare import make_ready
+from pneumocascade.inference.prepare import prepare_film
 from pneumocascade.inference.worker_protocol import film_to_bytes, read_frame, write_frame
 from pneumocascade.model.spec import ModelSpec
 
@@ -53,7 +53,7 @@ def answer(requests: IO[bytes]) -> bytes:
     source: str | bytes = (
         content if settings["path"] is None else os.fsdecode(bytes.fromhex(settings["path"]))
     )
-    return film_to_bytes(make_ready((source, settings["name"]), specs=stages, gate=settings["gate"]))
+    return film_to_bytes(prepare_film((source, settings["name"]), specs=stages, gate=settings["gate"]))
 
 
 @functools.lru_cache(maxsize=4)

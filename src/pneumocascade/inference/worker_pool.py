@@ -12,7 +12,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from pneumocascade.imaging.read import name_of
-from pneumocascade.inference.prepare import ReadyFilm, make_ready
+from pneumocascade.inference.prepare import PreparedFilm, prepare_film
 from pneumocascade.inference.worker_protocol import MAX_ANSWER, film_from_bytes, read_frame, write_frame
 from pneumocascade.types import Reason
 
@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 
 class IsolatedReader:
-    """Makes films ready as :func:`pneumocascade.inference.prepare.make_ready` does, in other processes.
+    """Makes films ready as :func:`pneumocascade.inference.prepare.prepare_film` does, in other processes.
 
     May be shared between threads, of which as many as there are workers are served at a time. Arrays,
     images and radiographs, which are decoded already, are made ready here.
@@ -59,11 +59,11 @@ class IsolatedReader:
 
     def __call__(
         self, named: tuple[AnySource, str | None], *, specs: tuple[ModelSpec, ModelSpec], gate: bool = True
-    ) -> ReadyFilm:
+    ) -> PreparedFilm:
         """Make a film ready; one that costs its worker the life has status ``"error"``."""
         source, name = named
         if not isinstance(source, (str, bytes, os.PathLike)):
-            return make_ready(named, specs=specs, gate=gate)
+            return prepare_film(named, specs=specs, gate=gate)
         worker = self._idle.get()
         try:
             worker = worker or _Worker(self.memory)
@@ -71,7 +71,7 @@ class IsolatedReader:
         except _GoneError as gone:
             _log.error("a worker that decodes films was replaced: %s", gone)
             worker = None
-            return ReadyFilm(name or name_of(source), "error", error=Reason(gone.code, str(gone)))
+            return PreparedFilm(name or name_of(source), "error", error=Reason(gone.code, str(gone)))
         finally:
             self._idle.put(worker)
 
@@ -113,7 +113,7 @@ class _Worker:
         specs: tuple[ModelSpec, ModelSpec],
         gate: bool,
         seconds: float,
-    ) -> ReadyFilm:
+    ) -> PreparedFilm:
         """Have a film made ready.
 
         Raises

@@ -12,7 +12,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from pneumocascade.inference.prepare import ReadyFilm
+from pneumocascade.inference.prepare import PreparedFilm
 from pneumocascade.types import Acquisition, Reason
 
 MAX_ANSWER = 1 << 26
@@ -55,7 +55,7 @@ def _exactly(stream: IO[bytes], length: int) -> bytes:
     return data
 
 
-def film_to_bytes(film: ReadyFilm) -> bytes:
+def film_to_bytes(film: PreparedFilm) -> bytes:
     """Return a film made ready as a line of JSON, and its arrays behind it."""
     distinct = list({id(array): array for array in film.inputs}.values())
     places = [next(i for i, each in enumerate(distinct) if each is array) for array in film.inputs]
@@ -75,7 +75,7 @@ def film_to_bytes(film: ReadyFilm) -> bytes:
     return json.dumps(told).encode() + b"\n" + arrays
 
 
-def film_from_bytes(data: bytes) -> ReadyFilm:
+def film_from_bytes(data: bytes) -> PreparedFilm:
     """Return what :func:`film_to_bytes` was given.
 
     Raises
@@ -97,7 +97,7 @@ def film_from_bytes(data: bytes) -> ReadyFilm:
         raise ValueError(f"{numbers.size} numbers, expected {sum(sizes)}")
     arrays = np.split(numbers, np.cumsum(sizes)[:-1]) if sizes else []
     inputs = [array.reshape(shape) for array, shape in zip(arrays, shapes, strict=True)]
-    return ReadyFilm(
+    return PreparedFilm(
         str(told["source"]),
         told["status"],
         tuple(map(str, told["warnings"])),

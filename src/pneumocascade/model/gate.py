@@ -28,7 +28,7 @@ Floats = NDArray[np.float32]
 OTHER_DOMAIN = "other"
 """Domain, for stage 2, of a film whose object says an age that it did not learn from."""
 
-MIN_SIDE = 100
+MIN_JUDGED_SIDE = 100
 """Shortest side, in pixels, of a film that is judged; the training films have 224 and more."""
 
 MIN_DEVIATION = 6.0
@@ -96,7 +96,7 @@ def reasons_to_refuse(radiograph: Radiograph) -> tuple[Reason, ...]:
     Codes
     -----
     ``too_small``
-        The shorter side has fewer than ``MIN_SIDE`` pixels.
+        The shorter side has fewer than ``MIN_JUDGED_SIDE`` pixels.
     ``blank``
         Nothing but one tone.
     ``not_a_radiograph``
@@ -107,9 +107,11 @@ def reasons_to_refuse(radiograph: Radiograph) -> tuple[Reason, ...]:
     """
     reasons = []
     shorter = min(radiograph.height, radiograph.width)
-    if shorter < MIN_SIDE:
+    if shorter < MIN_JUDGED_SIDE:
         reasons.append(
-            Reason("too_small", f"The shorter side has {shorter} pixels; at least {MIN_SIDE} are needed.")
+            Reason(
+                "too_small", f"The shorter side has {shorter} pixels; at least {MIN_JUDGED_SIDE} are needed."
+            )
         )
     deviation = float(np.std(_coarse(radiograph.pixels)))
     if deviation < MIN_DEVIATION:

@@ -17,25 +17,25 @@ from pneumocascade.types import Radiograph
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pneumocascade.server.queue import Film
+    from pneumocascade.server.queue import QueuedFilm
     from pneumocascade.types import Prediction, StageResult
 
-ENCLOSURES = ("saliency", "pictures")
+ATTACHMENTS = ("saliency", "pictures")
 
 MAX_HEIGHT = 1024
 """Of the pictures, in pixels."""
 
 
-def enclosed(prediction: Prediction, film: Film, wanted: frozenset[str]) -> dict[str, Any]:
+def attachments_of(prediction: Prediction, film: QueuedFilm, wanted: frozenset[str]) -> dict[str, Any]:
     """Return what was asked for besides the answer, by name; nothing for a film that could not be read.
 
     Parameters
     ----------
     prediction : Prediction
-    film : Film
+    film : QueuedFilm
         Read again for its pictures.
     wanted : frozenset of str
-        Any of ``ENCLOSURES``.
+        Any of ``ATTACHMENTS``.
     """
     found: dict[str, Any] = {}
     if prediction.status == "error":

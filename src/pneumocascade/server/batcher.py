@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from pneumocascade.errors import UsageError
 from pneumocascade.inference.cascade import DEFAULT_OPERATING_POINT
 from pneumocascade.inference.prefetch import usable_cores
-from pneumocascade.server.queue import Film, Group, Line, Taken
+from pneumocascade.server.queue import FilmQueue, Group, QueuedFilm, Taken
 
 if TYPE_CHECKING:
     from pneumocascade.inference.cascade import Cascade
@@ -69,7 +69,7 @@ class Batcher:
         self.batch_size = batch_size
         self.max_waiting = max_waiting
         self.workers = workers or 2 * usable_cores()
-        self._line = Line(max_waiting)
+        self._line = FilmQueue(max_waiting)
         self._threads: list[threading.Thread] = []
 
     @property
@@ -95,7 +95,7 @@ class Batcher:
 
     def submit(
         self,
-        films: Sequence[Film],
+        films: Sequence[QueuedFilm],
         operating_point: str = DEFAULT_OPERATING_POINT,
         prior: float | None = None,
     ) -> Future[list[Prediction]]:
@@ -103,7 +103,7 @@ class Batcher:
 
         Parameters
         ----------
-        films : sequence of Film
+        films : sequence of QueuedFilm
         operating_point : {"balanced", "sensitive", "specific"}
         prior : float, optional
             Share of pneumonia among the films; by default the stored one.

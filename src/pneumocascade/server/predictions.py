@@ -12,7 +12,7 @@ from pneumocascade.errors import UsageError
 from pneumocascade.inference.cascade import DEFAULT_OPERATING_POINT
 from pneumocascade.model.spec import OPERATING_POINTS
 from pneumocascade.output import rows as report
-from pneumocascade.server.attachments import ENCLOSURES, enclosed
+from pneumocascade.server.attachments import ATTACHMENTS, attachments_of
 from pneumocascade.server.problems import RESPONSES
 from pneumocascade.server.schema import Predictions
 from pneumocascade.server.uploads import films_of
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pneumocascade.audit.counter import Counter
     from pneumocascade.server.batcher import Batcher
     from pneumocascade.server.metrics import Metrics
-    from pneumocascade.server.queue import Film
+    from pneumocascade.server.queue import QueuedFilm
     from pneumocascade.types import Prediction
 
 Given = TypeVar("Given", str, float)
@@ -45,9 +45,9 @@ _PRIOR: dict[str, Any] = {
     "findings stay. By default the share that the models store, 0.5.",
     "anyOf": [{"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}],
 }
-_ONE = "|".join(ENCLOSURES)
+_ONE = "|".join(ATTACHMENTS)
 _INCLUDES: dict[str, Any] = {
-    "description": f"Any of {', '.join(ENCLOSURES)}; also several with commas between.",
+    "description": f"Any of {', '.join(ATTACHMENTS)}; also several with commas between.",
     "anyOf": [{"type": "array", "items": {"type": "string", "pattern": f"^({_ONE})(,({_ONE}))*$"}}],
 }
 # What a person is told of other values is the code's own message, so these stand in the description alone.
@@ -93,17 +93,17 @@ def add_predictions(app: FastAPI, batcher: Batcher, counter: Counter, metrics: M
         return {"predictions": await run_in_threadpool(_bodies, found, films, wanted), "left_out": left_out}
 
 
-def _bodies(found: list[Prediction], films: list[Film], wanted: frozenset[str]) -> list[dict[str, Any]]:
+def _bodies(found: list[Prediction], films: list[QueuedFilm], wanted: frozenset[str]) -> list[dict[str, Any]]:
     return [
-        report.to_dict(prediction) | enclosed(prediction, film, wanted)
+        report.to_dict(prediction) | attachments_of(prediction, film, wanted)
         for prediction, film in zip(found, films, strict=True)
     ]
 
 
 def _wanted(include: list[str]) -> frozenset[str]:
     wanted = frozenset(name.strip() for names in include for name in names.split(","))
-    if odd := sorted(wanted - set(ENCLOSURES)):
-        raise UsageError(f"include is {', '.join(map(repr, odd))}; expected any of {', '.join(ENCLOSURES)}")
+    if odd := sorted(wanted - set(ATTACHMENTS)):
+        raise UsageError(f"include is {', '.join(map(repr, odd))}; expected any of {', '.join(ATTACHMENTS)}")
     return wanted
 
 

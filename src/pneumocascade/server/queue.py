@@ -18,7 +18,7 @@ _RECENT = 64
 """Answers that the rate is estimated from."""
 
 
-class Film(NamedTuple):
+class QueuedFilm(NamedTuple):
     """One film of a request.
 
     Attributes
@@ -38,20 +38,20 @@ class Group:
 
     Parameters
     ----------
-    films : sequence of Film
+    films : sequence of QueuedFilm
     operating_point : str
     prior : float, optional
 
     Attributes
     ----------
-    waiting : deque of Film
+    waiting : deque of QueuedFilm
         Films not taken up yet. They are taken up in order, and may be answered in any.
     future : Future of list of Prediction
         Done when the last answer is given, or when one film fails. It cannot be cancelled: whoever
         waits for it may go away, and those who give the answers need not know.
     """
 
-    def __init__(self, films: Sequence[Film], operating_point: str, prior: float | None = None) -> None:
+    def __init__(self, films: Sequence[QueuedFilm], operating_point: str, prior: float | None = None) -> None:
         self.operating_point = operating_point
         self.prior = prior
         self.waiting = deque(films)
@@ -90,10 +90,10 @@ class Taken(NamedTuple):
 
     group: Group
     place: int
-    film: Film
+    film: QueuedFilm
 
 
-class Line:
+class FilmQueue:
     """Requests that wait, closed until it is opened. May be shared between threads.
 
     Parameters

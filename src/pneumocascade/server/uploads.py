@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pneumocascade.imaging.files import read_member
 from pneumocascade.imaging.studies import kinds_in
-from pneumocascade.server.queue import Film
+from pneumocascade.server.queue import QueuedFilm
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,12 +21,12 @@ class Uploads(NamedTuple):
 
     Attributes
     ----------
-    films : list of Film
+    films : list of QueuedFilm
     left_out : int
         DICOM objects in archives that hold no picture.
     """
 
-    films: list[Film]
+    films: list[QueuedFilm]
     left_out: int
 
 
@@ -39,12 +39,12 @@ def films_of(files: Sequence[UploadFile], most: int) -> Uploads:
     most : int
         Films after which the rest is not looked at: there are too many.
     """
-    films: list[Film] = []
+    films: list[QueuedFilm] = []
     left_out = 0
     for number, file in enumerate(files, start=1):
         name = file.filename or f"file {number}"
         found, others = _in_archive(file, name, most - len(films)) if _is_archive(file) else ([], 0)
-        films += found or [Film(name, partial(_content, file))]
+        films += found or [QueuedFilm(name, partial(_content, file))]
         left_out += others
     return Uploads(films, left_out)
 
@@ -54,8 +54,8 @@ def _is_archive(file: UploadFile) -> bool:
     return file.file.read(4) == b"PK\x03\x04"
 
 
-def _in_archive(file: UploadFile, name: str, most: int) -> tuple[list[Film], int]:
-    films: list[Film] = []
+def _in_archive(file: UploadFile, name: str, most: int) -> tuple[list[QueuedFilm], int]:
+    films: list[QueuedFilm] = []
     left_out = 0
     if not hasattr(file.file, "seekable"):  # before Python 3.11, and zipfile asks for it
         file.file.seekable = lambda: True  # type: ignore[method-assign]
@@ -63,7 +63,7 @@ def _in_archive(file: UploadFile, name: str, most: int) -> tuple[list[Film], int
         archive = zipfile.ZipFile(file.file)
         for member, kind in kinds_in(archive):
             if kind == "film":
-                films.append(Film(f"{name}/{member.filename}", partial(read_member, archive, member)))
+                films.append(QueuedFilm(f"{name}/{member.filename}", partial(read_member, archive, member)))
             left_out += kind == "other object"
             if len(films) > most:
                 break

@@ -22,7 +22,7 @@ from pneumocascade.errors import TrainingError
 from pneumocascade.model.calibration import DECIMALS, positive_probability
 from pneumocascade.model.spec import OPERATING_POINTS, ModelSpec, OperatingPoint
 
-COVERAGE = 0.9
+SET_COVERAGE = 0.9
 """Coverage aimed at by the prediction sets."""
 
 GOAL = 0.98
@@ -31,7 +31,7 @@ GOAL = 0.98
 CLEAN = "clean"
 
 COLUMNS = ("film", "domain", "patient", "condition", "label", "margin")
-"""Of a saved :class:`Outputs`; ``margin`` is the difference of the logits."""
+"""Of a saved :class:`StageOutputs`; ``margin`` is the difference of the logits."""
 
 RESAMPLES = 200
 CUTS = 800
@@ -41,7 +41,7 @@ Labels = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Outputs:
+class StageOutputs:
     """What a model said of held-out films.
 
     Attributes
@@ -78,10 +78,10 @@ class Outputs:
         """Which rows show films as they are, shape (N,)."""
         return np.array([condition == CLEAN for condition in self.conditions])
 
-    def where(self, chosen: NDArray[np.bool_]) -> Outputs:
+    def where(self, chosen: NDArray[np.bool_]) -> StageOutputs:
         """Return some of the rows."""
         rows = np.flatnonzero(chosen).tolist()
-        return Outputs(
+        return StageOutputs(
             self.logits[rows],
             self.labels[rows],
             [self.patients[row] for row in rows],
@@ -90,13 +90,13 @@ class Outputs:
             [self.films[row] for row in rows],
         )
 
-    def of_domain(self, domain: str) -> Outputs:
+    def of_domain(self, domain: str) -> StageOutputs:
         """Return the rows of one domain."""
         return self.where(np.array(self.domains) == domain)
 
-    def and_also(self, more: Outputs) -> Outputs:
+    def and_also(self, more: StageOutputs) -> StageOutputs:
         """Return these rows and those of ``more``."""
-        return Outputs(
+        return StageOutputs(
             np.concatenate([self.logits, more.logits]),
             np.concatenate([self.labels, more.labels]),
             self.patients + more.patients,
@@ -123,7 +123,7 @@ class Outputs:
             writer.writerows(rows)
 
     @classmethod
-    def load(cls, path: Path) -> Outputs:
+    def load(cls, path: Path) -> StageOutputs:
         """Read what :meth:`save` wrote; of the logits the difference is kept.
 
         Raises
@@ -145,7 +145,7 @@ class Outputs:
         return cls(logits, labels, patients, conditions, domains, films)
 
 
-def calibrate(spec: ModelSpec, outputs: Outputs, data: str, seed: int) -> ModelSpec:
+def calibrate(spec: ModelSpec, outputs: StageOutputs, data: str, seed: int) -> ModelSpec:
     """Return the specification with calibration, operating points and prediction sets filled in.
 
     The balanced threshold is a probability of 0.5: the bias is moved to make it so. The other two operating
@@ -155,7 +155,7 @@ def calibrate(spec: ModelSpec, outputs: Outputs, data: str, seed: int) -> ModelS
     Parameters
     ----------
     spec : ModelSpec
-    outputs : Outputs
+    outputs : StageOutputs
     data : str
         Name of these films, kept with the operating points.
     seed : int
@@ -186,9 +186,9 @@ def calibrate(spec: ModelSpec, outputs: Outputs, data: str, seed: int) -> ModelS
 
 
 def set_minima(
-    spec: ModelSpec, clean: Outputs, temperature: float, bias: float
+    spec: ModelSpec, clean: StageOutputs, temperature: float, bias: float
 ) -> dict[str, dict[str, float]]:
-    """Return by domain and label the probability that ``COVERAGE`` of the label's films reach.
+    """Return by domain and label the probability that ``SET_COVERAGE`` of the label's films reach.
 
     Class- and domain-conditional split conformal prediction (Vovk, "Conditional validity of inductive
     conformal predictors", ACML 2012).
@@ -196,7 +196,7 @@ def set_minima(
     Parameters
     ----------
     spec : ModelSpec
-    clean : Outputs
+    clean : StageOutputs
         Of films as they are.
     temperature, bias : float
     """
@@ -211,14 +211,14 @@ def set_minima(
     return minima
 
 
-def row_weights(outputs: Outputs) -> Floats:
+def row_weights(outputs: StageOutputs) -> Floats:
     """Return a weight for each row, shape (N,), in sum 1: domains, clean and changed, classes alike."""
     keys = list(zip(outputs.domains, outputs.clean.tolist(), outputs.labels.tolist(), strict=True))
     counts = Counter(keys)
     return np.array([1 / (counts[key] * len(counts)) for key in keys])
 
 
-def fit_calibration(outputs: Outputs) -> tuple[float, float]:
+def fit_calibration(outputs: StageOutputs) -> tuple[float, float]:
     """Return temperature (0.05 to 20) and bias (-10 to 10) of the least negative log-likelihood."""
     weights = row_weights(outputs)
     margin = outputs.logits[:, 1].astype(np.float64) - outputs.logits[:, 0]
@@ -233,7 +233,7 @@ def fit_calibration(outputs: Outputs) -> tuple[float, float]:
     return float(np.exp(best.x[0])), float(best.x[1])
 
 
-def balanced_threshold(probability: Floats, outputs: Outputs, seed: int) -> float:
+def balanced_threshold(probability: Floats, outputs: StageOutputs, seed: int) -> float:
     """Return a threshold of high balanced accuracy under all conditions that hangs on no single film.
 
     What is made as high as can be is, averaged over the domains, the mean of three balanced accuracies: of
@@ -245,7 +245,7 @@ def balanced_threshold(probability: Floats, outputs: Outputs, seed: int) -> floa
     ----------
     probability : ndarray of float, shape (N,)
         Of the positive class.
-    outputs : Outputs
+    outputs : StageOutputs
     seed : int
 
     Raises
@@ -320,7 +320,7 @@ def prediction_set_minimum(own_probability: Floats) -> float:
     Split conformal with the finite-sample correction: of N calibration films, the
     floor((N + 1) (1 - coverage))-th smallest; 0 where there are too few films.
     """
-    rank = int(np.floor((len(own_probability) + 1) * (1 - COVERAGE)))
+    rank = int(np.floor((len(own_probability) + 1) * (1 - SET_COVERAGE)))
     return float(np.sort(own_probability)[rank - 1]) if rank >= 1 else 0.0
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pneumocascade.datasets.films import Film, Split, find_training_films
+from pneumocascade.datasets.films import LabelledFilm, Split, find_training_films
 from pneumocascade.errors import DataSetError, UsageError
 from pneumocascade.model.spec import ModelSpec
 from pneumocascade.model.store import STAGES, load_classifier, read_manifest, write_manifest
@@ -30,7 +30,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Films:
+class CalibrationFilms:
     """Films to calibrate on.
 
     Attributes
@@ -51,7 +51,7 @@ class Films:
 def recalibrate(
     models: Path,
     output: Path,
-    films: Films,
+    films: CalibrationFilms,
     version: str,
     *,
     margins: Sequence[float | None] = (None, None),
@@ -70,7 +70,7 @@ def recalibrate(
     output : Path
         Another folder; gets the models, ``gate.npz``, the manifest and ``calibration.json`` with the
         cross-fitted figures.
-    films : Films
+    films : CalibrationFilms
     version : str
         Of the new pair.
     margins : sequence of float or None
@@ -135,7 +135,7 @@ def _recalibrate_stage(
 
 
 def _sides(
-    films: Sequence[Film], split: Split, spec: ModelSpec, renderings: Renderings
+    films: Sequence[LabelledFilm], split: Split, spec: ModelSpec, renderings: Renderings
 ) -> tuple[list[Sample], list[Sample]]:
     sides = (
         samples_of(films, split.train, spec, renderings),

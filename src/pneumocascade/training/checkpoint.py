@@ -25,7 +25,7 @@ KEEP = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class RunProgress:
     """Where a run stands.
 
     Attributes
@@ -70,7 +70,7 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str
 
 
 def save_checkpoint(
-    folder: Path, progress: Progress, network: nn.Module, average: nn.Module, optimizer: Optimizer
+    folder: Path, progress: RunProgress, network: nn.Module, average: nn.Module, optimizer: Optimizer
 ) -> None:
     """Write a checkpoint and delete all but the two latest."""
     tensors: dict[str, Tensor] = {}
@@ -87,7 +87,7 @@ def save_checkpoint(
 
 def load_latest(
     folder: Path, network: nn.Module, average: nn.Module, optimizer: Optimizer
-) -> Progress | None:
+) -> RunProgress | None:
     """Resume from the latest readable checkpoint, or return ``None`` where there is none."""
     for path in sorted(folder.glob("checkpoint-*.safetensors"), reverse=True):
         try:
@@ -102,14 +102,14 @@ def load_latest(
     return None
 
 
-def _read(path: Path) -> tuple[Progress, dict[str, Tensor]]:
+def _read(path: Path) -> tuple[RunProgress, dict[str, Tensor]]:
     with safe_open(path, "pt") as file:
         metadata = file.metadata() or {}
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     # The first checkpoints had no digest: those are taken as they are.
     if "sha256" in metadata and metadata["sha256"] != _digest(tensors, metadata["progress"]):
         raise ValueError("its SHA-256 is not the one that was saved with it")
-    return Progress(**json.loads(metadata["progress"])), tensors
+    return RunProgress(**json.loads(metadata["progress"])), tensors
 
 
 def _digest(tensors: dict[str, Tensor], progress: str) -> str:

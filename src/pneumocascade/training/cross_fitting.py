@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pneumocascade.errors import TrainingError
-from pneumocascade.evaluation.bootstrap import Figure, bootstrap
+from pneumocascade.evaluation.bootstrap import Estimate, bootstrap
 from pneumocascade.evaluation.metrics import auroc, stage_figures
 from pneumocascade.evaluation.shift_conditions import SHIFTS, Condition
 from pneumocascade.evaluation.shift_suite import choose_films, shifted_films
@@ -19,7 +19,7 @@ from pneumocascade.model.calibration import judge
 from pneumocascade.model.onnx_classifier import OnnxClassifier
 from pneumocascade.model.preprocess import prepare
 from pneumocascade.model.spec import ModelSpec
-from pneumocascade.training.calibrate import Outputs, calibrate
+from pneumocascade.training.calibrate import StageOutputs, calibrate
 from pneumocascade.training.data import Sample
 
 SHIFTED_FILMS = 150
@@ -30,12 +30,12 @@ MAIN = "main"
 """What reports call the domain of the data set itself, whose name is empty."""
 
 
-def run_clean(path: Path, samples: Sequence[Sample]) -> Outputs:
+def run_clean(path: Path, samples: Sequence[Sample]) -> StageOutputs:
     """Run a model on films as they are, in all their renderings."""
     model = OnnxClassifier(path.read_bytes(), path.name)
     pairs = [(sample, rendering) for sample in samples for rendering in sample.renderings]
     logits = [model.run(prepare(read_radiograph(rendering), model.spec)).logits for _, rendering in pairs]
-    return Outputs(
+    return StageOutputs(
         np.concatenate(logits),
         np.array([sample.label for sample, _ in pairs]),
         [sample.film.patient for sample, _ in pairs],
@@ -44,19 +44,19 @@ def run_clean(path: Path, samples: Sequence[Sample]) -> Outputs:
     )
 
 
-def run_shifted(path: Path, samples: Sequence[Sample]) -> Outputs:
+def run_shifted(path: Path, samples: Sequence[Sample]) -> StageOutputs:
     """Run a model on some films of each domain under each shift at its greatest strength."""
     model = OnnxClassifier(path.read_bytes(), path.name)
     label_of = {sample.film.name: sample.label for sample in samples}
     conditions = [Condition(shift, max(shift.strengths, key=shift.strengths.index)) for shift in SHIFTS]
     names = [str(condition) for condition in conditions]
-    outputs: Outputs | None = None
+    outputs: StageOutputs | None = None
     for domain in sorted({sample.film.domain for sample in samples}):
         films = choose_films([s.film for s in samples if s.film.domain == domain], SHIFTED_FILMS)
         for film, radiographs in shifted_films(films, conditions):
             logits = [model.run(prepare(radiograph, model.spec)).logits for radiograph in radiographs]
             count = len(conditions)
-            rows = Outputs(
+            rows = StageOutputs(
                 np.concatenate(logits),
                 np.full(count, label_of[film.name]),
                 [film.patient] * count,
@@ -70,7 +70,7 @@ def run_shifted(path: Path, samples: Sequence[Sample]) -> Outputs:
     return outputs
 
 
-def auroc_figure(outputs: Outputs) -> Figure:
+def auroc_figure(outputs: StageOutputs) -> Estimate:
     """Return the AUROC of the logits, which needs no calibration, with its interval."""
     margin = outputs.logits[:, 1].astype(np.float64) - outputs.logits[:, 0]
     measured = bootstrap(
@@ -79,7 +79,7 @@ def auroc_figure(outputs: Outputs) -> Figure:
     return measured["auroc"]
 
 
-def cross_fitted(spec: ModelSpec, outputs: Outputs, seed: int) -> dict[str, dict[str, Figure]]:
+def cross_fitted(spec: ModelSpec, outputs: StageOutputs, seed: int) -> dict[str, dict[str, Estimate]]:
     """Measure a model without judging a film by what was fitted on it.
 
     The patients of each class are put in two halves at random; calibration, balanced threshold and
@@ -88,12 +88,12 @@ def cross_fitted(spec: ModelSpec, outputs: Outputs, seed: int) -> dict[str, dict
     Parameters
     ----------
     spec : ModelSpec
-    outputs : Outputs
+    outputs : StageOutputs
     seed : int
 
     Returns
     -------
-    dict of str to dict of str to Figure
+    dict of str to dict of str to Estimate
         By domain (``MAIN`` for the data set itself) for clean films, by domain and ``" shifted"`` for those
         under all shifts together: the
         figures of :func:`pneumocascade.evaluation.metrics.stage_figures`, ``coverage_LABEL`` (share of a
@@ -125,7 +125,9 @@ def cross_fitted(spec: ModelSpec, outputs: Outputs, seed: int) -> dict[str, dict
     return measured
 
 
-def _set_figures(spec: ModelSpec, outputs: Outputs, held: NDArray[np.bool_], seed: int) -> dict[str, Figure]:
+def _set_figures(
+    spec: ModelSpec, outputs: StageOutputs, held: NDArray[np.bool_], seed: int
+) -> dict[str, Estimate]:
     """Measure prediction sets; ``held``, shape (N, 2): whether each label is in a film's set."""
 
     def measure(weights: NDArray[np.float64]) -> dict[str, float]:
@@ -146,7 +148,7 @@ def _set_figures(spec: ModelSpec, outputs: Outputs, held: NDArray[np.bool_], see
     return bootstrap(measure, outputs.patients, n, seed=seed)
 
 
-def _half(outputs: Outputs, seed: int) -> NDArray[np.bool_]:
+def _half(outputs: StageOutputs, seed: int) -> NDArray[np.bool_]:
     """Return which films belong to a random half of the patients, alike for each class."""
     label_of = dict(zip(outputs.patients, outputs.labels.tolist(), strict=True))
     rng = np.random.default_rng(seed)

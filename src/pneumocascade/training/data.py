@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from pneumocascade.datasets.films import TRAINING_SPLITS, Film, find_films
-from pneumocascade.datasets.perturbations import Grey, eight_bit
+from pneumocascade.datasets.films import TRAINING_SPLITS, LabelledFilm, find_films
+from pneumocascade.datasets.perturbations import Grey
 from pneumocascade.errors import FilmError
 from pneumocascade.imaging.read import read_radiograph
-from pneumocascade.model.preprocess import prepare
+from pneumocascade.model.preprocess import prepare, to_eight_bit
 from pneumocascade.model.spec import ModelSpec
 from pneumocascade.training.augment import augment
 from pneumocascade.types import Radiograph
@@ -28,7 +28,7 @@ class Sample:
 
     Attributes
     ----------
-    film : Film
+    film : LabelledFilm
     label : int
         Index into the labels of the stage.
     renderings : tuple of Path
@@ -37,7 +37,7 @@ class Sample:
         Probability, 0..1, of the positive class by teachers that have not seen this film.
     """
 
-    film: Film
+    film: LabelledFilm
     label: int
     renderings: tuple[Path, ...]
     soft: float | None = None
@@ -56,7 +56,7 @@ SoftLabels = Mapping[str, float]
 
 
 def samples_of(
-    films: Sequence[Film],
+    films: Sequence[LabelledFilm],
     names: frozenset[str],
     spec: ModelSpec,
     renderings: Renderings,
@@ -68,7 +68,7 @@ def samples_of(
 
     Parameters
     ----------
-    films : sequence of Film
+    films : sequence of LabelledFilm
     names : frozenset of str
         Names on the wanted side.
     spec : ModelSpec
@@ -169,7 +169,7 @@ class FilmDataset(Dataset[tuple[Tensor, Tensor]]):
 
 
 def _pixels(path: Path) -> Grey:
-    return eight_bit(read_radiograph(path))
+    return to_eight_bit(read_radiograph(path).pixels)
 
 
 def loader_of(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pneumocascade.datasets.films import Film
+from pneumocascade.datasets.films import LabelledFilm
 from pneumocascade.errors import DataSetError, FilmError
 from pneumocascade.imaging.read import read_radiograph
 from pneumocascade.model.preprocess import to_square
@@ -34,15 +34,15 @@ class Duplicate:
 
     Attributes
     ----------
-    dropped, kept : Film
+    dropped, kept : LabelledFilm
     kind : {"exact", "near"}
         Same bytes, or the same picture to the eye.
     same_label : bool
         ``False`` where the two stand in different classes.
     """
 
-    dropped: Film
-    kept: Film
+    dropped: LabelledFilm
+    kept: LabelledFilm
     kind: str
     same_label: bool
 
@@ -51,11 +51,13 @@ class Duplicate:
 class Unreadable:
     """A film that was dropped because it cannot be read, and what reading it said."""
 
-    dropped: Film
+    dropped: LabelledFilm
     reason: str
 
 
-def drop_duplicates(films: Sequence[Film]) -> tuple[list[Film], list[Duplicate], list[Unreadable]]:
+def drop_duplicates(
+    films: Sequence[LabelledFilm],
+) -> tuple[list[LabelledFilm], list[Duplicate], list[Unreadable]]:
     """Keep the first of each group of equal or nearly equal films; drop what cannot be read.
 
     Two films are near duplicates where their perceptual hashes (DCT of the film; ImageHash's
@@ -63,12 +65,12 @@ def drop_duplicates(films: Sequence[Film]) -> tuple[list[Film], list[Duplicate],
 
     Parameters
     ----------
-    films : sequence of Film
+    films : sequence of LabelledFilm
         One rendering of each film.
 
     Returns
     -------
-    kept : list of Film
+    kept : list of LabelledFilm
         In the given order.
     duplicates : list of Duplicate
     unreadable : list of Unreadable
@@ -92,9 +94,9 @@ def drop_duplicates(films: Sequence[Film]) -> tuple[list[Film], list[Duplicate],
     return [film for film, keep in zip(films, stays, strict=True) if keep], duplicates, unreadable
 
 
-def _read(films: Sequence[Film]) -> tuple[dict[Film, NDArray[np.uint8]], list[Unreadable]]:
+def _read(films: Sequence[LabelledFilm]) -> tuple[dict[LabelledFilm, NDArray[np.uint8]], list[Unreadable]]:
     """Return the perceptual hashes of the films that can be read, and the films that cannot."""
-    hashes: dict[Film, NDArray[np.uint8]] = {}
+    hashes: dict[LabelledFilm, NDArray[np.uint8]] = {}
     unreadable = []
     for film in films:
         try:
@@ -117,6 +119,6 @@ def _close_pairs(packed: NDArray[np.uint8]) -> Iterator[tuple[int, int]]:
             yield index, index + 1 + int(offset)
 
 
-def _perceptual_hash(film: Film) -> NDArray[np.uint8]:
+def _perceptual_hash(film: LabelledFilm) -> NDArray[np.uint8]:
     thumbnail = Image.fromarray(to_square(read_radiograph(film.path).pixels, _THUMBNAIL))
     return np.packbits(imagehash.phash(thumbnail, HASH_SIDE).hash.ravel())

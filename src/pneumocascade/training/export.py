@@ -23,7 +23,7 @@ from pneumocascade.model.onnx_classifier import OnnxClassifier
 from pneumocascade.model.preprocess import prepare
 from pneumocascade.model.spec import ModelSpec
 from pneumocascade.model.store import STAGES, write_manifest
-from pneumocascade.training.calibrate import Outputs, calibrate
+from pneumocascade.training.calibrate import StageOutputs, calibrate
 from pneumocascade.training.cross_fitting import MAIN, auroc_figure, cross_fitted, run_clean, run_shifted
 from pneumocascade.training.data import Sample, renderings_by_name, samples_of
 from pneumocascade.training.fit_gate import fit_gate
@@ -85,7 +85,7 @@ def fit_gate_of(folder: Path, stage1: Path, say: Say) -> dict[str, Any]:
 
 
 def export_stage(
-    folder: Path, path: Path, version: str, say: Say, out_of_fold: Outputs | None = None
+    folder: Path, path: Path, version: str, say: Say, out_of_fold: StageOutputs | None = None
 ) -> dict[str, Any]:
     """Export one stage and return the figures that were measured.
 
@@ -100,7 +100,7 @@ def export_stage(
         Of the ONNX file to write.
     version : str
     say : callable
-    out_of_fold : Outputs, optional
+    out_of_fold : StageOutputs, optional
         What models trained like this one said of films that they had not seen, for a model that has seen
         all: it is calibrated by these. Without them the validation side of the run's split is judged.
     """
@@ -203,13 +203,15 @@ def check_parity(network: nn.Module, path: Path, samples: Sequence[Sample]) -> N
         )
 
 
-def calibrated(spec: ModelSpec, outputs: Outputs, seed: int, films: str) -> tuple[ModelSpec, dict[str, Any]]:
+def calibrated(
+    spec: ModelSpec, outputs: StageOutputs, seed: int, films: str
+) -> tuple[ModelSpec, dict[str, Any]]:
     """Calibrate on all held-out films; measure with what the other half of the patients gave.
 
     Parameters
     ----------
     spec : ModelSpec
-    outputs : Outputs
+    outputs : StageOutputs
         What was said of the held-out films, as they are and shifted.
     seed : int
     films : str

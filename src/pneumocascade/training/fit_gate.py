@@ -27,7 +27,7 @@ from pneumocascade.model.store import GATE_FILE
 from pneumocascade.training.data import Sample
 from pneumocascade.training.gate_examples import (
     AS_IT_IS,
-    Picture,
+    GateExample,
     drawn_pictures,
     film_pictures,
     projected_pictures,
@@ -165,7 +165,7 @@ class Described:
         return np.asarray((self.kinds == UPRIGHT) & ~projected, np.bool_)
 
 
-def describe(model: OnnxClassifier, pictures: Iterable[Picture]) -> Described:
+def describe(model: OnnxClassifier, pictures: Iterable[GateExample]) -> Described:
     """Put pictures through stage 1, one at a time: none is kept."""
     rows = []
     for picture in pictures:

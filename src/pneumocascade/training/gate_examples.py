@@ -13,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from pneumocascade.datasets.perturbations import Grey, eight_bit
+from pneumocascade.datasets.perturbations import Grey
 from pneumocascade.evaluation.shift_suite import choose_films
 from pneumocascade.imaging.read import read_radiograph
 from pneumocascade.model.gate import LATERAL, UPRIGHT
+from pneumocascade.model.preprocess import to_eight_bit
 from pneumocascade.training.augment import augment
 from pneumocascade.training.ct_projections import frontal, lateral
 from pneumocascade.training.data import Sample
@@ -30,7 +31,7 @@ AS_IT_IS = "as it is"
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class GateExample:
     """What the checks learn from.
 
     Attributes
@@ -53,7 +54,7 @@ class Picture:
     pixels: Grey
 
 
-def film_pictures(samples: Sequence[Sample], limit: int, seed: int) -> Iterator[Picture]:
+def film_pictures(samples: Sequence[Sample], limit: int, seed: int) -> Iterator[GateExample]:
     """Yield films as they are and changed as in training, and what must be refused made from them."""
     by_name = {sample.film.name: sample for sample in samples}
     chosen = [by_name[film.name] for film in choose_films([s.film for s in samples], limit, seed)]
@@ -63,11 +64,11 @@ def film_pictures(samples: Sequence[Sample], limit: int, seed: int) -> Iterator[
         film = _pixels(sample.renderings[int(rng.integers(len(sample.renderings)))])
         patient = sample.film.patient
         domain = sample.film.domain
-        yield Picture(UPRIGHT, AS_IT_IS, patient, domain, film)
+        yield GateExample(UPRIGHT, AS_IT_IS, patient, domain, film)
         lent = partial(_pixels, donor.film.path)
-        yield Picture(UPRIGHT, "changed", patient, domain, augment(film, rng, lent))
+        yield GateExample(UPRIGHT, "changed", patient, domain, augment(film, rng, lent))
         for kind, sort, pixels in _spoilt(film[:, ::-1] if rng.random() < 0.5 else film, rng):
-            yield Picture(kind, sort, patient, domain, pixels)
+            yield GateExample(kind, sort, patient, domain, pixels)
 
 
 def _spoilt(film: Grey, rng: Rng) -> Iterator[tuple[str, str, Grey]]:
@@ -83,25 +84,25 @@ def _spoilt(film: Grey, rng: Rng) -> Iterator[tuple[str, str, Grey]]:
             yield "picture", sort, spoil(film, rng)
 
 
-def projected_pictures(each: int, seed: int) -> Iterator[Picture]:
+def projected_pictures(each: int, seed: int) -> Iterator[GateExample]:
     """Yield projections of a chest CT, half of them changed as in training: from the front, from the side."""
     rng = np.random.default_rng(seed)
     for kind, name, make in ((UPRIGHT, "frontal", frontal), (LATERAL, "lateral", lateral)):
         for number in range(each):
             film = make(rng)
             pixels = augment(film, rng) if rng.random() < 0.5 else film
-            yield Picture(kind, f"projection, {name}", f"projection {name} {number}", "", pixels)
+            yield GateExample(kind, f"projection, {name}", f"projection {name} {number}", "", pixels)
 
 
-def drawn_pictures(each: int, seed: int) -> Iterator[Picture]:
+def drawn_pictures(each: int, seed: int) -> Iterator[GateExample]:
     """Yield drawings of every sort."""
     sorts = (("picture", PICTURES), (LATERAL, LATERALS), ("other film", OTHER_FILMS))
     for kind, drawings in sorts:
         for sort, draw in drawings.items():
             rng = np.random.default_rng((seed, *sort.encode()))
             for number in range(each):
-                yield Picture(kind, sort, f"{sort} {number}", "", draw(rng))
+                yield GateExample(kind, sort, f"{sort} {number}", "", draw(rng))
 
 
 def _pixels(path: Path) -> Grey:
-    return eight_bit(read_radiograph(path))
+    return to_eight_bit(read_radiograph(path).pixels)

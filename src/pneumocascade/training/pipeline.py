@@ -28,7 +28,7 @@ from pneumocascade.datasets.films import Split
 from pneumocascade.model.calibration import positive_probability
 from pneumocascade.model.spec import ModelSpec
 from pneumocascade.model.store import STAGES, write_manifest
-from pneumocascade.training.calibrate import Outputs
+from pneumocascade.training.calibrate import StageOutputs
 from pneumocascade.training.checkpoint import replace_text
 from pneumocascade.training.config import TrainingConfig
 from pneumocascade.training.cross_fitting import auroc_figure, run_clean, run_shifted
@@ -95,7 +95,7 @@ def build(plan: Plan, say: Say = print) -> Path:
     say(estimate(plan, found))
     splits = block_folds(found.films, plan.folds)
     everything = Split(splits[0].train | splits[0].validation, frozenset())
-    out_of_fold: dict[str, Outputs] = {}
+    out_of_fold: dict[str, StageOutputs] = {}
     for stage in STAGES:
         outputs = [_teach(plan, found, stage, number, split, say) for number, split in enumerate(splits, 1)]
         out_of_fold[stage] = joined(outputs)
@@ -104,7 +104,7 @@ def build(plan: Plan, say: Say = print) -> Path:
     return _assemble(plan, out_of_fold, say)
 
 
-def _write_records(plan: Plan, splits: Sequence[Split], out_of_fold: dict[str, Outputs]) -> None:
+def _write_records(plan: Plan, splits: Sequence[Split], out_of_fold: dict[str, StageOutputs]) -> None:
     """Write what tells how the models were made, without a path: folds, settings, out-of-fold predictions."""
     records = plan.output / "records"
     records.mkdir(exist_ok=True)
@@ -141,12 +141,12 @@ def estimate(plan: Plan, found: TrainingFilms, films_per_second: float = 16.0) -
     return f"about {hours:.1f} hours of training at {films_per_second:g} films of 224 x 224 a second"
 
 
-def _teach(plan: Plan, found: TrainingFilms, stage: str, number: int, split: Split, say: Say) -> Outputs:
+def _teach(plan: Plan, found: TrainingFilms, stage: str, number: int, split: Split, say: Say) -> StageOutputs:
     """Train a fold's teacher and return what it says of the films of its fold."""
     folder = plan.output / f"fold{number}"
     path = folder / stage / OUTPUTS
     if path.exists():
-        return Outputs.load(path)
+        return StageOutputs.load(path)
     folder.mkdir(parents=True, exist_ok=True)
     replace_text(folder / SPLIT_FILE, split.to_json())
     config = replace(plan.teachers[stage], seed=plan.teachers[stage].seed + number - 1)
@@ -156,10 +156,10 @@ def _teach(plan: Plan, found: TrainingFilms, stage: str, number: int, split: Spl
     replace_text(folder / stage / "int8.json", json.dumps(cost, indent=1) + "\n")
     outputs.save(path)
     say(f"{stage}, fold {number}: judged in {time.perf_counter() - started:.0f} s")
-    return Outputs.load(path)
+    return StageOutputs.load(path)
 
 
-def _judge(folder: Path, say: Say) -> tuple[Outputs, dict[str, Any]]:
+def _judge(folder: Path, say: Say) -> tuple[StageOutputs, dict[str, Any]]:
     """Return what a teacher, in INT8, says of its fold, and its AUROC in float32 and in INT8."""
     run = read_run(folder)
     spec = ModelSpec.from_json(json.dumps(run["spec"]))
@@ -204,7 +204,7 @@ def _train_stage(
     train(sources, config, folder / f"stage{config.stage}", say, found=found, soft=soft)
 
 
-def joined(outputs: Sequence[Outputs]) -> Outputs:
+def joined(outputs: Sequence[StageOutputs]) -> StageOutputs:
     """Return the rows of several folds as one."""
     first, *others = outputs
     for more in others:
@@ -212,7 +212,7 @@ def joined(outputs: Sequence[Outputs]) -> Outputs:
     return first
 
 
-def soft_labels(outputs: Outputs) -> dict[str, float]:
+def soft_labels(outputs: StageOutputs) -> dict[str, float]:
     """Return by film the mean probability of the positive class over its renderings as they are."""
     clean = outputs.where(outputs.clean)
     of_film: dict[str, list[float]] = defaultdict(list)
@@ -221,7 +221,7 @@ def soft_labels(outputs: Outputs) -> dict[str, float]:
     return {name: round(float(np.mean(values)), 6) for name, values in sorted(of_film.items())}
 
 
-def _assemble(plan: Plan, out_of_fold: dict[str, Outputs], say: Say) -> Path:
+def _assemble(plan: Plan, out_of_fold: dict[str, StageOutputs], say: Say) -> Path:
     """Export the students, calibrated by the out-of-fold predictions, with their gate and manifest."""
     models, student = plan.output / "models", plan.output / "student"
     models.mkdir(exist_ok=True)

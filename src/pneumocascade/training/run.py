@@ -16,7 +16,7 @@ import torch
 
 from pneumocascade.datasets.films import (
     TRAINING_SPLITS,
-    Film,
+    LabelledFilm,
     Split,
     count_by_category,
     find_films,
@@ -33,7 +33,7 @@ from pneumocascade.training.duplicates import drop_duplicates
 from pneumocascade.training.network import Backbone, build_network, find_backbone, load_backbone
 from pneumocascade.training.split import split_films
 from pneumocascade.training.summary import summarise
-from pneumocascade.training.trainer import WEIGHTS, Films, Trainer
+from pneumocascade.training.trainer import WEIGHTS, Sides, Trainer
 
 RUN_FILE = "run.json"
 SPLIT_FILE = "split.json"
@@ -89,7 +89,7 @@ class TrainingFilms:
 
     Attributes
     ----------
-    films : list of Film
+    films : list of LabelledFilm
         Without duplicates and films that cannot be read.
     dropped : list of dict
         A row for ``duplicates.json`` for each of those.
@@ -97,7 +97,7 @@ class TrainingFilms:
         Further files by finding and name.
     """
 
-    films: list[Film]
+    films: list[LabelledFilm]
     dropped: list[dict[str, Any]]
     renderings: Renderings
 
@@ -168,7 +168,7 @@ def train(
         std=backbone.std,
         data_fingerprint=fingerprint(films),
     )
-    sides = Films(
+    sides = Sides(
         samples_of(films, split.train, spec, found.renderings, soft),
         samples_of(films, split.validation, spec, found.renderings),
     )
@@ -225,7 +225,7 @@ def find_films_to_train(sources: Sources, say: Say = print) -> TrainingFilms:
     return TrainingFilms(films, rows, renderings_by_name(sources.renderings, say))
 
 
-def training_films(sources: Sources) -> list[Film]:
+def training_films(sources: Sources) -> list[LabelledFilm]:
     """Return all films of the sources, those from elsewhere with their domain.
 
     Raises
@@ -245,7 +245,7 @@ def training_films(sources: Sources) -> list[Film]:
     return films
 
 
-def _split(sources: Sources, config: TrainingConfig, folder: Path, films: Sequence[Film]) -> Split:
+def _split(sources: Sources, config: TrainingConfig, folder: Path, films: Sequence[LabelledFilm]) -> Split:
     """Return the split that is given, else the folder's, else a new one."""
     held = {film.patient for root in sources.hold_out for film in find_films(root, TRAINING_SPLITS)}
     path = sources.split or folder / SPLIT_FILE
@@ -261,7 +261,7 @@ def _split(sources: Sources, config: TrainingConfig, folder: Path, films: Sequen
     return split
 
 
-def _check_sides(sides: Films, spec: ModelSpec, config: TrainingConfig, *, given: bool) -> None:
+def _check_sides(sides: Sides, spec: ModelSpec, config: TrainingConfig, *, given: bool) -> None:
     """Refuse films that nothing could be learnt from, or nothing measured on.
 
     Of patients to validate on, export needs one half to calibrate on and the other to measure on.
@@ -289,7 +289,7 @@ def _record(
     config: TrainingConfig,
     spec: ModelSpec,
     backbone: Backbone,
-    films: Sequence[Film],
+    films: Sequence[LabelledFilm],
     split: Split,
     soft: SoftLabels | None,
 ) -> dict[str, Any]:

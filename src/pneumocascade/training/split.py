@@ -9,18 +9,18 @@ from collections.abc import Collection, Sequence
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
-from pneumocascade.datasets.films import Film, Split
+from pneumocascade.datasets.films import LabelledFilm, Split
 from pneumocascade.errors import DataSetError
 
 
 def split_films(
-    films: Sequence[Film], *, validation_share: float, seed: int, hold_out: Collection[str] = ()
+    films: Sequence[LabelledFilm], *, validation_share: float, seed: int, hold_out: Collection[str] = ()
 ) -> Split:
     """Split films so that classes are balanced and patients stay together.
 
     Parameters
     ----------
-    films : sequence of Film
+    films : sequence of LabelledFilm
         Without duplicates.
     validation_share : float
         Share of the films, 0..0.5, that goes to validation, hold-out included; met to within the
@@ -62,7 +62,7 @@ def split_films(
     return Split(frozenset(film.name for film in films) - validation, validation)
 
 
-def block_folds(films: Sequence[Film], count: int) -> list[Split]:
+def block_folds(films: Sequence[LabelledFilm], count: int) -> list[Split]:
     """Split films into folds, each a block of neighbouring patient numbers of every series and category.
 
     Numbers go along with time, and so with equipment and staff. The films of a hospital's next or last year
@@ -70,7 +70,7 @@ def block_folds(films: Sequence[Film], count: int) -> list[Split]:
 
     Parameters
     ----------
-    films : sequence of Film
+    films : sequence of LabelledFilm
         Without duplicates.
     count : int
         Number of folds, at least 2.
@@ -85,7 +85,7 @@ def block_folds(films: Sequence[Film], count: int) -> list[Split]:
     DataSetError
         Where a series has fewer patients than there are folds.
     """
-    films_of: dict[str, list[Film]] = defaultdict(list)
+    films_of: dict[str, list[LabelledFilm]] = defaultdict(list)
     for film in films:
         films_of[film.patient].append(film)
     series: dict[tuple[str, str], list[str]] = defaultdict(list)

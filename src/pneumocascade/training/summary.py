@@ -17,7 +17,7 @@ from pneumocascade.evaluation.chart_style import png
 from pneumocascade.evaluation.metrics import confusion_matrix
 from pneumocascade.model.calibration import positive_probability
 from pneumocascade.model.spec import ModelSpec
-from pneumocascade.training.calibrate import Outputs, balanced_threshold, fit_calibration
+from pneumocascade.training.calibrate import StageOutputs, balanced_threshold, fit_calibration
 from pneumocascade.training.config import TrainingConfig
 from pneumocascade.training.data import FilmDataset, Sample, loader_of
 from pneumocascade.training.trainer import METRICS, WEIGHTS, read_rows
@@ -63,7 +63,7 @@ def _draw(
     labels: NDArray[np.int64],
     seed: int,
 ) -> None:
-    outputs = Outputs(logits, labels, [sample.film.patient for sample in samples])
+    outputs = StageOutputs(logits, labels, [sample.film.patient for sample in samples])
     probability = positive_probability(logits, *fit_calibration(outputs))
     threshold = balanced_threshold(probability, outputs, seed)
     answer = (probability >= threshold).astype(np.int64)

@@ -33,7 +33,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from pneumocascade.errors import TrainingError
 from pneumocascade.model.spec import ModelSpec
 from pneumocascade.training.checkpoint import (
-    Progress,
+    RunProgress,
     load_latest,
     replace_text,
     save_checkpoint,
@@ -48,7 +48,7 @@ METRICS = "metrics.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
-class Films:
+class Sides:
     """The two sides that a run sees."""
 
     train: list[Sample]
@@ -66,7 +66,7 @@ class Trainer:
         Which of them start afresh (they get the higher learning rate).
     spec : ModelSpec
     config : TrainingConfig
-    films : Films
+    films : Sides
     folder : Path
         Of the run; exists.
     """
@@ -77,7 +77,7 @@ class Trainer:
         report: LoadReport,
         spec: ModelSpec,
         config: TrainingConfig,
-        films: Films,
+        films: Sides,
         folder: Path,
     ) -> None:
         self.spec, self.config, self.films, self.folder = spec, config, films, folder
@@ -89,7 +89,7 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(self._parameter_groups(set(report.fresh)))
         self.bfloat16 = has_bfloat16(self.device)
         self.steps_per_epoch = len(films.train) // config.batch_size
-        self.progress = load_latest(folder, self.network, self.average, self.optimizer) or Progress()
+        self.progress = load_latest(folder, self.network, self.average, self.optimizer) or RunProgress()
         keep_rows(folder / METRICS, self.progress.epoch)
 
     def _parameter_groups(self, fresh: set[str]) -> list[dict[str, object]]:
@@ -107,7 +107,7 @@ class Trainer:
             for (is_fresh, is_matrix), parameters in groups.items()
         ]
 
-    def run(self) -> Progress:
+    def run(self) -> RunProgress:
         """Train until the schedule ends, then save the averaged weights; return where the run stands.
 
         Raises

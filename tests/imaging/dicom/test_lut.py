@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pydicom.pixels.processing import apply_modality_lut, apply_voi, apply_windowing
 
-from pneumocascade.imaging.dicom.lut import Table, Window, modality_values, says_window, table_of, window_of
+from pneumocascade.imaging.dicom.lut import (
+    LookUpTable,
+    Window,
+    modality_values,
+    says_window,
+    table_of,
+    window_of,
+)
 from tests.imaging.dicom.objects import DEEP, GREY, dataset, sequence, table
 
 INPUTS = np.arange(4096, dtype=np.float64)
@@ -136,5 +143,5 @@ def test_a_damaged_table_is_none(change: str) -> None:
 
 
 def test_beyond_its_ends_a_table_goes_on_level() -> None:
-    found = Table(10, np.array([3.0, 4.0, 5.0]), 8).of(np.array([-99.0, 10.4, 10.6, 12.0, 99.0]))
+    found = LookUpTable(10, np.array([3.0, 4.0, 5.0]), 8).of(np.array([-99.0, 10.4, 10.6, 12.0, 99.0]))
     assert found.tolist() == [3, 3, 4, 5, 5]

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from pneumocascade import Cascade, server
 from pneumocascade.audit.counter import STATE_VARIABLE
 from pneumocascade.inference.cascade import Terms
-from pneumocascade.inference.prepare import ReadyFilm
+from pneumocascade.inference.prepare import PreparedFilm
 from pneumocascade.server import logs
 from pneumocascade.server.middleware.access_log import AccessLog, request_id
 from pneumocascade.types import Prediction
@@ -59,7 +59,7 @@ def said() -> Said:
 class Quoting(Watched):
     """Fails on some films, and names them, as an operating system does."""
 
-    def _judge(self, films: Sequence[ReadyFilm], how: Terms) -> list[Prediction]:
+    def _judge(self, films: Sequence[PreparedFilm], how: Terms) -> list[Prediction]:
         for film in films:
             if film.source.startswith("fail"):
                 raise FileNotFoundError(2, "no such file", film.source)

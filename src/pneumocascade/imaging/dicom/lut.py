@@ -28,7 +28,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Table:
+class LookUpTable:
     """A look-up table (DICOM PS3.3, C.11.1.1 and C.11.2.1.1).
 
     Attributes
@@ -112,7 +112,7 @@ def says_window(dataset: Dataset, index: int) -> bool:
     return first_of(group, "WindowWidth") is not None or "VOILUTSequence" in dataset
 
 
-def table_of(dataset: Dataset, keyword: str, *, signed: bool) -> Table | None:
+def table_of(dataset: Dataset, keyword: str, *, signed: bool) -> LookUpTable | None:
     """Return the first look-up table of a sequence, ``None`` where there is none or it is damaged.
 
     Parameters
@@ -133,7 +133,7 @@ def table_of(dataset: Dataset, keyword: str, *, signed: bool) -> Table | None:
         except (TypeError, ValueError):
             return None
         bits = max(bits, int(entries.max()).bit_length(), 1)
-        return Table(_first(first, signed), entries, bits) if bits <= 16 else None
+        return LookUpTable(_first(first, signed), entries, bits) if bits <= 16 else None
     return None
 
 
