@@ -8,6 +8,7 @@ from pneumocascade.datasets.films import (
     LabelledFilm,
     Split,
     count_by_category,
+    data_set_of,
     find_films,
     find_training_films,
     fingerprint,
@@ -178,3 +179,10 @@ def test_films_are_counted_by_category(tmp_path: Path) -> None:
     counted = count_by_category(find_films(tmp_path))
     assert list(counted.items()) == [("normal", 1), ("pneumonia", 1), ("viral", 2)]
     assert count_by_category([]) == {}
+
+
+@pytest.mark.parametrize(
+    "path", ["large/train/NORMAL/a.png", "large/NORMAL/a.png", "x/large/test/PNEUMONIA/b.jpeg"]
+)
+def test_a_film_tells_its_data_set(path: str) -> None:
+    assert data_set_of(Path(path)) == "large"

@@ -231,14 +231,14 @@ def test_outputs_are_saved_and_read_again(tmp_path: Path) -> None:
     )
     given.save(tmp_path / "outputs.csv")
     again = StageOutputs.load(tmp_path / "outputs.csv")
-    for name in ("patients", "conditions", "domains", "films"):
+    for name in ("patients", "conditions", "domains", "films", "renderings"):
         assert getattr(again, name) == getattr(given, name)
     np.testing.assert_array_equal(again.labels, given.labels)
     np.testing.assert_allclose(np.diff(again.logits), np.diff(given.logits), atol=1e-4)
 
 
 @pytest.mark.parametrize(
-    "content", ["", "film,label\n", "film,domain,patient,condition,label,margin\na,,p,clean,one,2\n"]
+    "content", ["", "film,label\n", "film,domain,patient,condition,rendering,label,margin\na,,p,clean,,one,2\n"]
 )
 def test_what_is_no_outputs_is_an_error(content: str, tmp_path: Path) -> None:
     (tmp_path / "outputs.csv").write_text(content)

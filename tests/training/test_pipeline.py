@@ -118,6 +118,8 @@ def test_students_learn_from_all_films_and_stage_two_from_stage_one(plan: Plan, 
     assert split["validation"] == []
     run = json.loads((student / "stage2" / "run.json").read_text())
     assert run["sources"]["backbone_weights"].endswith("student/stage1/weights.safetensors")
+    run = json.loads((student / "stage1" / "run.json").read_text())
+    assert run["sources"]["backbone_weights"].endswith("fold1/stage1/weights.safetensors")
     assert "student, stage 1" in said
 
 
@@ -125,6 +127,8 @@ def test_what_is_there_is_not_made_again(plan: Plan, models: Path) -> None:
     weights = [*plan.output.glob("*/*/weights.safetensors")]
     before = {path: path.stat().st_mtime_ns for path in weights}
     assert len(before) == 6
+    held_out = Cascade.load(plan.output / "held-out")
+    assert held_out.version == "9.9.9+fold1"
     manifest = (models / "manifest.json").read_text()
     build(plan, lambda _line: None)
     assert {path: path.stat().st_mtime_ns for path in weights} == before

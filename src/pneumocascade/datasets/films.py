@@ -100,6 +100,12 @@ def find_films(root: Path, splits: Sequence[str] = SPLITS) -> list[LabelledFilm]
     return films
 
 
+def data_set_of(path: Path) -> str:
+    """Return the name of the data set folder that a labelled film lies in."""
+    top = path.parents[1]
+    return top.parent.name if top.name in SPLITS else top.name
+
+
 def find_training_films(root: Path) -> list[LabelledFilm]:
     """List the films below a folder that may be trained on: all but those of ``test/``.
 

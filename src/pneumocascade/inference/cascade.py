@@ -348,8 +348,8 @@ class Cascade:
 def neither_fits(stage: int) -> str:
     """Return the warning of an empty prediction set."""
     return (
-        f"Stage {stage}: the probability is unusual for either label; the film is unlike those that this "
-        "stage learnt from."
+        f"Stage {stage}: neither label fits at 90 % coverage; the probability is less clear than for nine in "
+        "ten films of either."
     )
 
 

@@ -30,7 +30,7 @@ GOAL = 0.98
 
 CLEAN = "clean"
 
-COLUMNS = ("film", "domain", "patient", "condition", "label", "margin")
+COLUMNS = ("film", "domain", "patient", "condition", "rendering", "label", "margin")
 """Of a saved :class:`StageOutputs`; ``margin`` is the difference of the logits."""
 
 RESAMPLES = 200
@@ -56,6 +56,8 @@ class StageOutputs:
         Where the films come from; by default all from one place.
     films : list of str, length N
         Their names; may be empty.
+    renderings : list of str, length N
+        Name of the data set folder that a film was read from; may be empty.
     """
 
     logits: NDArray[np.float32]
@@ -64,14 +66,16 @@ class StageOutputs:
     conditions: list[str] = field(default_factory=list)
     domains: list[str] = field(default_factory=list)
     films: list[str] = field(default_factory=list)
+    renderings: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if not self.conditions:
             self.conditions.extend([CLEAN] * len(self.labels))
         if not self.domains:
             self.domains.extend([""] * len(self.labels))
-        if not self.films:
-            self.films.extend([""] * len(self.labels))
+        for unknown in (self.films, self.renderings):
+            if not unknown:
+                unknown.extend([""] * len(self.labels))
 
     @property
     def clean(self) -> NDArray[np.bool_]:
@@ -88,6 +92,7 @@ class StageOutputs:
             [self.conditions[row] for row in rows],
             [self.domains[row] for row in rows],
             [self.films[row] for row in rows],
+            [self.renderings[row] for row in rows],
         )
 
     def of_domain(self, domain: str) -> StageOutputs:
@@ -103,6 +108,7 @@ class StageOutputs:
             self.conditions + more.conditions,
             self.domains + more.domains,
             self.films + more.films,
+            self.renderings + more.renderings,
         )
 
     def save(self, path: Path) -> None:
@@ -111,16 +117,8 @@ class StageOutputs:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(COLUMNS)
             margins = (self.logits[:, 1].astype(np.float64) - self.logits[:, 0]).round(4).tolist()
-            rows = zip(
-                self.films,
-                self.domains,
-                self.patients,
-                self.conditions,
-                self.labels.tolist(),
-                margins,
-                strict=True,
-            )
-            writer.writerows(rows)
+            columns = (self.films, self.domains, self.patients, self.conditions, self.renderings)
+            writer.writerows(zip(*columns, self.labels.tolist(), margins, strict=True))
 
     @classmethod
     def load(cls, path: Path) -> StageOutputs:
@@ -136,13 +134,15 @@ class StageOutputs:
                 rows = list(csv.DictReader(file, strict=True))
             if not rows:
                 raise ValueError("no row")
-            films, domains, patients, conditions = ([row[name] for row in rows] for name in COLUMNS[:4])
+            films, domains, patients, conditions, renderings = (
+                [row[name] for row in rows] for name in COLUMNS[:5]
+            )
             labels = np.array([int(row["label"]) for row in rows])
             margins = np.array([float(row["margin"]) for row in rows], np.float32)
         except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
             raise TrainingError(f"{path} does not hold outputs of held-out films: {error!r}") from error
         logits = np.column_stack([np.zeros_like(margins), margins])
-        return cls(logits, labels, patients, conditions, domains, films)
+        return cls(logits, labels, patients, conditions, domains, films, renderings)
 
 
 def calibrate(spec: ModelSpec, outputs: StageOutputs, data: str, seed: int) -> ModelSpec:

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pneumocascade.datasets.films import data_set_of
 from pneumocascade.errors import TrainingError
 from pneumocascade.evaluation.bootstrap import Estimate, bootstrap
 from pneumocascade.evaluation.metrics import auroc, stage_figures
 from pneumocascade.evaluation.shift_conditions import SHIFTS, Condition
 from pneumocascade.evaluation.shift_suite import choose_films, shifted_films
 from pneumocascade.imaging.read import read_radiograph
+from pneumocascade.inference.prefetch import prefetch_map, usable_cores
 from pneumocascade.model.calibration import judge
 from pneumocascade.model.onnx_classifier import OnnxClassifier
 from pneumocascade.model.preprocess import prepare
 from pneumocascade.model.spec import ModelSpec
 from pneumocascade.training.calibrate import StageOutputs, calibrate
 from pneumocascade.training.data import Sample
+from pneumocascade.types import Radiograph
 
 SHIFTED_FILMS = 150
 """Held-out films of each domain that are judged under each shift."""
@@ -32,42 +35,54 @@ MAIN = "main"
 
 def run_clean(path: Path, samples: Sequence[Sample]) -> StageOutputs:
     """Run a model on films as they are, in all their renderings."""
-    model = OnnxClassifier(path.read_bytes(), path.name)
     pairs = [(sample, rendering) for sample in samples for rendering in sample.renderings]
-    logits = [model.run(prepare(read_radiograph(rendering), model.spec)).logits for _, rendering in pairs]
+    films = ([read_radiograph(rendering)] for _, rendering in pairs)
     return StageOutputs(
-        np.concatenate(logits),
+        np.concatenate(list(_logits(path, films))),
         np.array([sample.label for sample, _ in pairs]),
         [sample.film.patient for sample, _ in pairs],
         domains=[sample.film.domain for sample, _ in pairs],
         films=[sample.film.name for sample, _ in pairs],
+        renderings=[data_set_of(rendering) for _, rendering in pairs],
     )
 
 
 def run_shifted(path: Path, samples: Sequence[Sample]) -> StageOutputs:
     """Run a model on some films of each domain under each shift at its greatest strength."""
-    model = OnnxClassifier(path.read_bytes(), path.name)
-    label_of = {sample.film.name: sample.label for sample in samples}
-    conditions = [Condition(shift, max(shift.strengths, key=shift.strengths.index)) for shift in SHIFTS]
-    names = [str(condition) for condition in conditions]
-    outputs: StageOutputs | None = None
-    for domain in sorted({sample.film.domain for sample in samples}):
-        films = choose_films([s.film for s in samples if s.film.domain == domain], SHIFTED_FILMS)
-        for film, radiographs in shifted_films(films, conditions):
-            logits = [model.run(prepare(radiograph, model.spec)).logits for radiograph in radiographs]
-            count = len(conditions)
-            rows = StageOutputs(
-                np.concatenate(logits),
-                np.full(count, label_of[film.name]),
-                [film.patient] * count,
-                names,
-                [domain] * count,
-                [film.name] * count,
-            )
-            outputs = rows if outputs is None else outputs.and_also(rows)
-    if outputs is None:
+    sample_of = {sample.film.name: sample for sample in samples}
+    conditions = [Condition(shift, shift.strengths[-1]) for shift in SHIFTS]
+    names: list[str] = []
+
+    def changed() -> Iterator[list[Radiograph]]:
+        for domain in sorted({sample.film.domain for sample in samples}):
+            films = choose_films([s.film for s in samples if s.film.domain == domain], SHIFTED_FILMS)
+            for film, radiographs in shifted_films(films, conditions):
+                names.append(film.name)
+                yield radiographs
+
+    logits = list(_logits(path, changed()))
+    if not logits:
         raise TrainingError("the gate refuses every held-out film: there is nothing to calibrate on")
-    return outputs
+    shown = [sample_of[name] for name in names for _ in conditions]
+    return StageOutputs(
+        np.concatenate(logits),
+        np.array([sample.label for sample in shown]),
+        [sample.film.patient for sample in shown],
+        [str(condition) for condition in conditions] * len(names),
+        [sample.film.domain for sample in shown],
+        [sample.film.name for sample in shown],
+    )
+
+
+def _logits(path: Path, groups: Iterable[list[Radiograph]]) -> Iterator[NDArray[np.float32]]:
+    """Yield a model's logits (n, 2) of each group of n films; each core judges a group of its own."""
+    model = OnnxClassifier(path.read_bytes(), path.name, threads=1)
+
+    def judged(radiographs: list[Radiograph]) -> NDArray[np.float32]:
+        return np.concatenate([model.run(prepare(each, model.spec)).logits for each in radiographs])
+
+    cores = usable_cores()
+    return prefetch_map(judged, groups, workers=cores, ahead=2 * cores)
 
 
 def auroc_figure(outputs: StageOutputs) -> Estimate:

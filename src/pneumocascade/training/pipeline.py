@@ -4,8 +4,12 @@
 2. For each fold and stage a *teacher* learns from the other folds; its INT8 export judges the fold's films,
    as they are and shifted: the out-of-fold predictions. Stage 2 starts from the fold's own stage 1.
 3. For each stage a *student* learns from all films, half by their labels, half by what the teachers said.
+   That of stage 1 goes on from the first teacher's weights, that of stage 2 from those of the student of
+   stage 1.
 4. The students are exported; calibration, operating points and prediction sets come from the out-of-fold
    predictions; the gate is fitted on the features of the student of stage 1.
+5. The teachers of the first fold are exported in the same way, calibrated by the other folds, as ``held-out``:
+   what needs films that a whole pair has not seen (subgroups, shifts, failure modes) is measured with these.
 
 Each step leaves files behind and is passed over where they are there: a run that was cut goes on.
 """
@@ -46,13 +50,14 @@ from pneumocascade.training.trainer import METRICS, WEIGHTS, read_rows
 
 FOLDS = 3
 OUTPUTS = "outputs.csv"
+INT8 = "int8.json"
 
 TEACHERS = {
     "stage1": TrainingConfig(1, schedule=((160, 3), (224, 4))),
     "stage2": TrainingConfig(2, schedule=((224, 3),), label_smoothing=0.1),
 }
 STUDENTS = {
-    "stage1": TrainingConfig(1, schedule=((160, 4), (224, 6))),
+    "stage1": TrainingConfig(1, schedule=((224, 5),), learning_rate=7e-5),
     "stage2": TrainingConfig(2, schedule=((224, 4),), label_smoothing=0.1),
 }
 
@@ -95,13 +100,16 @@ def build(plan: Plan, say: Say = print) -> Path:
     say(estimate(plan, found))
     splits = block_folds(found.films, plan.folds)
     everything = Split(splits[0].train | splits[0].validation, frozenset())
-    out_of_fold: dict[str, StageOutputs] = {}
+    by_fold: dict[str, list[StageOutputs]] = {}
     for stage in STAGES:
         outputs = [_teach(plan, found, stage, number, split, say) for number, split in enumerate(splits, 1)]
-        out_of_fold[stage] = joined(outputs)
-        _learn(plan, found, stage, everything, soft_labels(out_of_fold[stage]), say)
+        by_fold[stage] = outputs
+        _learn(plan, found, stage, everything, soft_labels(joined(outputs)), say)
+    out_of_fold = {stage: joined(outputs) for stage, outputs in by_fold.items()}
     _write_records(plan, splits, out_of_fold)
-    return _assemble(plan, out_of_fold, say)
+    others = {stage: joined(outputs[1:]) for stage, outputs in by_fold.items()}
+    _assemble(plan.output / "fold1", plan.output / "held-out", f"{plan.version}+fold1", others, say)
+    return _assemble(plan.output / "student", plan.output / "models", plan.version, out_of_fold, say)
 
 
 def _write_records(plan: Plan, splits: Sequence[Split], out_of_fold: dict[str, StageOutputs]) -> None:
@@ -123,6 +131,14 @@ def _write_records(plan: Plan, splits: Sequence[Split], out_of_fold: dict[str, S
             run["epochs"] = read_rows(plan.output / folder / stage / METRICS)
             runs.setdefault(folder, {})[stage] = run
     replace_text(records / "training.json", json.dumps(runs, indent=1) + "\n")
+    costs = {
+        stage: [
+            json.loads((plan.output / f"fold{number}" / stage / INT8).read_text(encoding="utf-8"))
+            for number in range(1, plan.folds + 1)
+        ]
+        for stage in STAGES
+    }
+    replace_text(records / "int8.json", json.dumps(costs, indent=1) + "\n")
     for stage, outputs in out_of_fold.items():
         outputs.save(records / f"out-of-fold-{stage}.csv")
 
@@ -150,10 +166,11 @@ def _teach(plan: Plan, found: TrainingFilms, stage: str, number: int, split: Spl
     folder.mkdir(parents=True, exist_ok=True)
     replace_text(folder / SPLIT_FILE, split.to_json())
     config = replace(plan.teachers[stage], seed=plan.teachers[stage].seed + number - 1)
-    _train_stage(plan, found, config, folder, say)
+    weights = folder / STAGES[0] / WEIGHTS if config.stage == 2 else None
+    _train_stage(plan, found, config, folder, say, weights)
     started = time.perf_counter()
     outputs, cost = _judge(folder / stage, say)
-    replace_text(folder / stage / "int8.json", json.dumps(cost, indent=1) + "\n")
+    replace_text(folder / stage / INT8, json.dumps(cost, indent=1) + "\n")
     outputs.save(path)
     say(f"{stage}, fold {number}: judged in {time.perf_counter() - started:.0f} s")
     return StageOutputs.load(path)
@@ -167,12 +184,8 @@ def _judge(folder: Path, say: Say) -> tuple[StageOutputs, dict[str, Any]]:
     with tempfile.TemporaryDirectory() as scratch:
         full, int8 = Path(scratch) / "float32.onnx", Path(scratch) / "int8.onnx"
         write_models(folder, spec, learnt, full, int8, say)
-        clean = run_clean(int8, held_out)
-        first = [replace(sample, renderings=sample.renderings[:1]) for sample in held_out]
-        cost = {
-            name: auroc_figure(run_clean(file, first)).to_dict()
-            for name, file in (("float32", full), ("int8", int8))
-        }
+        clean, precise = run_clean(int8, held_out), run_clean(full, held_out)
+        cost = {name: auroc_figure(each).to_dict() for name, each in (("float32", precise), ("int8", clean))}
         say(f"AUROC of the fold: float32 {cost['float32']['value']}, INT8 {cost['int8']['value']}")
         return clean.and_also(run_shifted(int8, held_out)), cost
 
@@ -185,7 +198,8 @@ def _learn(
     folder.mkdir(parents=True, exist_ok=True)
     replace_text(folder / SPLIT_FILE, everything.to_json())
     if not (folder / stage / WEIGHTS).exists():
-        _train_stage(plan, found, plan.students[stage], folder, say, soft)
+        first = plan.output / "fold1" if stage == STAGES[0] else folder
+        _train_stage(plan, found, plan.students[stage], folder, say, first / STAGES[0] / WEIGHTS, soft)
 
 
 def _train_stage(
@@ -194,12 +208,13 @@ def _train_stage(
     config: TrainingConfig,
     folder: Path,
     say: Say,
+    weights: Path | None,
     soft: dict[str, float] | None = None,
 ) -> None:
-    """Train a stage in a folder that has a split; stage 2 starts from its stage 1."""
+    """Train a stage in a folder that has a split, from ``weights`` or the plan's own."""
     sources = replace(plan.sources, split=folder / SPLIT_FILE)
-    if config.stage == 2:
-        sources = replace(sources, backbone_weights=str(folder / STAGES[0] / WEIGHTS))
+    if weights is not None:
+        sources = replace(sources, backbone_weights=str(weights))
     say(f"{folder.name}, stage {config.stage}")
     train(sources, config, folder / f"stage{config.stage}", say, found=found, soft=soft)
 
@@ -221,25 +236,19 @@ def soft_labels(outputs: StageOutputs) -> dict[str, float]:
     return {name: round(float(np.mean(values)), 6) for name, values in sorted(of_film.items())}
 
 
-def _assemble(plan: Plan, out_of_fold: dict[str, StageOutputs], say: Say) -> Path:
-    """Export the students, calibrated by the out-of-fold predictions, with their gate and manifest."""
-    models, student = plan.output / "models", plan.output / "student"
+def _assemble(
+    run: Path, models: Path, version: str, out_of_fold: dict[str, StageOutputs], say: Say
+) -> Path:
+    """Export both stages of a run, calibrated by out-of-fold predictions, with their gate and manifest."""
     models.mkdir(exist_ok=True)
     report: dict[str, Any] = {
-        stage: export_stage(student / stage, models / f"{stage}.onnx", plan.version, say, out_of_fold[stage])
+        stage: export_stage(run / stage, models / f"{stage}.onnx", version, say, out_of_fold[stage])
         for stage in STAGES
     }
-    report["gate"] = fit_gate_of(student / STAGES[0], models / f"{STAGES[0]}.onnx", say)
-    report["int8"] = {
-        stage: [
-            json.loads((plan.output / f"fold{n}" / stage / "int8.json").read_text())
-            for n in range(1, plan.folds + 1)
-        ]
-        for stage in STAGES
-    }
+    report["gate"] = fit_gate_of(run / STAGES[0], models / f"{STAGES[0]}.onnx", say)
     replace_text(models / "export.json", json.dumps(report, indent=1) + "\n")
-    write_manifest(models, plan.version)
-    say(f"models {plan.version} written to {models}")
+    write_manifest(models, version)
+    say(f"models {version} written to {models}")
     return models
 
 
