@@ -14,8 +14,8 @@ from pneumocascade.server import Access, logs, serve
 if __name__ == "__main__":
     os.environ["PYTHONPATH"] = sys.path[0]  # where the processes that decode find the package
     logs.set_up()
-    cascade = Cascade.load(threads=usable_cores())
-    cascade.reader = IsolatedReader(usable_cores())
+    cores = usable_cores()
+    cascade = Cascade.load(threads=cores, reader=IsolatedReader(cores))
     # A Space is reached from outside, and shown in a frame.
     access = Access(frame_ancestors="https://huggingface.co")
     serve(cascade, host="0.0.0.0", port=7860, access=access)  # noqa: S104

@@ -188,10 +188,8 @@ def test_the_web_app_says_the_same(cascade: Cascade) -> None:
 @pytest.fixture
 def isolated() -> Iterator[Cascade]:
     """A cascade whose films are read in a process of its own."""
-    cascade = Cascade.load(threads=1)
     reader = IsolatedReader(1)
-    cascade.reader = reader
-    yield cascade
+    yield Cascade.load(threads=1, reader=reader)
     reader.close()
 
 

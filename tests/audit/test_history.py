@@ -21,7 +21,6 @@ from typer.testing import CliRunner
 
 from pneumocascade import Cascade, Prediction, UsageError
 from pneumocascade.audit.history import COLUMNS, History
-from pneumocascade.audit.recorder import AuditedCascade
 from pneumocascade.cli import app
 from pneumocascade.errors import StorageError
 from pneumocascade.types import Acquisition, Radiograph
@@ -47,12 +46,17 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Cascade:
     return Cascade.load(write_tiny_models(tmp_path_factory.mktemp("tiny")), threads=1)
 
 
+def recording(cascade: Cascade, history: History) -> Cascade:
+    """The same models, whose answers are entered."""
+    return Cascade(cascade.stage1, cascade.stage2, cascade.version, cascade.gate, recorder=history.add)
+
+
 def answer(number: int = 0) -> Prediction:
     return Prediction(f"Miller^Jane {number}.dcm", "ok", "balanced", "1.0.0", finding="normal")
 
 
 def test_each_kind_of_answer_is_entered_as_it_was_given(tiny: Cascade, history: History) -> None:
-    audited = AuditedCascade(tiny, history)
+    audited = recording(tiny, history)
     film = film_of(VIRAL)
     as_dicom = Radiograph(film, "a.dcm", acquisition=Acquisition(sop_instance_uid=UID))
     given = [*audited.predict_many([as_dicom, film_of(NORMAL), b"no film"]), audited.predict(film[:50, :50])]
@@ -74,16 +78,23 @@ def test_each_kind_of_answer_is_entered_as_it_was_given(tiny: Cascade, history: 
     assert viral.elapsed_ms == given[0].elapsed_ms > 0
 
 
+def test_an_answer_that_is_not_to_be_recorded_is_not(tiny: Cascade, history: History) -> None:
+    given = list(recording(tiny, history).predict_many([film_of(VIRAL)], record=False))
+    assert list(history.entries()) == []
+    recording(tiny, history).record(given[0])
+    assert [entry.finding for entry in history.entries()] == ["pneumonia"]
+
+
 def test_a_wrong_request_is_told_at_the_call_and_not_entered(tiny: Cascade, history: History) -> None:
     with pytest.raises(UsageError, match="operating point"):
-        AuditedCascade(tiny, history).predict_many([b""], operating_point="odd")
+        recording(tiny, history).predict_many([b""], operating_point="odd")
     assert list(history.entries()) == []
 
 
 def test_no_name_and_no_pixel_is_in_the_file(tiny: Cascade, history: History, path: Path) -> None:
     acquisition = Acquisition(sop_instance_uid=UID, body_part="CHEST", age_years=3.5)
     film = Radiograph(film_of(VIRAL), "/data/Miller^Jane.dcm", acquisition=acquisition)
-    AuditedCascade(tiny, history).predict(film, name="Miller Jane")
+    recording(tiny, history).predict(film, name="Miller Jane")
     history.close()
     content = b"".join(file.read_bytes() for file in path.parent.iterdir())
     assert tiny.version.encode() in content
@@ -205,7 +216,7 @@ class TestCommand:
     @pytest.fixture
     def filled(self, path: Path, tiny: Cascade) -> Path:
         with closing(History(path)) as history:
-            audited = AuditedCascade(tiny, history)
+            audited = recording(tiny, history)
             list(audited.predict_many([film_of(VIRAL), film_of(NORMAL), b"no film"]))
         return path
 
@@ -246,7 +257,7 @@ class TestCommand:
 
 def test_an_answer_that_cannot_be_entered_is_not_given(tiny: Cascade, history: History) -> None:
     """A database that may not grow stands for a full disk; torture.disks fills a real one."""
-    audited = AuditedCascade(tiny, history)
+    audited = recording(tiny, history)
     (pages,) = history._connection.execute("PRAGMA page_count").fetchone()
     history._connection.execute(f"PRAGMA max_page_count = {pages + 2}")
     given = []

@@ -17,6 +17,7 @@ from pneumocascade.evaluation.metrics import (
     confusion_matrix,
     ece,
     macro_f1,
+    predictive_values,
     recall,
     stage_figures,
 )
@@ -156,3 +157,12 @@ def test_macro_f1_needs_films_of_every_class() -> None:
     assert math.isnan(macro_f1(np.array([[3.0, 0, 1], [0, 0, 0], [0, 0, 2]])))
     # A class that has films but is never answered is defined: its F1 is 0.
     assert macro_f1(np.array([[2.0, 0], [2.0, 0]])) == pytest.approx((4 / 6) / 2)
+
+
+def test_predictive_values_are_shares_of_what_was_called() -> None:
+    # Of 1,000: 200 ill, of whom 160 are found; 800 well, of whom 720 are called so.
+    ppv, npv = predictive_values(0.8, 0.9, 0.2)
+    assert ppv == pytest.approx(160 / (160 + 80))
+    assert npv == pytest.approx(720 / (720 + 40))
+    assert math.isnan(predictive_values(0.0, 1.0, 0.2)[0])
+    assert math.isnan(predictive_values(1.0, 0.0, 0.2)[1])

@@ -23,7 +23,6 @@ import pneumocascade
 from pneumocascade import Cascade
 from pneumocascade.audit.counter import STATE_VARIABLE
 from pneumocascade.audit.history import History
-from pneumocascade.audit.recorder import AuditedCascade
 from pneumocascade.explain.saliency import overlay
 from pneumocascade.imaging.read import read_radiograph
 from pneumocascade.server import predictions
@@ -116,7 +115,7 @@ def test_a_dicom_film_is_judged_and_nothing_tells_who_the_patient_is(
     stream = io.BytesIO()
     planted(film_of(MEANS["viral"])).save_as(stream, enforce_file_format=True)
     history = History(tmp_path / "history.sqlite3")
-    audited = AuditedCascade(Cascade.load(models, threads=1), history)
+    audited = Cascade.load(models, threads=1, recorder=history.add)
     files = [("files", ("a.dcm", stream.getvalue())), ("files", ("b.dcm", stream.getvalue()[:2500]))]
     with TestClient(create_app(audited, with_web=False)) as client, closing(history):
         answer = client.post(URL, files=files, params={"include": "saliency,pictures"})

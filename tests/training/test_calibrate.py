@@ -238,7 +238,8 @@ def test_outputs_are_saved_and_read_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["", "film,label\n", "film,domain,patient,condition,rendering,label,margin\na,,p,clean,,one,2\n"]
+    "content",
+    ["", "film,label\n", "film,domain,patient,condition,rendering,label,margin\na,,p,clean,,one,2\n"],
 )
 def test_what_is_no_outputs_is_an_error(content: str, tmp_path: Path) -> None:
     (tmp_path / "outputs.csv").write_text(content)

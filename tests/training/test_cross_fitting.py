@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from pneumocascade.model.spec import for_recipe
 from pneumocascade.training.calibrate import StageOutputs
-from pneumocascade.training.cross_fitting import MAIN, _half, auroc_figure, cross_fitted
+from pneumocascade.training.cross_fitting import (
+    MAIN,
+    CrossJudged,
+    _half,
+    auroc_figure,
+    cross_fitted,
+    three_way,
+)
 
 
 def drawn(
@@ -35,7 +44,7 @@ def test_halves_share_no_patient_and_hold_both_classes_alike() -> None:
 def test_figures_are_those_of_the_distribution() -> None:
     outputs = drawn(3000, 1000, one_in=2)  # the prior of the probabilities is one half
     figures = cross_fitted(for_recipe(1, "clahe-hot"), outputs, seed=0)
-    assert set(figures) == {MAIN}
+    assert set(figures) == {MAIN, f"{MAIN} by patient"}
     clean = figures[MAIN]
     assert clean["auroc"].value == pytest.approx(0.921, abs=0.015)  # of two normals two deviations apart
     assert clean["balanced_accuracy"].value == pytest.approx(0.841, abs=0.02)
@@ -62,8 +71,9 @@ def test_domains_are_measured_apart() -> None:
         other.logits, other.labels, [f"q{p}" for p in other.patients], domains=["nih"] * 1500
     )
     figures = cross_fitted(for_recipe(1, "clahe-hot"), first.and_also(moved), seed=0)
-    assert set(figures) == {MAIN, "nih"}
-    for measured in figures.values():
+    assert set(figures) == {MAIN, "nih", f"{MAIN} by patient", "nih by patient"}
+    for name in (MAIN, "nih"):
+        measured = figures[name]
         assert measured["auroc"].n == 1500
         for label in ("normal", "pneumonia"):
             assert measured[f"coverage_{label}"].value == pytest.approx(0.9, abs=0.04)
@@ -73,3 +83,37 @@ def test_the_auroc_needs_no_calibration() -> None:
     outputs = drawn(1000, 400)
     stretched = StageOutputs(outputs.logits * 7, outputs.labels, outputs.patients)
     assert auroc_figure(stretched).value == pytest.approx(auroc_figure(outputs).value)
+
+
+def test_renderings_are_measured_apart_and_patients_weigh_the_same() -> None:
+    small = drawn(1200, 300, one_in=2)
+    large = StageOutputs(small.logits, small.labels, small.patients, renderings=["large"] * 1200)
+    both = replace(small, renderings=["small"] * 1200).and_also(large)
+    figures = cross_fitted(for_recipe(1, "clahe-hot"), both, seed=0)
+    names = {MAIN, f"{MAIN} small", f"{MAIN} large", f"{MAIN} by patient"}
+    assert set(figures) == names
+    for size in ("small", "large"):
+        assert figures[f"{MAIN} {size}"]["auroc"].n == 1200
+        assert figures[f"{MAIN} {size}"]["auroc"].value == pytest.approx(figures[MAIN]["auroc"].value)
+    assert "undetermined" not in figures[f"{MAIN} by patient"]
+
+
+def judged_as(probability: list[float], labels: list[int], films: list[str]) -> CrossJudged:
+    count = len(labels)
+    outputs = StageOutputs(
+        np.zeros((count, 2), np.float32), np.array(labels), [f"p{film}" for film in films], films=films
+    )
+    return CrossJudged(outputs, np.array(probability), np.ones((count, 2), np.bool_))
+
+
+def test_the_three_way_answer_needs_both_stages() -> None:
+    #                          right,  missed, right,  wrong type, called pneumonia, unknown aetiology
+    first = judged_as([0.1, 0.3, 0.9, 0.9, 0.8, 0.9], [0, 1, 1, 1, 0, 1], list("abcdef"))
+    second = judged_as([0.9, 0.9, 0.2], [1, 1, 1], ["b", "c", "d"])
+    figures = three_way(first, second, seed=0)
+    assert figures["accuracy"].n == 5
+    assert figures["accuracy"].value == pytest.approx(2 / 5)
+    assert figures["recall_normal"].value == pytest.approx(1 / 2)
+    assert figures["recall_viral"].value == pytest.approx(1 / 3)
+    assert figures["recall_bacterial"].value is None, "there is none"
+    assert "macro_f1" not in figures

@@ -13,7 +13,11 @@ import typer
 from pneumocascade.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from pneumocascade.inference.cascade import Cascade
+    from collections.abc import Callable
+
+    from pneumocascade.types import Prediction
+
+    Recorder = Callable[[Prediction], object]
 
 ModelsOption = Annotated[
     Path | None,
@@ -45,16 +49,15 @@ HistoryOption = Annotated[
 
 
 @contextmanager
-def audited(cascade: Cascade, history: Path | None) -> Iterator[Cascade]:
-    """Give a cascade that enters its answers in a history, where one is asked for."""
+def recorder_of(history: Path | None) -> Iterator[Recorder | None]:
+    """Give what enters answers in a history, or nothing where none is asked for."""
     if history is None:
-        yield cascade
+        yield None
         return
     from pneumocascade.audit.history import History
-    from pneumocascade.audit.recorder import AuditedCascade
 
     with closing(History(history)) as opened:
-        yield AuditedCascade(cascade, opened)
+        yield opened.add
 
 
 def import_extra(module: str, what: str, extra: str) -> Any:

@@ -14,8 +14,8 @@ from pneumocascade.cli.common import (
     ModelsOption,
     OperatingPointOption,
     ProviderOption,
-    audited,
     import_extra,
+    recorder_of,
 )
 from pneumocascade.errors import UsageError
 
@@ -156,13 +156,19 @@ def serve(
     server = import_extra("pneumocascade.server", "the web app", "web")
     set_up(log_level, as_json=log_json)
     # Asked for no number, ONNX Runtime binds its threads to cores, which a service may not be allowed to.
-    cascade = Cascade.load(models, threads=threads or usable_cores(), provider=provider)
-    cascade.reader = IsolatedReader(usable_cores())
+    cores = usable_cores()
     hosts = (*server.LOOPBACK, *allow_host) if allow_host else None
     access = server.Access(hosts=hosts, per_minute=requests_per_minute or 0)
-    with audited(cascade, history) as asked:
+    with recorder_of(history) as recorder:
+        cascade = Cascade.load(
+            models,
+            threads=threads or cores,
+            provider=provider,
+            reader=IsolatedReader(cores),
+            recorder=recorder,
+        )
         server.serve(
-            asked, host=host, port=port, token=_token(token_file), access=access, batch_size=batch_size
+            cascade, host=host, port=port, token=_token(token_file), access=access, batch_size=batch_size
         )
 
 

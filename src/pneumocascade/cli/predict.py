@@ -22,7 +22,7 @@ from pneumocascade.cli.common import (
     OperatingPointOption,
     PriorOption,
     ProviderOption,
-    audited,
+    recorder_of,
 )
 from pneumocascade.errors import UsageError
 
@@ -188,10 +188,11 @@ def _here(
 
     # Cores that judge batches of their own need no large ones; other devices have no such cores.
     parallel = max(1, min(usable_cores(), len(sources))) if how.provider == "cpu" else 1
-    cascade = Cascade.load(how.models, threads=1 if parallel > 1 else 0, provider=how.provider)
+    threads = 1 if parallel > 1 else 0
     unread = Counter[str]()
-    with audited(cascade, history) as asked:
-        predictions: Iterable[Prediction] = asked.predict_many(
+    with recorder_of(history) as recorder:
+        cascade = Cascade.load(how.models, threads=threads, provider=how.provider, recorder=recorder)
+        predictions: Iterable[Prediction] = cascade.predict_many(
             sources,
             batch_size=how.batch_size,
             operating_point=how.operating_point,

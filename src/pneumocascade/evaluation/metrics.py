@@ -251,6 +251,16 @@ def cascade_figures(
     return bootstrap(measure, patients, n, shares=shares, resamples=resamples, seed=seed)
 
 
+def predictive_values(sensitivity: float, specificity: float, prevalence: float) -> tuple[float, float]:
+    """Return the positive and the negative predictive value at a prevalence; all are shares, 0..1.
+
+    By Bayes' rule. NaN where nothing is called positive, or nothing negative.
+    """
+    true, false = prevalence * sensitivity, (1 - prevalence) * (1 - specificity)
+    missed, right = prevalence * (1 - sensitivity), (1 - prevalence) * specificity
+    return _ratio(true, true + false), _ratio(right, right + missed)
+
+
 def share(held: Floats, weights: Floats) -> float:
     """Return the share of films of which something holds.
 

@@ -53,7 +53,10 @@ class Cascade:
     gate : FeatureGate, optional
         Fitted on this stage 1; without it films pass the checks on pixels alone.
     reader : callable
-        Reads a film and makes it ready, as :func:`pneumocascade.inference.prepare.prepare_film` does.
+        Reads a film and prepares it, as :func:`pneumocascade.inference.prepare.prepare_film` does.
+    recorder : callable, optional
+        Is given each answer before it is returned, such as ``History.add``. What it raises goes to whoever
+        asked: an answer that cannot be recorded is not given.
 
     Examples
     --------
@@ -70,30 +73,35 @@ class Cascade:
         version: str,
         gate: FeatureGate | None = None,
         reader: Callable[..., PreparedFilm] = prepare_film,
+        recorder: Callable[[Prediction], object] | None = None,
     ) -> None:
         self.stage1 = stage1
         self.stage2 = stage2
         self.version = version
         self.gate = gate
         self.reader = reader
+        self.recorder = recorder
 
     @property
     def batch_size(self) -> int:
         """Films that go through a model at once where nobody says how many: what is fastest."""
         return self.stage1.batch_size
 
-    @property
-    def unrecorded(self) -> Cascade:
-        """The same cascade, whose answers are entered nowhere."""
-        return self
-
-    def enter(self, prediction: Prediction) -> Prediction:
-        """Return an answer of :attr:`unrecorded`, after it was entered where this cascade's answers are."""
+    def record(self, prediction: Prediction) -> Prediction:
+        """Return an answer after the recorder, where there is one, was given it."""
+        if self.recorder is not None:
+            self.recorder(prediction)
         return prediction
 
     @classmethod
     def load(
-        cls, folder: str | os.PathLike[str] | None = None, *, threads: int = 0, provider: str = "cpu"
+        cls,
+        folder: str | os.PathLike[str] | None = None,
+        *,
+        threads: int = 0,
+        provider: str = "cpu",
+        reader: Callable[..., PreparedFilm] = prepare_film,
+        recorder: Callable[[Prediction], object] | None = None,
     ) -> Cascade:
         """Load two models and their gate, and check them against their manifest.
 
@@ -105,6 +113,8 @@ class Cascade:
             Threads of one run of a model; 0 for one per physical core.
         provider : {"cpu", "cuda", "openvino"}
             What runs the models.
+        reader, recorder : callable
+            See the class.
 
         Raises
         ------
@@ -118,7 +128,7 @@ class Cascade:
         with ThreadPoolExecutor(2) as pool:  # side by side: loading is most of the start of a process
             load = partial(load_classifier, path, manifest, threads=threads, provider=provider)
             stage1, stage2 = pool.map(load, STAGES)
-        return cls(stage1, stage2, manifest.version, load_gate(path, manifest))
+        return cls(stage1, stage2, manifest.version, load_gate(path, manifest), reader, recorder)
 
     def can_read(self, source: AnySource) -> bool:
         """Return whether a film can be read; the reader finds out, which may be a process of its own."""
@@ -133,6 +143,7 @@ class Cascade:
         name: str | None = None,
         gate: bool = True,
         prior: float | None = None,
+        record: bool = True,
     ) -> Prediction:
         """Judge one film.
 
@@ -148,6 +159,8 @@ class Cascade:
         prior : float, optional
             Share of pneumonia among the films at hand, above 0 and below 1; by default the stored one.
             Stage 1's probability and threshold move together, so the finding stays.
+        record : bool
+            Give the answer to the recorder, where there is one.
 
         Returns
         -------
@@ -161,9 +174,10 @@ class Cascade:
             For an unknown operating point, or a prior that is no share.
         """
         names = None if name is None else [name]
-        return next(
-            self.predict_many([source], operating_point=operating_point, names=names, gate=gate, prior=prior)
+        answers = self.predict_many(
+            [source], operating_point=operating_point, names=names, gate=gate, prior=prior, record=record
         )
+        return next(answers)
 
     def predict_many(
         self,
@@ -176,6 +190,7 @@ class Cascade:
         names: Iterable[str] | None = None,
         gate: bool = True,
         prior: float | None = None,
+        record: bool = True,
     ) -> Iterator[Prediction]:
         """Judge many films, in order; while the models run, the next films are read.
 
@@ -200,6 +215,7 @@ class Cascade:
             ``False``: judge them whatever they show, unless they are too small, and say so in a
             warning to each that could be read.
         prior : float, optional
+        record : bool
             As for :meth:`predict`.
 
         Yields
@@ -241,9 +257,13 @@ class Cascade:
         )
         batches = iter(lambda: list(islice(films, batch_size)), [])
         judge_batch = partial(self._timed, how=Terms(operating_point, gate, prior))
-        if parallel == 1:
-            return chain.from_iterable(map(judge_batch, batches))
-        return chain.from_iterable(prefetch_map(judge_batch, batches, workers=parallel, ahead=2 * parallel))
+        judged = (
+            map(judge_batch, batches)
+            if parallel == 1
+            else prefetch_map(judge_batch, batches, workers=parallel, ahead=2 * parallel)
+        )
+        answers = chain.from_iterable(judged)
+        return map(self.record, answers) if record else answers
 
     def stage_results(
         self, stage: int, radiographs: Sequence[Radiograph], operating_point: str = DEFAULT_OPERATING_POINT

@@ -170,26 +170,27 @@ class Batcher:
             self._answer(taken, prediction)
 
     def _answer(self, taken: Taken, prediction: Prediction) -> None:
-        """Enter an answer, once only, whatever became of the others of its batch, and give it."""
+        """Record an answer, once only, whatever became of the others of its batch, and give it."""
         if taken.group.future.done():
             return
         try:
-            entered = self.cascade.enter(prediction)
+            recorded = self.cascade.record(prediction)
         except Exception as error:  # noqa: BLE001  it is raised where the answer is waited for
             self._line.drop(taken.group, error)
         else:
-            taken.group.answer(taken.place, entered)
+            taken.group.answer(taken.place, recorded)
 
     def _judge(self, contents: Mapping[Taken, bytes]) -> list[Prediction]:
         if not contents:
             return []
         group = next(iter(contents)).group
-        predictions = self.cascade.unrecorded.predict_many(
+        predictions = self.cascade.predict_many(
             contents.values(),
             batch_size=self.batch_size,
             operating_point=group.operating_point,
             prior=group.prior,
             names=[taken.film.name for taken in contents],
+            record=False,  # each answer is recorded once, whatever becomes of its batch
         )
         found = list(predictions)
         if len(found) != len(contents):

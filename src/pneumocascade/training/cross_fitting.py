@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 from pneumocascade.datasets.films import data_set_of
 from pneumocascade.errors import TrainingError
 from pneumocascade.evaluation.bootstrap import Estimate, bootstrap
-from pneumocascade.evaluation.metrics import auroc, stage_figures
+from pneumocascade.evaluation.metrics import auroc, cascade_figures, stage_figures
 from pneumocascade.evaluation.shift_conditions import SHIFTS, Condition
 from pneumocascade.evaluation.shift_suite import choose_films, shifted_films
 from pneumocascade.imaging.read import read_radiograph
@@ -20,8 +22,8 @@ from pneumocascade.inference.prefetch import prefetch_map, usable_cores
 from pneumocascade.model.calibration import judge
 from pneumocascade.model.onnx_classifier import OnnxClassifier
 from pneumocascade.model.preprocess import prepare
-from pneumocascade.model.spec import ModelSpec
-from pneumocascade.training.calibrate import StageOutputs, calibrate
+from pneumocascade.model.spec import STAGE1_LABELS, STAGE2_LABELS, ModelSpec
+from pneumocascade.training.calibrate import CLEAN, StageOutputs, calibrate
 from pneumocascade.training.data import Sample
 from pneumocascade.types import Radiograph
 
@@ -94,11 +96,46 @@ def auroc_figure(outputs: StageOutputs) -> Estimate:
     return measured["auroc"]
 
 
-def cross_fitted(spec: ModelSpec, outputs: StageOutputs, seed: int) -> dict[str, dict[str, Estimate]]:
-    """Measure a model without judging a film by what was fitted on it.
+@dataclass(frozen=True, slots=True, eq=False)
+class CrossJudged:
+    """N rows of held-out films, each judged with what was fitted on the other half of the patients.
 
-    The patients of each class are put in two halves at random; calibration, balanced threshold and
-    prediction sets of each half come from the other.
+    Attributes
+    ----------
+    outputs : StageOutputs
+    probability : ndarray of float, shape (N,)
+        Calibrated, of the positive class; the threshold is 0.5.
+    held : ndarray of bool, shape (N, 2)
+        Whether each label is in the prediction set.
+    """
+
+    outputs: StageOutputs
+    probability: NDArray[np.float64]
+    held: NDArray[np.bool_]
+
+    def where(self, chosen: NDArray[np.bool_]) -> CrossJudged:
+        """Return some of the rows."""
+        return CrossJudged(self.outputs.where(chosen), self.probability[chosen], self.held[chosen])
+
+
+def cross_judge(spec: ModelSpec, outputs: StageOutputs, seed: int) -> CrossJudged:
+    """Judge each film with calibration, threshold and prediction sets of the other half of the patients.
+
+    The patients of each class are put in two halves at random.
+    """
+    first = _half(outputs, seed)
+    probability, held = np.empty(len(first)), np.empty((len(first), 2), np.bool_)
+    for judged in (first, ~first):
+        fitted = calibrate(spec, outputs.where(~judged), "", seed)
+        rows = zip(outputs.logits[judged], outputs.where(judged).domains, strict=True)
+        results = [judge(row, fitted, "balanced", domain=domain) for row, domain in rows]
+        probability[judged] = [result.probabilities[spec.labels[1]] for result in results]
+        held[judged] = [[label in result.prediction_set for label in spec.labels] for result in results]
+    return CrossJudged(outputs, probability, held)
+
+
+def cross_fitted(spec: ModelSpec, outputs: StageOutputs, seed: int) -> dict[str, dict[str, Estimate]]:
+    """Measure a model without judging a film by what was fitted on it: see :func:`cross_judge`.
 
     Parameters
     ----------
@@ -110,34 +147,85 @@ def cross_fitted(spec: ModelSpec, outputs: StageOutputs, seed: int) -> dict[str,
     -------
     dict of str to dict of str to Estimate
         By domain (``MAIN`` for the data set itself) for clean films, by domain and ``" shifted"`` for those
-        under all shifts together: the
-        figures of :func:`pneumocascade.evaluation.metrics.stage_figures`, ``coverage_LABEL`` (share of a
-        label's films whose prediction set holds it), ``undetermined`` (share of films whose set holds both)
-        and ``unlike`` (share of films whose set is empty).
+        under all shifts together, by domain and rendering where there are several, and by domain and
+        ``" by patient"``, in which patients weigh the same. The estimates are those of
+        :func:`pneumocascade.evaluation.metrics.stage_figures`, ``coverage_LABEL`` (share of a label's films
+        whose prediction set holds it), ``undetermined`` (share of films whose set holds both) and
+        ``unlike`` (share of films whose set is empty).
     """
-    first = _half(outputs, seed)
-    probability, threshold = np.empty(len(first)), np.empty(len(first))
-    held = np.empty((len(first), 2), np.bool_)
-    for judged in (first, ~first):
-        fitted = calibrate(spec, outputs.where(~judged), "", seed)
-        rows = zip(outputs.logits[judged], outputs.where(judged).domains, strict=True)
-        results = [judge(row, fitted, "balanced", domain=domain) for row, domain in rows]
-        probability[judged] = [result.probabilities[spec.labels[1]] for result in results]
-        threshold[judged] = fitted.operating_points["balanced"].threshold
-        held[judged] = [[label in result.prediction_set for label in spec.labels] for result in results]
+    judged = cross_judge(spec, outputs, seed)
+    domains, renderings = np.array(outputs.domains), np.array(outputs.renderings)
     measured = {}
-    domains = np.array(outputs.domains)
     for domain in sorted(set(outputs.domains)):
-        for suffix, chosen in (("", outputs.clean), (" shifted", ~outputs.clean)):
-            among = chosen & (domains == domain)
-            if among.any():
-                part = outputs.where(among)
-                figures = stage_figures(
-                    part.labels, probability[among], threshold[among], part.patients, seed=seed
-                )
-                sets = _set_figures(spec, part, held[among], seed)
-                measured[(domain or MAIN) + suffix] = {**figures, "auroc": auroc_figure(part), **sets}
+        name, own = domain or MAIN, domains == domain
+        clean = own & outputs.clean
+        groups = {name: clean, f"{name} shifted": own & ~outputs.clean}
+        kinds = sorted(set(renderings[clean].tolist()))
+        if len(kinds) > 1:
+            groups |= {f"{name} {kind}": clean & (renderings == kind) for kind in kinds}
+        for group, rows in groups.items():
+            if rows.any():
+                measured[group] = _measured(spec, judged.where(rows), seed)
+        measured[f"{name} by patient"] = _measured(spec, judged.where(clean), seed, by_patient=True)
     return measured
+
+
+def _measured(
+    spec: ModelSpec, judged: CrossJudged, seed: int, *, by_patient: bool = False
+) -> dict[str, Estimate]:
+    outputs = judged.outputs
+    pairs = list(zip(outputs.patients, outputs.labels.tolist(), strict=True))
+    count = Counter(pairs)
+    weights = np.array([1 / count[pair] for pair in pairs]) if by_patient else None
+    estimates = stage_figures(
+        outputs.labels, judged.probability, 0.5, outputs.patients, film_weights=weights, seed=seed
+    )
+    if by_patient:
+        return estimates
+    return {**estimates, "auroc": auroc_figure(outputs), **_set_figures(spec, outputs, judged.held, seed)}
+
+
+def three_way(first: CrossJudged, second: CrossJudged, seed: int) -> dict[str, Estimate]:
+    """Measure the answers normal, bacterial and viral on clean films of the main data set.
+
+    A normal film that is called pneumonia is wrong whatever type it would be given: stage 2 was not asked.
+
+    Returns
+    -------
+    dict of str to Estimate
+        ``accuracy`` and the ``recall_`` of each category.
+    """
+    viral = {
+        key: (int(label), probability >= 0.5)
+        for key, label, probability in zip(
+            _keys(second.outputs), second.outputs.labels, second.probability, strict=True
+        )
+        if key is not None
+    }
+    truth, answer, patients = [], [], []
+    rows = zip(
+        _keys(first.outputs), first.outputs.labels, first.probability, first.outputs.patients, strict=True
+    )
+    for key, label, probability, patient in rows:
+        if key is None or (label == 1 and key not in viral):
+            continue  # pneumonia of unknown aetiology
+        truth.append(0 if label == 0 else 1 + viral[key][0])
+        answer.append(0 if probability < 0.5 else 1 if label == 0 else 1 + int(viral[key][1]))
+        patients.append(patient)
+    categories = (STAGE1_LABELS[0], *STAGE2_LABELS)
+    estimates = cascade_figures(np.array(truth), np.array(answer), categories, patients, seed=seed)
+    del estimates["macro_f1"]  # it would hang on the type that such a normal film is given here
+    return estimates
+
+
+def _keys(outputs: StageOutputs) -> list[tuple[str, str] | None]:
+    """Return film and rendering of each row; ``None`` for changed films and other domains."""
+    return [
+        (film, rendering) if condition == CLEAN and not domain else None
+        for film, rendering, condition, domain in zip(
+            outputs.films, outputs.renderings, outputs.conditions, outputs.domains, strict=True
+        )
+    ]
 
 
 def _set_figures(

@@ -8,8 +8,8 @@
    stage 1.
 4. The students are exported; calibration, operating points and prediction sets come from the out-of-fold
    predictions; the gate is fitted on the features of the student of stage 1.
-5. The teachers of the first fold are exported in the same way, calibrated by the other folds, as ``held-out``:
-   what needs films that a whole pair has not seen (subgroups, shifts, failure modes) is measured with these.
+5. The teachers of the first fold are exported in the same way, calibrated by the other folds, as
+   ``held-out``: what needs films that a whole pair has not seen (subgroups, shifts, failure modes) is measured with these.
 
 Each step leaves files behind and is passed over where they are there: a run that was cut goes on.
 """
@@ -31,11 +31,17 @@ import numpy as np
 from pneumocascade.datasets.films import Split
 from pneumocascade.model.calibration import positive_probability
 from pneumocascade.model.spec import ModelSpec
-from pneumocascade.model.store import STAGES, write_manifest
+from pneumocascade.model.store import STAGES, load_classifier, read_manifest, write_manifest
 from pneumocascade.training.calibrate import StageOutputs
 from pneumocascade.training.checkpoint import replace_text
 from pneumocascade.training.config import TrainingConfig
-from pneumocascade.training.cross_fitting import auroc_figure, run_clean, run_shifted
+from pneumocascade.training.cross_fitting import (
+    auroc_figure,
+    cross_judge,
+    run_clean,
+    run_shifted,
+    three_way,
+)
 from pneumocascade.training.export import export_stage, fit_gate_of, sides_of, write_models
 from pneumocascade.training.run import (
     SPLIT_FILE,
@@ -49,6 +55,7 @@ from pneumocascade.training.split import block_folds
 from pneumocascade.training.trainer import METRICS, WEIGHTS, read_rows
 
 FOLDS = 3
+SEED = 2018
 OUTPUTS = "outputs.csv"
 INT8 = "int8.json"
 
@@ -109,7 +116,15 @@ def build(plan: Plan, say: Say = print) -> Path:
     _write_records(plan, splits, out_of_fold)
     others = {stage: joined(outputs[1:]) for stage, outputs in by_fold.items()}
     _assemble(plan.output / "fold1", plan.output / "held-out", f"{plan.version}+fold1", others, say)
-    return _assemble(plan.output / "student", plan.output / "models", plan.version, out_of_fold, say)
+    models = _assemble(plan.output / "student", plan.output / "models", plan.version, out_of_fold, say)
+    manifest = read_manifest(models)
+    first, second = (
+        cross_judge(load_classifier(models, manifest, stage).spec, out_of_fold[stage], SEED)
+        for stage in STAGES
+    )
+    cascade = {name: estimate.to_dict() for name, estimate in three_way(first, second, SEED).items()}
+    replace_text(plan.output / "records" / "three-way.json", json.dumps(cascade, indent=1) + "\n")
+    return models
 
 
 def _write_records(plan: Plan, splits: Sequence[Split], out_of_fold: dict[str, StageOutputs]) -> None:
@@ -236,9 +251,7 @@ def soft_labels(outputs: StageOutputs) -> dict[str, float]:
     return {name: round(float(np.mean(values)), 6) for name, values in sorted(of_film.items())}
 
 
-def _assemble(
-    run: Path, models: Path, version: str, out_of_fold: dict[str, StageOutputs], say: Say
-) -> Path:
+def _assemble(run: Path, models: Path, version: str, out_of_fold: dict[str, StageOutputs], say: Say) -> Path:
     """Export both stages of a run, calibrated by out-of-fold predictions, with their gate and manifest."""
     models.mkdir(exist_ok=True)
     report: dict[str, Any] = {

@@ -65,7 +65,14 @@ class Analysis:
         return with_banner(picture, self.prediction)
 
 
-def analyse(cascade: Cascade, path: str | Path, operating_point: str, prior: float | None = None) -> Analysis:
+def analyse(
+    cascade: Cascade,
+    path: str | Path,
+    operating_point: str,
+    prior: float | None = None,
+    *,
+    record: bool = True,
+) -> Analysis:
     """Ask the cascade about one file, and draw what it was given.
 
     Parameters
@@ -75,6 +82,8 @@ def analyse(cascade: Cascade, path: str | Path, operating_point: str, prior: flo
     operating_point : str
     prior : float, optional
         Share of pneumonia among such films; by default the stored one.
+    record : bool
+        Give the answer to the cascade's recorder.
 
     Raises
     ------
@@ -82,7 +91,7 @@ def analyse(cascade: Cascade, path: str | Path, operating_point: str, prior: flo
         For an unknown operating point.
     """
     name = Path(path).name
-    prediction = cascade.predict(path, operating_point=operating_point, name=name, prior=prior)
+    prediction = cascade.predict(path, operating_point=operating_point, name=name, prior=prior, record=record)
     if prediction.status == "error":
         return Analysis(prediction)
     try:

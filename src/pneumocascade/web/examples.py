@@ -28,10 +28,11 @@ def reference_of(path: Path) -> str:
 
 
 def analyse_example(
-    cascade: Cascade, path: Path, operating_point: str, prior: float | None = None
+    cascade: Cascade, path: Path, operating_point: str, prior: float | None = None, *, record: bool = True
 ) -> Analysis:
     """Ask the cascade about an example; its reference standard is shown beside the answer."""
-    return replace(analyse(cascade, path, operating_point, prior), reference=reference_of(path))
+    analysis = analyse(cascade, path, operating_point, prior, record=record)
+    return replace(analysis, reference=reference_of(path))
 
 
 def preview(path: Path, *, drawn: bool = True) -> str:

@@ -61,7 +61,7 @@ def build_single_tab(cascade: Cascade, counter: Counter, page_header: gr.HTML) -
         Shows the count of films.
     """
     films = example_films()
-    first = analyse_example(cascade.unrecorded, films[0], OPERATING_POINTS[0])
+    first = analyse_example(cascade, films[0], OPERATING_POINTS[0], record=False)
     parts = _layout(films, first, cascade)
     with gr.Accordion("Processing configuration", open=False, elem_id="single-configuration"):
         gr.HTML(configuration(cascade))
