@@ -107,8 +107,8 @@ def export(
     version: VersionOption,
 ) -> None:
     """Turn a run into models: ONNX, INT8, calibrated on the run's validation films."""
-    export_room = import_extra("pneumocascade.training.export", "export", "train")
-    export_room.export_run(run_dir, output, version, typer.echo)
+    module = import_extra("pneumocascade.training.export", "export", "train")
+    module.export_run(run_dir, output, version, typer.echo)
 
 
 def calibrate(
@@ -137,9 +137,9 @@ def calibrate(
     from pneumocascade.datasets.films import Split
     from pneumocascade.model.store import bundled_models
 
-    room = import_extra("pneumocascade.training.calibrate_models", "calibration", "train")
-    films = room.Films(data_dir, Split.load(split), tuple(renderings or ()))
+    module = import_extra("pneumocascade.training.calibrate_models", "calibration", "train")
+    films = module.CalibrationFilms(data_dir, Split.load(split), tuple(renderings or ()))
     margins = (stage1_margin, stage2_margin)
-    room.recalibrate(
+    module.recalibrate(
         models or bundled_models(), output, films, version, margins=margins, seed=seed, say=typer.echo
     )

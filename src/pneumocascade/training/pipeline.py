@@ -9,8 +9,8 @@
 4. The students are exported; calibration, operating points and prediction sets come from the out-of-fold
    predictions; the gate is fitted on the features of the student of stage 1.
 5. The teachers of the first fold are exported in the same way, calibrated by the other folds, as
-   ``held-out``: what needs films that a whole pair has not seen (subgroups, shifts, failure modes) is measured
-   with these.
+   ``held-out``: what needs films that a pair has not seen (subgroups, shifts, failure modes) is measured with
+   these.
 
 Each step leaves files behind and is passed over where they are there: a run that was cut goes on.
 """

@@ -1,4 +1,4 @@
-"""One DICOM object in, one film out: the way in to this room."""
+"""One DICOM object in, one film out."""
 
 from __future__ import annotations
 
