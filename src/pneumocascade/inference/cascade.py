@@ -251,9 +251,9 @@ class Cascade:
             raise UsageError(f"names is {names!r}; expected one name for each film, in a list")
         if isinstance(sources, Sized) and isinstance(names, Sized) and len(sources) != len(names):
             raise UsageError(f"{len(names)} names were given for {len(sources)} films")
-        ready = partial(self.reader, specs=(self.stage1.spec, self.stage2.spec), gate=gate)
+        prepare_one = partial(self.reader, specs=(self.stage1.spec, self.stage2.spec), gate=gate)
         films = prefetch_map(
-            ready, with_names(sources, names), workers=workers, ahead=2 * max(batch_size, workers)
+            prepare_one, with_names(sources, names), workers=workers, ahead=2 * max(batch_size, workers)
         )
         batches = iter(lambda: list(islice(films, batch_size)), [])
         judge_batch = partial(self._timed, how=Terms(operating_point, gate, prior))

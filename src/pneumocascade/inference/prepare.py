@@ -1,4 +1,4 @@
-"""A film made ready for the models: read, checked, prepared; its pixels need not be kept."""
+"""A film prepared for the models: read, checked, preprocessed; its pixels need not be kept."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def limit_memory(more: int) -> None:
 
 
 def answer(requests: IO[bytes]) -> bytes:
-    """Read a request and return the film made ready."""
+    """Read a request and return the prepared film."""
     settings = json.loads(read_frame(requests))
     stages = _specs(read_frame(requests))
     content = read_frame(requests)

@@ -36,10 +36,10 @@ _log = logging.getLogger(__name__)
 
 
 class IsolatedReader:
-    """Makes films ready as :func:`pneumocascade.inference.prepare.prepare_film` does, in other processes.
+    """Prepares films as :func:`pneumocascade.inference.prepare.prepare_film` does, in other processes.
 
     May be shared between threads, of which as many as there are workers are served at a time. Arrays,
-    images and radiographs, which are decoded already, are made ready here.
+    images and radiographs, which are decoded already, are prepared here.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class IsolatedReader:
     def __call__(
         self, named: tuple[AnySource, str | None], *, specs: tuple[ModelSpec, ModelSpec], gate: bool = True
     ) -> PreparedFilm:
-        """Make a film ready; one that costs its worker the life has status ``"error"``."""
+        """Prepare a film; one that costs its worker the life has status ``"error"``."""
         source, name = named
         if not isinstance(source, (str, bytes, os.PathLike)):
             return prepare_film(named, specs=specs, gate=gate)
@@ -114,7 +114,7 @@ class _Worker:
         gate: bool,
         seconds: float,
     ) -> PreparedFilm:
-        """Have a film made ready.
+        """Have a film prepared.
 
         Raises
         ------

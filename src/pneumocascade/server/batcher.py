@@ -1,6 +1,6 @@
-"""One line for the films of concurrent requests: a few workers take them through the cascade, in batches.
+"""One queue for the films of concurrent requests: a few workers take them through the cascade, in batches.
 
-Requests that each run the models on their own wait without limit. Here they stand in one line: a worker
+Requests that each run the models on their own wait without limit. Here they stand in one queue: a worker
 that is free takes up what is there, a film of each request in turn, and never waits for a batch to fill.
 """
 
@@ -69,17 +69,17 @@ class Batcher:
         self.batch_size = batch_size
         self.max_waiting = max_waiting
         self.workers = workers or 2 * usable_cores()
-        self._line = FilmQueue(max_waiting)
+        self._queue = FilmQueue(max_waiting)
         self._threads: list[threading.Thread] = []
 
     @property
     def waiting(self) -> int:
         """Films that are not taken up yet."""
-        return len(self._line)
+        return len(self._queue)
 
     def start(self) -> None:
         """Begin to take films."""
-        self._line.open()
+        self._queue.open()
         self._threads = [thread for thread in self._threads if thread.is_alive()]
         for number in range(len(self._threads), self.workers):
             thread = threading.Thread(target=self._work, name=f"batcher {number}", daemon=True)
@@ -88,7 +88,7 @@ class Batcher:
 
     def stop(self) -> None:
         """Refuse what waits, finish what is taken up, and end the workers; :meth:`start` begins again."""
-        self._line.close()
+        self._queue.close()
         deadline = time.monotonic() + STOP_SECONDS
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -99,7 +99,7 @@ class Batcher:
         operating_point: str = DEFAULT_OPERATING_POINT,
         prior: float | None = None,
     ) -> Future[list[Prediction]]:
-        """Put the films of one request in the line, all or none of them.
+        """Put the films of one request in the queue, all or none of them.
 
         Parameters
         ----------
@@ -129,14 +129,14 @@ class Batcher:
         if not self._threads:  # whoever serves the app need not run its lifespan
             self.start()
         group = Group(films, operating_point, prior)
-        self._line.add(group)
+        self._queue.add(group)
         return group.future
 
     def _work(self) -> None:
-        while batch := self._line.wait(self.batch_size):
+        while batch := self._queue.wait(self.batch_size):
             started = time.perf_counter()
             self._run(batch)
-            self._line.note((time.perf_counter() - started) / (len(batch) * self.workers))
+            self._queue.note((time.perf_counter() - started) / (len(batch) * self.workers))
 
     def _run(self, batch: Sequence[Taken]) -> None:
         """Judge films of one operating point."""
@@ -156,7 +156,7 @@ class Batcher:
         try:
             return taken.film.read()
         except Exception as error:  # noqa: BLE001  it is raised where the answer is waited for
-            self._line.drop(taken.group, error)
+            self._queue.drop(taken.group, error)
             return None
 
     def _judge_alone(self, taken: Taken, content: bytes) -> None:
@@ -165,7 +165,7 @@ class Batcher:
         try:
             (prediction,) = self._judge({taken: content})
         except Exception as error:  # noqa: BLE001  it is raised where the answer is waited for
-            self._line.drop(taken.group, error)
+            self._queue.drop(taken.group, error)
         else:
             self._answer(taken, prediction)
 
@@ -176,7 +176,7 @@ class Batcher:
         try:
             recorded = self.cascade.record(prediction)
         except Exception as error:  # noqa: BLE001  it is raised where the answer is waited for
-            self._line.drop(taken.group, error)
+            self._queue.drop(taken.group, error)
         else:
             taken.group.answer(taken.place, recorded)
 

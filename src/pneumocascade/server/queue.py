@@ -1,4 +1,4 @@
-"""The line of films that wait for the models: bounded, and fair to requests of one film beside large ones."""
+"""The queue of films that wait for the models: bounded, and fair to requests of one film beside large ones."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Group:
 
 
 class Taken(NamedTuple):
-    """A film that has left the line, the request that it is of, and its place in it, from 0."""
+    """A film that has left the queue, the request that it is of, and its place in it, from 0."""
 
     group: Group
     place: int
@@ -132,7 +132,7 @@ class FilmQueue:
         Raises
         ------
         BusyError
-            Where they do not fit, or the line is closed.
+            Where they do not fit, or the queue is closed.
         """
         films = len(group.waiting)
         with self._changed:
@@ -152,7 +152,7 @@ class FilmQueue:
         """Take films of one operating point and prior as soon as there are any; none where closed.
 
         The first request's have their turn; of each of its requests one film is taken in
-        turn, and a request that has more goes to the end of the line, so that none waits for a large one.
+        turn, and a request that has more goes to the end of the queue, so that none waits for a large one.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._groups or not self._open)
@@ -172,7 +172,7 @@ class FilmQueue:
         return next(fitting, None)
 
     def drop(self, group: Group, error: Exception) -> None:
-        """Give a request an exception for its answer; its films that wait leave the line."""
+        """Give a request an exception for its answer; its films that wait leave the queue."""
         with self._changed:
             if group in self._groups:
                 self._groups.remove(group)
@@ -185,7 +185,7 @@ class FilmQueue:
             self._seconds.append(seconds)
 
     def _seconds_left(self) -> int:
-        """Return the whole seconds, at least 1, that those in the line take at the recent rate."""
+        """Return the whole seconds, at least 1, that those in the queue take at the recent rate."""
         if not self._seconds:
             return 1
         return max(1, math.ceil(self._films * sum(self._seconds) / len(self._seconds)))
