@@ -1,4 +1,4 @@
-"""The queue of films that wait for the models: bounded, and fair to requests of one film beside large ones."""
+"""The queue of films that wait for the models: bounded, and fair to requests of one film beside large."""
 
 from __future__ import annotations
 
