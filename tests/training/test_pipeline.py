@@ -16,7 +16,7 @@ from pneumocascade import Cascade
 from pneumocascade.datasets.films import find_films
 from pneumocascade.model.spec import OPERATING_POINTS
 from pneumocascade.training import cross_fitting as held_out
-from pneumocascade.training import duplicates, pipeline
+from pneumocascade.training import duplicates, export, pipeline
 from pneumocascade.training import fit_gate as gate
 from pneumocascade.training.calibrate import StageOutputs
 from pneumocascade.training.config import TrainingConfig
@@ -37,6 +37,7 @@ def _small() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(duplicates, "NEAR_BITS", -1)
         patch.setattr(held_out, "SHIFTED_FILMS", 24)
+        patch.setattr(export, "MAX_INT8_COST", 1.0)  # of networks that have hardly learnt
         patch.setattr(gate, "FILMS", 12)
         patch.setattr(gate, "DRAWN_EACH", 2)
         yield

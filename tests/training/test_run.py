@@ -24,7 +24,7 @@ from pneumocascade.training import duplicates, export
 from pneumocascade.training.config import TrainingConfig
 from pneumocascade.training.data import samples_of
 from pneumocascade.training.export import export_run
-from pneumocascade.training.network import build_network
+from pneumocascade.training.network import WithFeatures, build_network
 from pneumocascade.training.onnx_export import to_onnx
 from pneumocascade.training.run import Sources, train, train_stage
 from tests.conftest import draw_chest
@@ -290,11 +290,12 @@ def test_exported_models_agree_with_pytorch(
         network.load_state_dict(load_file(run / stage / "weights.safetensors"))
         batch = np.concatenate([prepare(read_radiograph(film.path), model.spec) for film in films])
         with torch.inference_mode():
-            expected = network(torch.from_numpy(batch)).numpy()
-        logits, features, _ = model.run(batch)
-        # Of the difference of the logits, which is what decides: a common offset would hide any error.
-        found, wanted = (each[:, 1] - each[:, 0] for each in (logits, expected))
-        assert np.corrcoef(found, wanted)[0, 1] > 0.5, "even on weights that have hardly learnt"
+            _, expected = WithFeatures(network)(torch.from_numpy(batch))
+        _, features, _ = model.run(batch)
+        # The logits of weights that have hardly learnt are all alike; what they are made of is not. Batch norm of
+        # phantoms that are all alike enlarges the noise of INT8, but half a million values leave no doubt. That
+        # float32 agrees to 1e-3 is checked by the export itself.
+        assert np.corrcoef(features.ravel(), expected.numpy().ravel())[0, 1] > 0.2
         assert features.shape == (len(films), 2048, 2, 2)
         assert tuple(model.spec.operating_points) == OPERATING_POINTS
         assert isinstance(model.spec, ModelSpec)
