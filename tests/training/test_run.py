@@ -292,9 +292,9 @@ def test_exported_models_agree_with_pytorch(
         with torch.inference_mode():
             _, expected = WithFeatures(network)(torch.from_numpy(batch))
         _, features, _ = model.run(batch)
-        # The logits of weights that have hardly learnt are all alike; what they are made of is not. Batch norm of
-        # phantoms that are all alike enlarges the noise of INT8, but half a million values leave no doubt. That
-        # float32 agrees to 1e-3 is checked by the export itself.
+        # The logits of weights that have hardly learnt are all alike; what they are made of is not. Batch
+        # norm of phantoms that are all alike enlarges the noise of INT8, but half a million values leave no
+        # doubt. That float32 agrees to 1e-3 is checked by the export itself.
         assert np.corrcoef(features.ravel(), expected.numpy().ravel())[0, 1] > 0.2
         assert features.shape == (len(films), 2048, 2, 2)
         assert tuple(model.spec.operating_points) == OPERATING_POINTS
