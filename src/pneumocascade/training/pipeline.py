@@ -32,7 +32,13 @@ import numpy as np
 from pneumocascade.datasets.films import Split
 from pneumocascade.model.calibration import positive_probability
 from pneumocascade.model.spec import ModelSpec
-from pneumocascade.model.store import STAGES, load_classifier, read_manifest, write_manifest
+from pneumocascade.model.store import (
+    MANIFEST,
+    STAGES,
+    load_classifier,
+    read_manifest,
+    write_manifest,
+)
 from pneumocascade.training.calibrate import StageOutputs
 from pneumocascade.training.checkpoint import replace_text
 from pneumocascade.training.config import TrainingConfig
@@ -254,6 +260,9 @@ def soft_labels(outputs: StageOutputs) -> dict[str, float]:
 
 def _assemble(run: Path, models: Path, version: str, out_of_fold: dict[str, StageOutputs], say: Say) -> Path:
     """Export both stages of a run, calibrated by out-of-fold predictions, with their gate and manifest."""
+    if (models / MANIFEST).exists():
+        say(f"{models} is there already")
+        return models
     models.mkdir(exist_ok=True)
     report: dict[str, Any] = {
         stage: export_stage(run / stage, models / f"{stage}.onnx", version, say, out_of_fold[stage])
