@@ -188,8 +188,9 @@ def _teach(plan: Plan, found: TrainingFilms, stage: str, number: int, split: Spl
     folder.mkdir(parents=True, exist_ok=True)
     replace_text(folder / SPLIT_FILE, split.to_json())
     config = replace(plan.teachers[stage], seed=plan.teachers[stage].seed + number - 1)
-    weights = folder / STAGES[0] / WEIGHTS if config.stage == 2 else None
-    _train_stage(plan, found, config, folder, say, weights)
+    if not (folder / stage / WEIGHTS).exists():
+        weights = folder / STAGES[0] / WEIGHTS if config.stage == 2 else None
+        _train_stage(plan, found, config, folder, say, weights)
     started = time.perf_counter()
     outputs, cost = _judge(folder / stage, say)
     replace_text(folder / stage / INT8, json.dumps(cost, indent=1) + "\n")
