@@ -25,7 +25,7 @@ from pneumocascade.training.pipeline import Plan, build, estimate, joined, soft_
 from pneumocascade.training.run import Sources, TrainingFilms
 from tests.training.conftest import write_films
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]  # eight exports of a ResNet-50
 
 FAST = TrainingConfig(1, schedule=((32, 1),), batch_size=8, workers=0)
 CONFIGS = {"stage1": FAST, "stage2": replace(FAST, stage=2)}
