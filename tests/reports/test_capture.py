@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from pneumocascade import Prediction, Reason, UsageError
 from pneumocascade.explain.pictures import TONES, film_picture
 from pneumocascade.reports.capture import HEIGHT, WIDTH, capture_picture, secondary_capture
-from pneumocascade.reports.naming import header_of
+from pneumocascade.reports.common_attributes import header_of
 from pneumocascade.types import DISCLAIMER
 from tests.conftest import draw_chest
 from tests.reports.sources import (

@@ -24,7 +24,7 @@ from pydicom.uid import (
 )
 
 from pneumocascade.errors import UnsuitableImageError, UsageError
-from pneumocascade.reports import naming
+from pneumocascade.reports import common_attributes
 from pneumocascade.reports.capture import secondary_capture
 from pneumocascade.reports.deidentify import EDITION, deidentify
 from pneumocascade.reports.structured import structured_report
@@ -97,7 +97,7 @@ def test_a_report_stays_a_report_for_research(tiny: Tiny, tmp_path: Path) -> Non
     made = results_of(tiny, planted(FILM))["report"]
     clean = deidentify(made)
     assert dump("dsrdump", clean, tmp_path)
-    assert clean.SeriesDescription == naming.SR_DESCRIPTION
+    assert clean.SeriesDescription == common_attributes.SR_DESCRIPTION
     texts = [element.value for element in clean.iterall() if element.keyword == "TextValue"]
     assert DISCLAIMER in texts
     assert texts == [element.value for element in made.iterall() if element.keyword == "TextValue"]

@@ -22,7 +22,7 @@ from pneumocascade import Prediction, Reason, UsageError
 from pneumocascade.errors import UnsuitableImageError
 from pneumocascade.model.store import bundled_models, read_manifest
 from pneumocascade.reports import codes as pc
-from pneumocascade.reports import naming
+from pneumocascade.reports import common_attributes
 from pneumocascade.reports.structured import NORMAL_MEANS, structured_report
 from pneumocascade.types import DISCLAIMER
 from tests.reports.sources import (
@@ -186,8 +186,8 @@ def test_the_device_is_this_version_of_the_software(tiny: Tiny) -> None:
     first, second = report_of(tiny, "viral"), report_of(tiny, "normal")
     uid = UID(values(first, codes.DCM.DeviceObserverUID)[0])
     assert uid.is_valid
-    assert uid == first.DeviceUID == second.DeviceUID == naming.device_uid("tiny")
-    assert uid != naming.device_uid("other")
+    assert uid == first.DeviceUID == second.DeviceUID == common_attributes.device_uid("tiny")
+    assert uid != common_attributes.device_uid("other")
     own = structured_report(answer(tiny, "viral"), film_object(film_of(9)), tiny.models, device_uid="2.25.7")
     assert own.DeviceUID == values(own, codes.DCM.DeviceObserverUID)[0] == "2.25.7"
 
@@ -272,7 +272,7 @@ def test_the_films_object_is_left_as_it_is(tiny: Tiny) -> None:
     assert saved(source) == before
 
 
-@pytest.mark.parametrize("keyword", naming.NEEDED)
+@pytest.mark.parametrize("keyword", common_attributes.NEEDED)
 def test_an_object_that_nothing_can_refer_to_is_refused(tiny: Tiny, keyword: str) -> None:
     source = minimal_object(film_of(100))
     delattr(source, keyword)

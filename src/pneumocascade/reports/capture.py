@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from pneumocascade.errors import MissingExtraError, UsageError
 from pneumocascade.explain.pictures import film_picture, with_banner
 from pneumocascade.explain.saliency import overlay
-from pneumocascade.reports import naming
+from pneumocascade.reports import common_attributes
 from pneumocascade.types import DISCLAIMER, Prediction, Radiograph, StageResult
 
 try:
@@ -57,11 +57,11 @@ def secondary_capture(
     UsageError
         Where the film could not be read, or ``source`` is the object of another film.
     UnsuitableImageError
-        ``incomplete_object``, as of :func:`pneumocascade.reports.naming.header_of`.
+        ``incomplete_object``, as of :func:`pneumocascade.reports.common_attributes.header_of`.
     """
     if prediction.status == "error":
         raise UsageError("the film could not be read: there is nothing to capture")
-    header = naming.header_of(source)
+    header = common_attributes.header_of(source)
     acquisition = radiograph.acquisition
     if acquisition is not None and acquisition.sop_instance_uid not in ("", header.SOPInstanceUID):
         raise UsageError("the film was read of another DICOM object than the one that is given")
@@ -71,17 +71,19 @@ def secondary_capture(
         8,
         "PATIENT",
         header.StudyInstanceUID,
-        naming.new_uid(),
-        naming.CAPTURE_SERIES,
-        naming.new_uid(),
+        common_attributes.new_uid(),
+        common_attributes.CAPTURE_SERIES,
+        common_attributes.new_uid(),
         1,
-        naming.MANUFACTURER,
+        common_attributes.MANUFACTURER,
         patient_orientation=("L", "F"),  # must be given; the film's own takes its place
-        manufacturer_model_name=naming.MANUFACTURER,
-        series_description=naming.CAPTURE_DESCRIPTION,
-        specific_character_set=naming.CHARACTER_SET,
+        manufacturer_model_name=common_attributes.MANUFACTURER,
+        series_description=common_attributes.CAPTURE_DESCRIPTION,
+        specific_character_set=common_attributes.CHARACTER_SET,
     )
-    naming.sign(image, prediction.model_version, naming.device_uid(prediction.model_version))
+    common_attributes.sign(
+        image, prediction.model_version, common_attributes.device_uid(prediction.model_version)
+    )
     image.ConversionType = "WSD"
     _tell_of_film(image, header, frame)
     return image

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from pneumocascade.errors import MissingExtraError, UnsuitableImageError, UsageError
-from pneumocascade.reports import naming
+from pneumocascade.reports import common_attributes
 
 try:
     import dicomanonymizer.simpledicomanonymizer as profile
@@ -76,9 +76,9 @@ def deidentify(dataset: Dataset, run: uuid.UUID = RUN) -> Dataset:
             "the film says that patient data are written in its pixels (Burned In Annotation): it cannot "
             "be de-identified",
         )
-    if "ContentSequence" in dataset and dataset.get("SeriesDescription") != naming.SR_DESCRIPTION:
+    if "ContentSequence" in dataset and dataset.get("SeriesDescription") != common_attributes.SR_DESCRIPTION:
         raise UsageError("only structured reports made by this package can be de-identified")
-    clean = naming.copy_of(dataset)
+    clean = common_attributes.copy_of(dataset)
     _clean(clean, _actions(run), set())
     _declare(clean, report="ContentSequence" in clean)
     meta = getattr(dataset, "file_meta", FileMetaDataset())
@@ -132,7 +132,7 @@ def _replace(dataset: Dataset, tag: BaseTag) -> None:
 
 
 def _remove_unless_ours(dataset: Dataset, tag: BaseTag) -> None:
-    if dataset[tag].value not in naming.DESCRIPTIONS:
+    if dataset[tag].value not in common_attributes.DESCRIPTIONS:
         del dataset[tag]
 
 

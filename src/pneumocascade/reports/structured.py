@@ -14,7 +14,7 @@ from pneumocascade.errors import MissingExtraError, UnsuitableImageError, UsageE
 from pneumocascade.explain.pictures import NO_BREAK, verdict_of
 from pneumocascade.model.store import GATE, Manifest
 from pneumocascade.reports import codes as pc
-from pneumocascade.reports import naming
+from pneumocascade.reports import common_attributes
 from pneumocascade.types import DISCLAIMER, Prediction, StageResult
 
 try:
@@ -72,7 +72,7 @@ def structured_report(
     models : Manifest
         Of the models that made the answer.
     device_uid : str, optional
-        By default :func:`pneumocascade.reports.naming.device_uid` of the models' version.
+        By default :func:`pneumocascade.reports.common_attributes.device_uid` of the models' version.
     frame : int, optional
         Which one, from 1, of a source with several frames was judged.
 
@@ -86,7 +86,7 @@ def structured_report(
     UsageError
         Where the film could not be read, or the answer is of other models.
     UnsuitableImageError
-        ``incomplete_object``, as of :func:`pneumocascade.reports.naming.header_of`, and where the
+        ``incomplete_object``, as of :func:`pneumocascade.reports.common_attributes.header_of`, and where the
         object is none of an image.
     """
     if prediction.status == "error":
@@ -95,8 +95,8 @@ def structured_report(
         raise UsageError(
             f"the answer is of models {prediction.model_version}, the manifest of {models.version}"
         )
-    header = naming.header_of(source)
-    device = device_uid or naming.device_uid(models.version)
+    header = common_attributes.header_of(source)
+    device = device_uid or common_attributes.device_uid(models.version)
     film = (header.SOPClassUID, header.SOPInstanceUID, [frame] if frame else None)
     content = MeasurementReport(
         _observer(device),
@@ -116,9 +116,9 @@ def structured_report(
 def _observer(device: str) -> ObservationContext:
     attributes = DeviceObserverIdentifyingAttributes(
         device,
-        name=naming.MANUFACTURER,
-        manufacturer_name=naming.MANUFACTURER,
-        model_name=f"{naming.MANUFACTURER} {pneumocascade.__version__}",
+        name=common_attributes.MANUFACTURER,
+        manufacturer_name=common_attributes.MANUFACTURER,
+        model_name=f"{common_attributes.MANUFACTURER} {pneumocascade.__version__}",
     )
     return ObservationContext(observer_device_context=ObserverContext(codes.DCM.Device, attributes))
 
@@ -173,11 +173,11 @@ def _algorithm(part: str, models: Manifest) -> AlgorithmIdentification:
     """Return TID 4019: which model file of which version."""
     digest = models.sha256.get(part)
     return AlgorithmIdentification(
-        f"{naming.MANUFACTURER} {part}",
+        f"{common_attributes.MANUFACTURER} {part}",
         models.version,
         [f"SHA-256 of {models.files[part]}: {digest}"] if digest else None,
         codes.DCM.ArtificialIntelligence,
-        naming.MANUFACTURER,
+        common_attributes.MANUFACTURER,
     )
 
 
@@ -196,7 +196,9 @@ def _stage(
     evaluations += [(pc.AETIOLOGY, pc.UNDETERMINED)] if undetermined else []
     evaluations += [(pc.OPERATING_POINT, pc.operating_point(prediction.operating_point))]
     return MeasurementsAndQualitativeEvaluations(
-        TrackingIdentifier(naming.new_uid(), f"Stage {number}: {' or '.join(result.probabilities)}"),
+        TrackingIdentifier(
+            common_attributes.new_uid(), f"Stage {number}: {' or '.join(result.probabilities)}"
+        ),
         finding_type=pc.LABELS["pneumonia" if undetermined else result.label],
         algorithm_id=algorithm,
         finding_sites=[FindingSite(codes.SCT.Lung)],
@@ -216,7 +218,7 @@ def _stage(
 def _gate(prediction: Prediction, models: Manifest) -> MeasurementsAndQualitativeEvaluations:
     reasons = [QualitativeEvaluation(pc.REFUSAL, pc.refusal(reason)) for reason in prediction.reasons]
     return MeasurementsAndQualitativeEvaluations(
-        TrackingIdentifier(naming.new_uid(), "Gate"),
+        TrackingIdentifier(common_attributes.new_uid(), "Gate"),
         algorithm_id=_algorithm(GATE, models),
         qualitative_evaluations=[QualitativeEvaluation(pc.GATE, pc.REFUSED), *reasons],
     )
@@ -230,17 +232,17 @@ def _document(
     report = ComprehensiveSR(
         [header],
         content,
-        series_instance_uid=naming.new_uid(),
-        series_number=naming.SR_SERIES,
-        sop_instance_uid=naming.new_uid(),
+        series_instance_uid=common_attributes.new_uid(),
+        series_number=common_attributes.SR_SERIES,
+        sop_instance_uid=common_attributes.new_uid(),
         instance_number=1,
-        manufacturer=naming.MANUFACTURER,
+        manufacturer=common_attributes.MANUFACTURER,
         is_complete=prediction.status == "ok",
-        manufacturer_model_name=naming.MANUFACTURER,
-        series_description=naming.SR_DESCRIPTION,
-        specific_character_set=naming.CHARACTER_SET,
+        manufacturer_model_name=common_attributes.MANUFACTURER,
+        series_description=common_attributes.SR_DESCRIPTION,
+        specific_character_set=common_attributes.CHARACTER_SET,
         coding_schemes=[pc.scheme()],
     )
-    naming.sign(report, models.version, device)
+    common_attributes.sign(report, models.version, device)
     report.PatientName, report.ReferringPhysicianName = names
     return report
