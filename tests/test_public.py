@@ -62,7 +62,9 @@ def test_the_public_methods_are_documented(name: str) -> None:
 def test_the_changelog_knows_this_version() -> None:
     changelog = Path(__file__).parents[1] / "CHANGELOG.md"
     versions = re.findall(r"^## (\S+)", changelog.read_text(encoding="utf-8"), re.MULTILINE)
-    assert versions[0] == pneumocascade.__version__
+    released = [version for version in versions if version != "Unreleased"]
+    assert released[0] == pneumocascade.__version__
+    assert "Unreleased" not in versions[1:], "what is not released stands first"
 
 
 def test_another_name_is_an_attribute_error() -> None:

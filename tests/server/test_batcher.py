@@ -331,7 +331,7 @@ def test_answers_are_entered_once_though_one_cannot_be(watched: Watched) -> None
 
         names: ClassVar[list[str]] = []
 
-        def enter(self, prediction: Prediction) -> Prediction:
+        def record(self, prediction: Prediction) -> Prediction:
             self.names.append(prediction.source)
             if prediction.source == "lost":
                 raise StorageError("the disk is full")
