@@ -156,15 +156,15 @@ class _How(NamedTuple):
 
 def _done(output: Path | None, kind: Format, sources: Sequence[str], how: _How) -> tuple[int, int, bool]:
     """Return how many films have an answer, how many of these were not read, and whether there is a head."""
-    from pneumocascade.inference.cascade import Cascade
-    from pneumocascade.model.store import bundled_models, read_manifest
+    from pneumocascade.model.store import STAGES, bundled_models, load_classifier, read_manifest
     from pneumocascade.output.resume import Settings, find_done
 
     if output is None:
         raise UsageError("--resume goes on with a file: give --output")
-    version = read_manifest(how.models or bundled_models()).version
-    prior = Cascade.load(how.models).stage1.spec.prior if how.prior is None else how.prior
-    done = find_done(output, kind, sources, Settings(version, how.operating_point, how.gate, prior))
+    folder = how.models or bundled_models()
+    manifest = read_manifest(folder)
+    prior = load_classifier(folder, manifest, STAGES[0]).spec.prior if how.prior is None else how.prior
+    done = find_done(output, kind, sources, Settings(manifest.version, how.operating_point, how.gate, prior))
     typer.echo(f"{done.films} of {len(sources)} films have their answer", err=True)
     return done.films, done.unread, done.begun
 
