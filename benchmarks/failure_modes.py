@@ -1,6 +1,7 @@
-"""Held-out films answered wrongly with the highest probability, and what they have in common.
+r"""Held-out films answered wrongly with the highest probability, and what they have in common.
 
-    python benchmarks/failure_modes.py kermany224 --split docs/data/split.json --output failures
+    python benchmarks/failure_modes.py kermany224 --models build/models/held-out \
+        --split build/models/fold1/split.json --output failures
 
 Writes a contact sheet for each kind of error (film beside what spoke for the wrong label, one film a
 patient), ``failures.csv`` with all wrong answers, and ``failures.json`` with what is printed, as tables in

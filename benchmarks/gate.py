@@ -1,10 +1,11 @@
 r"""What does the gate let through? Held-out films, films spoilt, drawings, and pictures of your own.
 
-    python benchmarks/gate.py kermany224 --split docs/data/split.json \
-        --renderings kermany-512 --renderings kermany-original --others others
+    python benchmarks/gate.py --data kermany224 --models build/models/held-out \
+        --split build/models/fold1/split.json --renderings kermany-512 --renderings nih
+    python benchmarks/gate.py --others others --others other-films
 
-``others`` holds a folder of pictures for each group; the option may be repeated. Held-out films are those
-on the validation side of the split. Prints tables in Markdown: how many of each group were tried and
+``others`` holds a folder of pictures for each group. Held-out films are those on the validation side of the
+split; without ``--data`` there are none. Prints tables in Markdown: how many of each group were tried and
 refused, and which codes they got; and what the checks on the features take.
 """
 
@@ -172,10 +173,10 @@ def show(title: str, groups: Iterable[Group]) -> None:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("data", type=Path, help="folder of labelled films")
-    parser.add_argument("--split", type=Path, required=True, help="of the run that made the models")
+    parser.add_argument("--data", type=Path, help="folder of labelled films")
+    parser.add_argument("--split", type=Path, help="of the run that made the models; goes with --data")
     parser.add_argument(
-        "--renderings", type=Path, action="append", default=[], help="the same films otherwise"
+        "--renderings", type=Path, action="append", default=[], help="further folders of the split's films"
     )
     parser.add_argument(
         "--others", type=Path, action="append", default=[], help="holds a folder for each group of pictures"
@@ -184,13 +185,17 @@ def main() -> None:
     parser.add_argument("--films", type=int, default=80, help="films that are shifted and spoilt")
     parser.add_argument("--drawings", type=int, default=20, help="drawings of each sort")
     given = parser.parse_args()
+    if bool(given.data) != bool(given.split):
+        parser.error("--data and --split go together")
     cascade = Cascade.load(given.models)
-    gate, split = Gate(cascade), Split.load(given.split)
+    gate = Gate(cascade)
     print(f"Models {cascade.version}.")
-    folders = [given.data, *given.renderings]
-    show("Films that should pass", false_refusals(gate, folders, split, given.films))
-    held_out = [film for film in find_training_films(given.data) if film.name in split.validation]
-    show("Held-out films, spoilt", spoilt(gate, choose_films(held_out, given.films, SEED)))
+    if given.data:
+        split = Split.load(given.split)
+        folders = [given.data, *given.renderings]
+        show("Films that should pass", false_refusals(gate, folders, split, given.films))
+        held_out = [film for film in find_training_films(given.data) if film.name in split.validation]
+        show("Held-out films, spoilt", spoilt(gate, choose_films(held_out, given.films, SEED)))
     show("Drawings", drawings(gate, given.drawings))
     for folder in given.others:
         show(f"Pictures in {folder.name}", others(gate, folder))

@@ -1,6 +1,6 @@
 """Rank doubtful training labels, and measure what leaving those films out does.
 
-    python benchmarks/label_noise.py kermany224 --split docs/data/split.json \
+    python benchmarks/label_noise.py kermany224 --split build/models/fold1/split.json \
         --backbone-weights resnet50-imagenet-conv1-conv4.safetensors --output label-noise
 
 Features of the ImageNet network, which never saw these labels, and a logistic regression in five

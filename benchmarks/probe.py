@@ -1,6 +1,6 @@
 """How far a linear classifier gets in stage 2 on features that never saw a chest film.
 
-    python -m benchmarks.probe kermany224 --split docs/data/split.json \
+    python -m benchmarks.probe kermany224 --split build/models/fold1/split.json \
         --backbone-weights resnet50-imagenet-conv1-conv4.safetensors --sizes 128 160 224
 
 Mean and deviation over positions of layer2 and layer3 of the ImageNet network, by size of its input, and a

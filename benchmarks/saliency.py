@@ -1,6 +1,7 @@
-"""Are the activation maps more than decoration? Deletion, insertion, and the share inside the lungs.
+r"""Are the activation maps more than decoration? Deletion, insertion, and the share inside the lungs.
 
-    python benchmarks/saliency.py kermany224 --split docs/data/split.json --films 80
+    python benchmarks/saliency.py kermany224 --models build/models/held-out \
+        --split build/models/fold1/split.json --films 80
 
 Deletion blurs the film away place by place, insertion brings it back out of the blur, both in the order
 of the evidence for the given label; a random map of the same coarseness is the yardstick (Petsiuk et

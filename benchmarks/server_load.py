@@ -69,18 +69,21 @@ class Alone(Batcher):
         films: Sequence[QueuedFilm],
         operating_point: str = DEFAULT_OPERATING_POINT,
         prior: float | None = None,
+        *,
+        display: bool = False,
     ) -> Future[list[Prediction]]:
         """Judge the films of one request, whatever others do."""
-        return self.pool.submit(self._all, films, operating_point, prior)
+        return self.pool.submit(self._all, films, operating_point, prior, display)
 
     def _all(
-        self, films: Sequence[QueuedFilm], operating_point: str, prior: float | None
+        self, films: Sequence[QueuedFilm], operating_point: str, prior: float | None, display: bool
     ) -> list[Prediction]:
         answers = self.cascade.predict_many(
             (film.read() for film in films),
             batch_size=self.batch_size,
             operating_point=operating_point,
             prior=prior,
+            display=display,
             names=[film.name for film in films],
         )
         return list(answers)

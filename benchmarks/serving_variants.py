@@ -1,8 +1,9 @@
-"""Measure what could be changed at serving time, without training again.
+r"""Measure what could be changed at serving time, without training again.
 
-    python benchmarks/serving_variants.py kermany224 --split docs/data/split.json
+    python benchmarks/serving_variants.py kermany224 --models build/models/held-out \
+        --split build/models/fold1/split.json
 
-On the held-out films, with the bundled models: the mean of a film and its mirror image (test-time
+On the held-out films: the mean of a film and its mirror image (test-time
 flip), the inner part of the film (a crop of each side, as a crude lung field), and a correction of the
 prior where pneumonia is rarer than in the validation films (Saerens, Latinne and Decaestecker, "Adjusting
 the outputs of a classifier to new a priori probabilities", Neural Computation 2002). Calibration and
@@ -117,11 +118,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("--split", type=Path, required=True)
+    parser.add_argument("--models", type=Path, help="by default the bundled ones")
     parser.add_argument("--threads", type=int, default=0, help="of one run of a model; 0: all cores")
     arguments = parser.parse_args()
     names = Split.load(arguments.split).validation
     films = [film for film in find_films(arguments.data) if film.name in names]
-    cascade = Cascade.load(threads=arguments.threads)
+    cascade = Cascade.load(arguments.models, threads=arguments.threads)
     for model, own, answer in (
         (cascade.stage1, films, _finding),
         (cascade.stage2, [film for film in films if film.aetiology], _aetiology),

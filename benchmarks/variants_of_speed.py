@@ -20,7 +20,7 @@ from PIL import Image
 from benchmarks.timing import Row, seconds_of, some, spread
 from pneumocascade import Cascade
 from pneumocascade.imaging.read import read_radiograph
-from pneumocascade.model.gate import _coarse
+from pneumocascade.model.gate.pixel_checks import _coarse
 from pneumocascade.model.preprocess import to_square
 from pneumocascade.types import Radiograph
 

@@ -48,6 +48,29 @@ class Acquisition:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Original:
+    """What a display copy keeps of the film that it was made of.
+
+    Attributes
+    ----------
+    height, width : int
+        In pixels.
+    bits : int
+        Of a pixel as it was read, 8 or 16.
+    square : ndarray of uint8, shape (S, S)
+        The film as the models' preprocessing stretches it.
+    margin : float
+        Share of each side that was left out of the square.
+    """
+
+    height: int
+    width: int
+    bits: int
+    square: NDArray[np.uint8]
+    margin: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Radiograph:
     """One film as the grey picture that a viewer would show.
 
@@ -64,6 +87,8 @@ class Radiograph:
         What had to be assumed while reading.
     acquisition : Acquisition or None
         ``None`` for a film that did not come as DICOM.
+    original : Original or None
+        Of a display copy (:func:`pneumocascade.model.preprocess.display_copy`); ``None`` for the film itself.
     """
 
     pixels: NDArray[np.uint8] | NDArray[np.uint16]
@@ -71,6 +96,7 @@ class Radiograph:
     colourfulness: float = 0.0
     warnings: tuple[str, ...] = ()
     acquisition: Acquisition | None = None
+    original: Original | None = None
 
     def __post_init__(self) -> None:
         known = self.pixels.dtype in (np.uint8, np.uint16)
@@ -89,6 +115,20 @@ class Radiograph:
     def width(self) -> int:
         """Columns."""
         return int(self.pixels.shape[1])
+
+    @property
+    def size_read(self) -> tuple[int, int]:
+        """Height and width of the film as it was read, in pixels."""
+        return (
+            (self.height, self.width)
+            if self.original is None
+            else (self.original.height, self.original.width)
+        )
+
+    @property
+    def bits_read(self) -> int:
+        """Bits of a pixel of the film as it was read."""
+        return 8 * self.pixels.dtype.itemsize if self.original is None else self.original.bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +217,9 @@ class Prediction:
         part of the JSON.
     acquisition : Acquisition or None
         ``None`` for a film that did not come as DICOM. Not part of the JSON.
+    display : Radiograph or None
+        What people are shown of the film, 8 bits and bounded in size, where it was asked for
+        (``Cascade.predict(..., display=True)``) and the film could be read. Not part of the JSON.
     prior : float
         Share of pneumonia, 0..1, that stage 1's probabilities hold for.
     familiarity : float or None
@@ -198,6 +241,7 @@ class Prediction:
     error: Reason | None = None
     pixels_sha256: str = ""
     acquisition: Acquisition | None = None
+    display: Radiograph | None = field(default=None, compare=False, repr=False)
     prior: float = 0.5
     familiarity: float | None = None
 

@@ -134,21 +134,22 @@ def test_a_report_is_not_made_of_a_part_of_the_films(study: Path, tmp_path: Path
     assert not answers.exists()
 
 
-def test_a_film_that_vanishes_before_its_pictures_are_drawn_ends_nothing(
+def test_a_film_that_vanishes_before_its_objects_are_written_ends_nothing(
     models: Path, study: Path, tmp_path: Path
 ) -> None:
     cascade = Cascade.load(models, threads=1)
 
     def vanishing() -> Iterator[Prediction]:
-        for prediction in cascade.predict_many([study / "a.dcm", study / "b.png"]):
+        for prediction in cascade.predict_many([study / "a.dcm", study / "b.png"], display=True):
             (study / "a.dcm").unlink(missing_ok=True)
             yield prediction
 
-    gone, left = with_files(vanishing(), cascade, FileOutputs(tmp_path / "pictures", None, None, False), None)
+    outputs = FileOutputs(tmp_path / "pictures", tmp_path / "objects", None, False)
+    gone, left = with_files(vanishing(), cascade, outputs, models)
     assert (gone.status, left.status) == ("ok", "ok")
-    assert gone.warnings == ("there are no pictures of it: there is no such file",)
+    assert gone.warnings == ("there are no DICOM objects of it: there is no such file",)
     assert left.warnings == ()
-    assert len(list((tmp_path / "pictures").glob("*-verdict.png"))) == 1
+    assert len(list((tmp_path / "pictures").glob("*-verdict.png"))) == 2
 
 
 def test_no_output_and_no_log_tells_who_the_patient_is(

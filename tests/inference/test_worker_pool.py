@@ -54,6 +54,14 @@ def assert_same(film: PreparedFilm, expected: PreparedFilm) -> None:
     for array, other in zip(film.inputs, expected.inputs, strict=True):
         np.testing.assert_array_equal(array, other)
         assert array.dtype == np.float32
+    assert (film.display is None) == (expected.display is None)
+    if film.display is not None and expected.display is not None:
+        assert film.display.original is not None
+        assert expected.display.original is not None
+        np.testing.assert_array_equal(film.display.pixels, expected.display.pixels)
+        np.testing.assert_array_equal(film.display.original.square, expected.display.original.square)
+        for name in ("source", "acquisition", "size_read", "bits_read"):
+            assert getattr(film.display, name) == getattr(expected.display, name), name
 
 
 def test_a_film_is_made_ready_as_it_is_here(tiny: Cascade, isolated: Cascade, tmp_path: Path) -> None:
@@ -69,9 +77,11 @@ def test_a_film_is_made_ready_as_it_is_here(tiny: Cascade, isolated: Cascade, tm
         tmp_path / "missing",
     ]
     for source in sources:
-        for gate in (True, False):
-            found = isolated.reader((source, None), specs=specs, gate=gate)
-            assert_same(found, prepare_film((source, None), specs=specs, gate=gate))
+        for gate, display in ((True, False), (False, True)):
+            found = isolated.reader((source, None), specs=specs, gate=gate, display=display)
+            expected = prepare_film((source, None), specs=specs, gate=gate, display=display)
+            assert_same(found, expected)
+            assert (found.display is not None) == (display and found.status != "error")
 
 
 def test_what_is_decoded_already_is_made_ready_here(tiny: Cascade) -> None:
@@ -202,6 +212,10 @@ def test_a_film_comes_back_from_the_wire() -> None:
         {"shapes": [[1, 3, 4, 4]]},
         {"reasons": 3},
         {"seconds": "soon"},
+        {"display": {"shape": [10**9, 1], "side": 4, "size_read": [9, 9], "bits": 8, "margin": 0}},
+        {"display": {"shape": [0, 0], "side": 0, "size_read": [9, 9], "bits": 8, "margin": 0}},
+        {"display": {"shape": [2, 2], "side": 4, "size_read": [9, 9], "bits": 8, "margin": 0}},
+        {"display": 7},
     ],
     ids=str,
 )

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from pneumocascade import ModelSpec, Radiograph, prepare, read_radiograph, steps_of
-from pneumocascade.model.preprocess import inner, normalise, to_square
+from pneumocascade import ModelSpec, Radiograph, UsageError, prepare, read_radiograph, steps_of
+from pneumocascade.model.preprocess import MAX_DISPLAY_SIDE, display_copy, inner, normalise, to_square
 from pneumocascade.model.spec import for_recipe
 from tests.conftest import draw_chest
 
@@ -279,3 +279,23 @@ def test_the_smoothing_step_takes_away_jpeg_texture() -> None:
         return float(np.abs(prepare(film(pixels), spec) - prepare(compressed, spec)).mean())
 
     assert difference(0.8) < 0.6 * difference(0.0)
+
+
+@pytest.mark.parametrize("shape", [(300, 280), (3000, 2500), (700, 5000)])
+def test_a_display_copy_is_bounded_and_has_the_steps_of_the_film(shape: tuple[int, int]) -> None:
+    eight = draw_chest(height=shape[0], width=shape[1])
+    for pixels in (eight, eight.astype(np.uint16) * np.uint16(257)):
+        spec = replace(HOT, margin=0.04)
+        copy = display_copy(film(pixels), spec)
+        assert copy.pixels.dtype == np.uint8
+        assert max(copy.pixels.shape) == min(max(shape), MAX_DISPLAY_SIDE)
+        assert copy.size_read == shape
+        assert copy.bits_read == 8 * pixels.dtype.itemsize
+        shown, given = steps_of(copy, spec), steps_of(film(pixels), spec)
+        np.testing.assert_array_equal(shown.grey, given.grey)
+        np.testing.assert_array_equal(shown.coloured, given.coloured)
+        again = display_copy(copy, spec)
+        np.testing.assert_array_equal(again.pixels, copy.pixels)
+        assert again.size_read == shape
+        with pytest.raises(UsageError, match="make another copy"):
+            steps_of(copy, HOT)

@@ -90,9 +90,6 @@ def with_files(
 ) -> Iterator[Prediction]:
     """Write pictures and objects of each answer; what could not be written is said in its warnings."""
     makers = [*_pictures(cascade, outputs), *_objects(outputs, models)]
-    if not makers:
-        yield from predictions
-        return
     for prediction in predictions:
         yield replace(prediction, warnings=prediction.warnings + _made(prediction, makers))
 
@@ -116,18 +113,16 @@ def _objects(outputs: FileOutputs, models: Path | None) -> Iterator[tuple[str, M
 
 def _made(prediction: Prediction, makers: Iterable[tuple[str, Make]]) -> tuple[str, ...]:
     """Make all files of an answer; return what could not be made, in sentences."""
-    if prediction.status == "error":
+    if (film := prediction.display) is None:
         return ()
-    notes = (_note(prediction, what, make) for what, make in makers)
+    notes = (_note(prediction, film, what, make) for what, make in makers)
     return tuple(note for note in notes if note)
 
 
-def _note(prediction: Prediction, what: str, make: Make) -> str:
-    from pneumocascade.imaging.read import read_radiograph
-
+def _note(prediction: Prediction, film: Radiograph, what: str, make: Make) -> str:
     try:
-        make(prediction, read_radiograph(prediction.source))
-    except FilmError as error:  # moved or written to since it was judged, or it lacks what is needed
+        make(prediction, film)
+    except FilmError as error:  # its object was moved or written to since, or it lacks what is needed
         return f"there are no {what} of it: {error.message}"
     return ""
 
@@ -140,7 +135,7 @@ def consume(predictions: Iterable[Prediction], cascade: Cascade, outputs: FileOu
         return
     from pneumocascade.reports.pdf import write_report
 
-    films = ((_shown(answer, clean=outputs.clean), _film(answer)) for answer in predictions)
+    films = ((_shown(answer, clean=outputs.clean), answer.display) for answer in predictions)
     write_report(films, cascade, outputs.report)
 
 
@@ -149,12 +144,3 @@ def _shown(prediction: Prediction, *, clean: bool) -> Prediction:
     if not clean:
         return prediction
     return replace(prediction, source=f"film {prediction.pixels_sha256[:12] or 'that could not be read'}")
-
-
-def _film(prediction: Prediction) -> Radiograph | None:
-    from pneumocascade.imaging.read import read_radiograph
-
-    try:
-        return read_radiograph(prediction.source)
-    except FilmError:  # as the answer says, or it is gone since: the page then has no pictures
-        return None

@@ -200,6 +200,7 @@ def _here(
             workers=how.workers,
             parallel=parallel,
             gate=how.gate,
+            display=outputs.any,
         )
         predictions = with_files(predictions, cascade, outputs, how.models)
         with open_writer(target.output, target.kind, _table, go_on=target.go_on) as writer:

@@ -281,7 +281,7 @@ def save_pictures(
     -------
     list of Path
         ``<name>-<digest>-steps.png`` and ``...-verdict.png``, and for each stage that ran and has an
-        activation map ``...-stage1.png`` and ``...-stage2.png``, of the film's own size.
+        activation map ``...-stage1.png`` and ``...-stage2.png``, of the size of the display copy.
 
     Raises
     ------

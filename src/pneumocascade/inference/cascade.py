@@ -130,11 +130,6 @@ class Cascade:
             stage1, stage2 = pool.map(load, STAGES)
         return cls(stage1, stage2, manifest.version, load_gate(path, manifest), reader, recorder)
 
-    def can_read(self, source: AnySource) -> bool:
-        """Return whether a film can be read; the reader finds out, which may be a process of its own."""
-        specs = (self.stage1.spec, self.stage2.spec)
-        return bool(self.reader((source, None), specs=specs).status != "error")
-
     def predict(
         self,
         source: AnySource,
@@ -143,6 +138,7 @@ class Cascade:
         name: str | None = None,
         gate: bool = True,
         prior: float | None = None,
+        display: bool = False,
         record: bool = True,
     ) -> Prediction:
         """Judge one film.
@@ -159,6 +155,8 @@ class Cascade:
         prior : float, optional
             Share of pneumonia among the films at hand, above 0 and below 1; by default the stored one.
             Stage 1's probability and threshold move together, so the finding stays.
+        display : bool
+            Keep, as the answer's ``display``, what people are shown of the film: it need not be read again.
         record : bool
             Give the answer to the recorder, where there is one.
 
@@ -175,7 +173,13 @@ class Cascade:
         """
         names = None if name is None else [name]
         answers = self.predict_many(
-            [source], operating_point=operating_point, names=names, gate=gate, prior=prior, record=record
+            [source],
+            operating_point=operating_point,
+            names=names,
+            gate=gate,
+            prior=prior,
+            display=display,
+            record=record,
         )
         return next(answers)
 
@@ -190,6 +194,7 @@ class Cascade:
         names: Iterable[str] | None = None,
         gate: bool = True,
         prior: float | None = None,
+        display: bool = False,
         record: bool = True,
     ) -> Iterator[Prediction]:
         """Judge many films, in order; while the models run, the next films are read.
@@ -215,8 +220,8 @@ class Cascade:
             ``False``: judge them whatever they show, unless they are too small, and say so in a
             warning to each that could be read.
         prior : float, optional
-        record : bool
-            As for :meth:`predict`.
+        display, record : bool
+            As for :meth:`predict`. A display copy takes up to 4 MB.
 
         Yields
         ------
@@ -251,7 +256,8 @@ class Cascade:
             raise UsageError(f"names is {names!r}; expected one name for each film, in a list")
         if isinstance(sources, Sized) and isinstance(names, Sized) and len(sources) != len(names):
             raise UsageError(f"{len(names)} names were given for {len(sources)} films")
-        prepare_one = partial(self.reader, specs=(self.stage1.spec, self.stage2.spec), gate=gate)
+        specs = (self.stage1.spec, self.stage2.spec)
+        prepare_one = partial(self.reader, specs=specs, gate=gate, display=display)
         films = prefetch_map(
             prepare_one, with_names(sources, names), workers=workers, ahead=2 * max(batch_size, workers)
         )
@@ -355,6 +361,7 @@ class Cascade:
             error=film.error,
             pixels_sha256=film.pixels_sha256,
             acquisition=film.acquisition,
+            display=film.display,
             prior=self.stage1.spec.prior if how.prior is None else how.prior,
         )
 

@@ -15,7 +15,7 @@ from pneumocascade.errors import FilmError, UsageError
 from pneumocascade.imaging.dicom.suitability import warnings_of
 from pneumocascade.imaging.read import name_of, read_radiograph
 from pneumocascade.model.gate import NEVER_JUDGED, UNCHECKED, reasons_to_refuse
-from pneumocascade.model.preprocess import prepare
+from pneumocascade.model.preprocess import display_copy, prepare
 from pneumocascade.types import Acquisition, Radiograph, Reason
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ class PreparedFilm:
     acquisition : Acquisition or None
     seconds : float
         That all this took.
+    display : Radiograph or None
+        What people are shown of it, where it was asked for and the film could be read.
     """
 
     source: str
@@ -59,10 +61,15 @@ class PreparedFilm:
     pixels_sha256: str = ""
     acquisition: Acquisition | None = None
     seconds: float = 0.0
+    display: Radiograph | None = None
 
 
 def prepare_film(
-    named: tuple[AnySource, str | None], *, specs: tuple[ModelSpec, ModelSpec], gate: bool = True
+    named: tuple[AnySource, str | None],
+    *,
+    specs: tuple[ModelSpec, ModelSpec],
+    gate: bool = True,
+    display: bool = False,
 ) -> PreparedFilm:
     """Read a film, check its pixels, and prepare it for both stages.
 
@@ -75,6 +82,8 @@ def prepare_film(
     gate : bool
         ``False``: only what is too small to prepare is refused, and each film that was
         read gets a warning that says so.
+    display : bool
+        Keep what people are shown of it.
     """
     started = time.perf_counter()
     source, name = named
@@ -84,8 +93,13 @@ def prepare_film(
         # Nothing of it was checked, so no warning says that its size was.
         film = PreparedFilm(name or name_of(source), "error", error=Reason(error.code, error.message))
     else:
-        film = _prepared(radiograph, name or radiograph.source, specs, gate)
-        film = replace(film, pixels_sha256=_digest(radiograph), acquisition=radiograph.acquisition)
+        shown = display_copy(radiograph, specs[0]) if display else None
+        film = replace(
+            _prepared(radiograph, name or radiograph.source, specs, gate),
+            pixels_sha256=_digest(radiograph),
+            acquisition=radiograph.acquisition,
+            display=shown,
+        )
     return replace(film, seconds=time.perf_counter() - started)
 
 

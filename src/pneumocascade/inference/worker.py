@@ -53,7 +53,10 @@ def answer(requests: IO[bytes]) -> bytes:
     source: str | bytes = (
         content if settings["path"] is None else os.fsdecode(bytes.fromhex(settings["path"]))
     )
-    return film_to_bytes(prepare_film((source, settings["name"]), specs=stages, gate=settings["gate"]))
+    film = prepare_film(
+        (source, settings["name"]), specs=stages, gate=settings["gate"], display=settings["display"]
+    )
+    return film_to_bytes(film)
 
 
 @functools.lru_cache(maxsize=4)

@@ -58,16 +58,24 @@ class IsolatedReader:
             self._idle.put(None)  # started when it is needed
 
     def __call__(
-        self, named: tuple[AnySource, str | None], *, specs: tuple[ModelSpec, ModelSpec], gate: bool = True
+        self,
+        named: tuple[AnySource, str | None],
+        *,
+        specs: tuple[ModelSpec, ModelSpec],
+        gate: bool = True,
+        display: bool = False,
     ) -> PreparedFilm:
         """Prepare a film; one that costs its worker the life has status ``"error"``."""
         source, name = named
         if not isinstance(source, (str, bytes, os.PathLike)):
-            return prepare_film(named, specs=specs, gate=gate)
+            return prepare_film(named, specs=specs, gate=gate, display=display)
         worker = self._idle.get()
         try:
             worker = worker or _Worker(self.memory)
-            return worker.ask(source, name, specs, gate, self.seconds)
+            path = None if isinstance(source, bytes) else os.fsencode(source).hex()
+            settings = {"path": path, "name": name, "gate": gate, "display": display}
+            content = source if isinstance(source, bytes) else b""
+            return worker.ask(settings, specs, content, self.seconds)
         except _GoneError as gone:
             _log.error("a worker that decodes films was replaced: %s", gone)
             worker = None
@@ -108,24 +116,20 @@ class _Worker:
 
     def ask(
         self,
-        source: str | bytes | os.PathLike[str],
-        name: str | None,
+        settings: dict[str, str | bool | None],
         specs: tuple[ModelSpec, ModelSpec],
-        gate: bool,
+        content: bytes,
         seconds: float,
     ) -> PreparedFilm:
-        """Have a film prepared.
+        """Have a film prepared; see :mod:`pneumocascade.inference.worker`.
 
         Raises
         ------
         _GoneError
             Where the worker died of it, took too long, or answered nonsense.
         """
-        path = None if isinstance(source, bytes) else os.fsencode(source).hex()
-        settings = json.dumps({"path": path, "name": name, "gate": gate}).encode()
         stages = json.dumps([spec.to_json() for spec in specs]).encode()
-        content = source if isinstance(source, bytes) else b""
-        answer = self._exchange((settings, stages, content), seconds)
+        answer = self._exchange((json.dumps(settings).encode(), stages, content), seconds)
         try:
             return film_from_bytes(answer)
         except (ValueError, LookupError, TypeError) as error:

@@ -13,7 +13,8 @@ from typing import IO, Any
 import numpy as np
 
 from pneumocascade.inference.prepare import PreparedFilm
-from pneumocascade.types import Acquisition, Reason
+from pneumocascade.model.preprocess import MAX_DISPLAY_SIDE
+from pneumocascade.types import Acquisition, Original, Radiograph, Reason
 
 MAX_ANSWER = 1 << 26
 """Largest frame of an answer, in bytes: many times what two inputs need."""
@@ -59,7 +60,7 @@ def film_to_bytes(film: PreparedFilm) -> bytes:
     """Return a film made ready as a line of JSON, and its arrays behind it."""
     distinct = list({id(array): array for array in film.inputs}.values())
     places = [next(i for i, each in enumerate(distinct) if each is array) for array in film.inputs]
-    told = {
+    told: dict[str, Any] = {
         "source": film.source,
         "status": film.status,
         "warnings": film.warnings,
@@ -68,10 +69,21 @@ def film_to_bytes(film: PreparedFilm) -> bytes:
         "pixels_sha256": film.pixels_sha256,
         "acquisition": asdict(film.acquisition) if film.acquisition else None,
         "seconds": film.seconds,
+        "display": None,
         "inputs": places,
         "shapes": [array.shape for array in distinct],
     }
-    arrays = b"".join(np.ascontiguousarray(each).tobytes() for each in distinct)
+    pictures: list[Any] = []
+    if film.display is not None and (original := film.display.original) is not None:
+        told["display"] = {
+            "shape": film.display.pixels.shape,
+            "side": len(original.square),
+            "size_read": film.display.size_read,
+            "bits": original.bits,
+            "margin": original.margin,
+        }
+        pictures = [film.display.pixels, original.square]
+    arrays = b"".join(np.ascontiguousarray(each).tobytes() for each in (*distinct, *pictures))
     return json.dumps(told).encode() + b"\n" + arrays
 
 
@@ -92,11 +104,11 @@ def film_from_bytes(data: bytes) -> PreparedFilm:
         if len(shape) != 4 or shape[:2] != (1, 3) or not all(0 < side <= MAX_SIDE for side in shape[2:]):
             raise ValueError(f"an input has shape {shape}")
     sizes = [int(np.prod(shape)) for shape in shapes]
-    numbers = np.frombuffer(rest, np.float32)
-    if numbers.size != sum(sizes):
-        raise ValueError(f"{numbers.size} numbers, expected {sum(sizes)}")
+    numbers = np.frombuffer(rest, np.float32, sum(sizes))
+    rest = rest[numbers.nbytes :]
     arrays = np.split(numbers, np.cumsum(sizes)[:-1]) if sizes else []
     inputs = [array.reshape(shape) for array, shape in zip(arrays, shapes, strict=True)]
+    acquisition = Acquisition(**told["acquisition"]) if told["acquisition"] else None
     return PreparedFilm(
         str(told["source"]),
         told["status"],
@@ -105,6 +117,27 @@ def film_from_bytes(data: bytes) -> PreparedFilm:
         Reason(str(told["error"]["code"]), str(told["error"]["message"])) if told["error"] else None,
         tuple(inputs[place] for place in told["inputs"]),
         str(told["pixels_sha256"]),
-        Acquisition(**told["acquisition"]) if told["acquisition"] else None,
+        acquisition,
         float(told["seconds"]),
+        _display(told, rest, acquisition),
     )
+
+
+def _display(told: dict[str, Any], rest: bytes, acquisition: Acquisition | None) -> Radiograph | None:
+    """Return the display copy, whose pixels are all of ``rest``."""
+    about = told["display"]
+    if about is None:
+        if rest:
+            raise ValueError(f"{len(rest)} bytes too many")
+        return None
+    rows, columns, side = (int(number) for number in (*about["shape"], about["side"]))
+    if not (0 < rows <= MAX_DISPLAY_SIDE and 0 < columns <= MAX_DISPLAY_SIDE and 0 < side <= MAX_SIDE):
+        raise ValueError(f"a display copy of {rows} x {columns} with a square of {side}")
+    if len(rest) != rows * columns + side * side:
+        raise ValueError(f"{len(rest)} bytes of a display copy, expected {rows * columns + side * side}")
+    values = np.frombuffer(rest, np.uint8)
+    pixels, square = values[: rows * columns], values[rows * columns :]
+    height, width = (int(number) for number in about["size_read"])
+    original = Original(height, width, int(about["bits"]), square.reshape(side, side), float(about["margin"]))
+    source = str(told["source"])
+    return Radiograph(pixels.reshape(rows, columns), source, acquisition=acquisition, original=original)

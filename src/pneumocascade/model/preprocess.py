@@ -9,7 +9,7 @@ CLAHE: Zuiderveld, "Contrast Limited Adaptive Histogram Equalization", Graphics 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,13 +17,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pneumocascade.errors import UsageError
+from pneumocascade.types import Original, Radiograph
+
 if TYPE_CHECKING:
     from pneumocascade.model.spec import ModelSpec
-    from pneumocascade.types import Radiograph
 
 Grey = NDArray[np.uint8]
 Rgb = NDArray[np.uint8]
 Pixels = TypeVar("Pixels", bound=np.generic)
+
+
+MAX_DISPLAY_SIDE = 2048
+"""Longest side of a display copy, in pixels."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,6 +120,50 @@ def _hot_rgb() -> Rgb:
     return table
 
 
+def square_of(radiograph: Radiograph, spec: ModelSpec) -> Grey:
+    """Return a film's inner part stretched to the square, uint8, shape (S, S); a display copy holds it.
+
+    Raises
+    ------
+    UsageError
+        For a display copy that was made for models that stretch otherwise.
+    """
+    made = radiograph.original
+    if made is None:
+        seen: NDArray[Any] = inner(radiograph.pixels, spec.margin)
+        return to_square(seen, spec.size)
+    if made.square.shape != (spec.size, spec.size) or made.margin != spec.margin:
+        raise UsageError(
+            f"the display copy is for {made.square.shape[0]} pixels and a margin of {made.margin}, the model "
+            f"takes {spec.size} and {spec.margin}; make another copy of the film"
+        )
+    return made.square
+
+
+def display_copy(radiograph: Radiograph, spec: ModelSpec) -> Radiograph:
+    """Return what people are shown of a film: 8 bits, at most ``MAX_DISPLAY_SIDE`` on its longest side.
+
+    It holds the square that the model's preprocessing starts from: its steps are those of the film itself.
+
+    Parameters
+    ----------
+    radiograph : Radiograph
+    spec : ModelSpec
+        Of stage 1.
+    """
+    longest = max(radiograph.height, radiograph.width)
+    pixels: NDArray[Any] = radiograph.pixels
+    if longest > MAX_DISPLAY_SIDE:
+        height, width = (
+            max(1, round(side * MAX_DISPLAY_SIDE / longest)) for side in (radiograph.height, radiograph.width)
+        )
+        pixels = _resize(pixels, width, height)
+    height, width = radiograph.size_read
+    square = square_of(radiograph, spec)
+    original = Original(height, width, radiograph.bits_read, square, spec.margin)
+    return replace(radiograph, pixels=to_eight_bit(pixels), original=original)
+
+
 def steps_of(radiograph: Radiograph, spec: ModelSpec) -> Steps:
     """Return the pictures between a film and a model's input.
 
@@ -123,8 +173,7 @@ def steps_of(radiograph: Radiograph, spec: ModelSpec) -> Steps:
     spec : ModelSpec
         Of the model that is to be given the film.
     """
-    seen: NDArray[Any] = inner(radiograph.pixels, spec.margin)
-    grey = to_square(seen, spec.size)
+    grey = square_of(radiograph, spec)
     if spec.smoothing_sigma > 0:
         grey = cv2.GaussianBlur(grey, (0, 0), spec.smoothing_sigma).astype(np.uint8, copy=False)
     equalised = grey

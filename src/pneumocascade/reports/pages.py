@@ -236,11 +236,16 @@ def _pictures(
         seen += f", shrunk to {spec.input_size} x {spec.input_size}"
     return (
         PagePicture(
-            f"Film, {radiograph.width} x {radiograph.height} pixels",
+            f"Film, {_size(radiograph)}",
             data_uri(to_eight_bit(small.pixels), "JPEG"),
         ),
         PagePicture(seen, data_uri(last.picture, "PNG")),
     )
+
+
+def _size(radiograph: Radiograph) -> str:
+    height, width = radiograph.size_read
+    return f"{width} x {height} pixels"
 
 
 def _quality(prediction: Prediction, radiograph: Radiograph | None, last: StepPicture | None) -> Facts:
@@ -249,8 +254,8 @@ def _quality(prediction: Prediction, radiograph: Radiograph | None, last: StepPi
         return tuple(facts)
     film, processed = quality_of(radiograph.pixels), quality_of(last.picture)
     facts += [
-        ("Size", f"{radiograph.width} x {radiograph.height} pixels"),
-        ("Depth as read", f"{8 * radiograph.pixels.dtype.itemsize} bits a pixel"),
+        ("Size", _size(radiograph)),
+        ("Depth as read", f"{radiograph.bits_read} bits a pixel"),
         ("Grey values, mean", f"{film.mean:.1f} of 255 (processed {processed.mean:.1f})"),
         ("Standard deviation", f"{film.deviation:.1f} (processed {processed.deviation:.1f})"),
         ("Entropy", f"{film.entropy:.2f} bits (processed {processed.entropy:.2f})"),

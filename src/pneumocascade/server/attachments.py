@@ -11,13 +11,11 @@ from PIL import Image
 
 from pneumocascade.explain.pictures import film_picture, with_banner
 from pneumocascade.explain.saliency import overlay
-from pneumocascade.imaging.read import read_radiograph
 from pneumocascade.types import Radiograph
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pneumocascade.server.queue import QueuedFilm
     from pneumocascade.types import Prediction, StageResult
 
 ATTACHMENTS = ("saliency", "pictures")
@@ -26,14 +24,13 @@ MAX_HEIGHT = 1024
 """Of the pictures, in pixels."""
 
 
-def attachments_of(prediction: Prediction, film: QueuedFilm, wanted: frozenset[str]) -> dict[str, Any]:
+def attachments_of(prediction: Prediction, wanted: frozenset[str]) -> dict[str, Any]:
     """Return what was asked for besides the answer, by name; nothing for a film that could not be read.
 
     Parameters
     ----------
     prediction : Prediction
-    film : QueuedFilm
-        Read again for its pictures.
+        With a display copy where pictures are wanted.
     wanted : frozenset of str
         Any of ``ATTACHMENTS``.
     """
@@ -43,8 +40,7 @@ def attachments_of(prediction: Prediction, film: QueuedFilm, wanted: frozenset[s
     maps = {name: stage for name, stage in _stages(prediction) if stage.activation_map is not None}
     if "saliency" in wanted:
         found["saliency"] = {name: _saliency(stage) for name, stage in maps.items()}
-    if "pictures" in wanted:
-        radiograph = read_radiograph(film.read(), film.name)
+    if "pictures" in wanted and (radiograph := prediction.display) is not None:
         picture = film_picture(radiograph, min(MAX_HEIGHT, radiograph.height))
         small = Radiograph(np.ascontiguousarray(picture[..., 0]), radiograph.source)
         pictures = {"film": picture[..., 0], "verdict": with_banner(picture, prediction)}

@@ -98,6 +98,8 @@ class Batcher:
         films: Sequence[QueuedFilm],
         operating_point: str = DEFAULT_OPERATING_POINT,
         prior: float | None = None,
+        *,
+        display: bool = False,
     ) -> Future[list[Prediction]]:
         """Put the films of one request in the queue, all or none of them.
 
@@ -107,6 +109,8 @@ class Batcher:
         operating_point : {"balanced", "sensitive", "specific"}
         prior : float, optional
             Share of pneumonia among the films; by default the stored one.
+        display : bool
+            Whether the answers are to have a display copy.
 
         Returns
         -------
@@ -128,7 +132,7 @@ class Batcher:
             raise UsageError(f"{len(films)} films were given at once; expected 1 to {self.max_waiting}")
         if not self._threads:  # whoever serves the app need not run its lifespan
             self.start()
-        group = Group(films, operating_point, prior)
+        group = Group(films, operating_point, prior, display)
         self._queue.add(group)
         return group.future
 
@@ -189,6 +193,7 @@ class Batcher:
             batch_size=self.batch_size,
             operating_point=group.operating_point,
             prior=group.prior,
+            display=group.display,
             names=[taken.film.name for taken in contents],
             record=False,  # each answer is recorded once, whatever becomes of its batch
         )

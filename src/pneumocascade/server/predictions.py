@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from pneumocascade.audit.counter import Counter
     from pneumocascade.server.batcher import Batcher
     from pneumocascade.server.metrics import Metrics
-    from pneumocascade.server.queue import QueuedFilm
     from pneumocascade.types import Prediction
 
 Given = TypeVar("Given", str, float)
@@ -83,21 +82,20 @@ def add_predictions(app: FastAPI, batcher: Batcher, counter: Counter, metrics: M
         if len(films) > most:
             raise HTTPException(413, f"there are more than {most} films; at most {most} are taken at once")
         point = _one_of("operating points", operating_point, *every, in_form) or DEFAULT_OPERATING_POINT
-        answers = batcher.submit(films, point, _one_of("priors", prior, prior_in_form))
+        answers = batcher.submit(
+            films, point, _one_of("priors", prior, prior_in_form), display="pictures" in wanted
+        )
         try:
             found = await asyncio.wait_for(asyncio.wrap_future(answers), MAX_SECONDS)
         except asyncio.TimeoutError as error:
             raise HTTPException(504, f"there was no answer within {MAX_SECONDS:g} seconds") from error
         metrics.count(found)
         await run_in_threadpool(counter.add, sum(one.status == "ok" for one in found))
-        return {"predictions": await run_in_threadpool(_bodies, found, films, wanted), "left_out": left_out}
+        return {"predictions": await run_in_threadpool(_bodies, found, wanted), "left_out": left_out}
 
 
-def _bodies(found: list[Prediction], films: list[QueuedFilm], wanted: frozenset[str]) -> list[dict[str, Any]]:
-    return [
-        report.to_dict(prediction) | attachments_of(prediction, film, wanted)
-        for prediction, film in zip(found, films, strict=True)
-    ]
+def _bodies(found: list[Prediction], wanted: frozenset[str]) -> list[dict[str, Any]]:
+    return [report.to_dict(prediction) | attachments_of(prediction, wanted) for prediction in found]
 
 
 def _wanted(include: list[str]) -> frozenset[str]:

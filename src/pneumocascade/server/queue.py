@@ -41,6 +41,7 @@ class Group:
     films : sequence of QueuedFilm
     operating_point : str
     prior : float, optional
+    display : bool
 
     Attributes
     ----------
@@ -51,9 +52,16 @@ class Group:
         waits for it may go away, and those who give the answers need not know.
     """
 
-    def __init__(self, films: Sequence[QueuedFilm], operating_point: str, prior: float | None = None) -> None:
+    def __init__(
+        self,
+        films: Sequence[QueuedFilm],
+        operating_point: str,
+        prior: float | None = None,
+        display: bool = False,
+    ) -> None:
         self.operating_point = operating_point
         self.prior = prior
+        self.display = display
         self.waiting = deque(films)
         self.future: Future[list[Prediction]] = Future()
         self.future.set_running_or_notify_cancel()
@@ -62,9 +70,9 @@ class Group:
         self._lock = threading.Lock()  # it may fail on one thread while an answer is given on another
 
     @property
-    def terms(self) -> tuple[str, float | None]:
-        """Operating point and prior: films that agree in these are judged in one batch."""
-        return self.operating_point, self.prior
+    def terms(self) -> tuple[str, float | None, bool]:
+        """Operating point, prior, display copy: films that agree in these are judged in one batch."""
+        return self.operating_point, self.prior, self.display
 
     @property
     def taken(self) -> int:

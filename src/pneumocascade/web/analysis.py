@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pneumocascade.errors import FilmError
 from pneumocascade.explain.pictures import StepPicture, film_picture, step_pictures, with_banner
 from pneumocascade.explain.quality import Quality, quality_of
-from pneumocascade.imaging.read import read_radiograph
 from pneumocascade.model.preprocess import steps_of
 
 if TYPE_CHECKING:
@@ -91,34 +89,25 @@ def analyse(
         For an unknown operating point.
     """
     name = Path(path).name
-    prediction = cascade.predict(path, operating_point=operating_point, name=name, prior=prior, record=record)
-    if prediction.status == "error":
+    prediction = cascade.predict(
+        path, operating_point=operating_point, name=name, prior=prior, display=True, record=record
+    )
+    if prediction.display is None:
         return Analysis(prediction)
-    try:
-        # Decoded once before, perhaps in a process of its own: it will not fail now, unless it is gone.
-        radiograph = read_radiograph(path, name)
-    except FilmError:
-        return Analysis(prediction)
-    return _drawn(cascade, radiograph, prediction)
+    # A session keeps the analysis for an hour: not the large copy.
+    return _drawn(cascade, prediction.display, replace(prediction, display=None))
 
 
 def _drawn(cascade: Cascade, radiograph: Radiograph, prediction: Prediction) -> Analysis:
     spec = cascade.stage1.spec
     steps = step_pictures(steps_of(radiograph, spec), spec)
     film = film_picture(radiograph, min(FILM_HEIGHT, radiograph.height))
+    height, width = radiograph.size_read
     return Analysis(
         prediction,
         film[..., 0].copy(),  # grey in three equal channels; a session keeps it for an hour
-        radiograph.width,
-        radiograph.height,
+        width,
+        height,
         steps,
         (quality_of(radiograph.pixels), quality_of(steps[-1].picture)),
     )
-
-
-def thumbnail(path: Path, height: int) -> NDArray[np.uint8] | None:
-    """Return a film at a small height, shape (height, W, 3); ``None`` where it cannot be read."""
-    try:
-        return film_picture(read_radiograph(path), height)
-    except FilmError:
-        return None

@@ -9,7 +9,9 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pneumocascade.web.analysis import Analysis, analyse, thumbnail
+from pneumocascade.explain.pictures import film_picture
+from pneumocascade.imaging.read import read_radiograph
+from pneumocascade.web.analysis import Analysis, analyse
 from pneumocascade.web.fragments import data_uri
 
 if TYPE_CHECKING:
@@ -35,13 +37,13 @@ def analyse_example(
     return replace(analysis, reference=reference_of(path))
 
 
-def preview(path: Path, *, drawn: bool = True) -> str:
-    """Return the film that *Analyze Image* would be given, small, with its name.
+def preview(path: Path, *, example: bool) -> str:
+    """Return the film that *Analyze Image* would be given: its name, and of an example a small picture.
 
-    ``drawn=False`` leaves the picture out, of a film that cannot be read.
+    An upload is decoded once, when it is analysed.
     """
     return (
-        f'<div class="pc-preview">{_image(path, 96) if drawn else ""}'
+        f'<div class="pc-preview">{_image(path, 96) if example else ""}'
         f"<p><span>Film to analyse</span><b>{escape(path.name)}</b></p></div>"
     )
 
@@ -50,7 +52,7 @@ def example_tiles(films: list[Path], chosen: int | None) -> str:
     """Return the example films with their reference standard, the chosen one marked."""
     tiles = "".join(
         f'<button type="button" class="pc-example" data-index="{index}" title="{escape(path.name)}" '
-        f'aria-pressed="{str(index == chosen).lower()}">{_example_image(path)}'
+        f'aria-pressed="{str(index == chosen).lower()}">{_image(path, 120)}'
         f"<span>{reference_of(path).capitalize()}</span></button>"
         for index, path in enumerate(films)
     )
@@ -61,11 +63,6 @@ def example_tiles(films: list[Path], chosen: int | None) -> str:
     )
 
 
-@lru_cache(maxsize=16)
-def _example_image(path: Path) -> str:
-    return _image(path, 120)
-
-
+@lru_cache(maxsize=32)
 def _image(path: Path, height: int) -> str:
-    picture = thumbnail(path, height)
-    return f'<img src="{data_uri(picture)}" alt="">' if picture is not None else ""
+    return f'<img src="{data_uri(film_picture(read_radiograph(path), height))}" alt="">'

@@ -66,7 +66,7 @@ def build_single_tab(cascade: Cascade, counter: Counter, page_header: gr.HTML) -
     with gr.Accordion("Processing configuration", open=False, elem_id="single-configuration"):
         gr.HTML(configuration(cascade))
     _wire_analysis(parts, films, cascade, counter, page_header)
-    _wire_choice(parts, films, first, cascade)
+    _wire_choice(parts, films, first)
 
 
 def _layout(films: list[Path], first: Analysis, cascade: Cascade) -> _Parts:
@@ -76,7 +76,7 @@ def _layout(films: list[Path], first: Analysis, cascade: Cascade) -> _Parts:
         with gr.Column(scale=4, min_width=300):
             place(asked.upload)
             formats_note()
-            small = gr.HTML(preview(films[0]), elem_id="single-preview")
+            small = gr.HTML(preview(films[0], example=True), elem_id="single-preview")
             place(*asked.settings, asked.button)
             heading("Examples")
             examples = gr.HTML(example_tiles(films, 0), elem_id="single-examples", js_on_load=SEND_INDEX)
@@ -101,7 +101,7 @@ def _wire_analysis(
 
     def choose(event: gr.EventData) -> tuple[None, str, str]:
         path = films[clicked_index(event, len(films)) or 0]
-        return None, str(path), preview(path)
+        return None, str(path), preview(path, example=True)
 
     def run(
         path: str | None, example: str, operating_point: str, percent: float, measure: str
@@ -138,14 +138,13 @@ def _wire_analysis(
         event.success(None, js=scroll_to("#single-verdict"), **QUIET)
 
 
-def _wire_choice(parts: _Parts, films: list[Path], first: Analysis, cascade: Cascade) -> None:
+def _wire_choice(parts: _Parts, films: list[Path], first: Analysis) -> None:
     """Show the film that would be analysed, and the measure that was chosen."""
 
     def show(path: str | None, example: str) -> tuple[str, str]:
         if path:
-            film = uploaded(path)
-            return preview(film, drawn=cascade.can_read(film)), example_tiles(films, None)
-        return preview(Path(example)), example_tiles(films, films.index(Path(example)))
+            return preview(uploaded(path), example=False), example_tiles(films, None)
+        return preview(Path(example), example=True), example_tiles(films, films.index(Path(example)))
 
     def plot(shown: Analysis | None, analysed: bool, measure: str) -> str:
         if shown is None and analysed:

@@ -1,4 +1,4 @@
-"""The gate lets chests through and says why it does not."""
+"""The checks on features: kind of picture, view, familiarity, domain."""
 
 from __future__ import annotations
 
@@ -11,15 +11,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pneumocascade import read_radiograph
 from pneumocascade.errors import ModelError
 from pneumocascade.model.gate import (
     CHILDREN_ONLY,
     LATERAL,
-    MAX_COLOURFULNESS,
-    MIN_DEVIATION,
-    MIN_JUDGED_SIDE,
-    OTHER_DOMAIN,
     REASONS,
     STRANGE,
     UNFAMILIAR,
@@ -27,75 +22,9 @@ from pneumocascade.model.gate import (
     Assessment,
     FeatureGate,
     pooled,
-    reasons_to_refuse,
 )
-from pneumocascade.types import Acquisition, Radiograph
-from tests.conftest import draw_chest
-
-
-def codes(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> list[str]:
-    return [reason.code for reason in reasons_to_refuse(read_radiograph(pixels))]
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_phantoms_pass(seed: int) -> None:
-    film = draw_chest(seed, opacity=seed / 5)
-    assert codes(film) == []
-    assert codes(film.astype(np.uint16) * np.uint16(257)) == []
-    assert codes(255 - film) == []
-
-
-@pytest.mark.parametrize("shape", [(MIN_JUDGED_SIDE - 1, 300), (300, MIN_JUDGED_SIDE - 1)])
-def test_a_film_below_the_smallest_side_is_refused(shape: tuple[int, int]) -> None:
-    film = draw_chest(height=shape[0], width=shape[1])
-    (reason,) = reasons_to_refuse(read_radiograph(film))
-    assert reason.code == "too_small"
-    assert f"{MIN_JUDGED_SIDE - 1} pixels" in reason.message
-    assert codes(draw_chest(height=MIN_JUDGED_SIDE, width=MIN_JUDGED_SIDE)) == []
-
-
-def stripes(deviation: float) -> NDArray[np.uint8]:
-    """Return a film of two tones, left and right, with the given standard deviation."""
-    film = np.full((128, 128), 100, np.uint8)
-    film[:, 64:] += np.uint8(round(2 * deviation))
-    return film
-
-
-def test_a_film_of_nearly_one_tone_is_refused() -> None:
-    (reason,) = reasons_to_refuse(read_radiograph(stripes(MIN_DEVIATION - 1)))
-    assert reason.code == "blank"
-    assert f"{MIN_DEVIATION - 1:.1f} of 255" in reason.message
-    assert codes(stripes(MIN_DEVIATION + 1)) == []
-
-
-def test_noise_without_structure_is_blank() -> None:
-    noise = np.random.default_rng(0).integers(0, 256, (1024, 1024), dtype=np.uint8)
-    assert codes(noise) == ["blank"]
-
-
-def test_a_picture_in_colour_is_refused_but_a_tint_is_not() -> None:
-    grey = draw_chest()
-    tinted = np.stack([grey, grey, np.clip(grey + 12.0, 0, 255).astype(np.uint8)], axis=2)
-    coloured = np.stack([grey, 255 - grey, np.roll(grey, 200, axis=1)], axis=2)
-    assert codes(tinted) == []
-    assert codes(coloured) == ["not_a_radiograph"]
-
-
-def test_the_limit_of_colour_is_inclusive() -> None:
-    grey = draw_chest()
-    assert reasons_to_refuse(Radiograph(grey, "film", MAX_COLOURFULNESS)) == ()
-    assert [
-        reason.code for reason in reasons_to_refuse(Radiograph(grey, "film", MAX_COLOURFULNESS + 0.01))
-    ] == ["not_a_radiograph"]
-
-
-def test_every_reason_is_given_at_once() -> None:
-    film = Radiograph(np.full((50, 50), 7, np.uint8), "film", 100.0)
-    assert [reason.code for reason in reasons_to_refuse(film)] == ["too_small", "blank", "not_a_radiograph"]
-
-
-# The checks on features
-
+from pneumocascade.model.gate.feature_gate import OTHER_DOMAIN
+from pneumocascade.types import Acquisition
 
 KINDS = (UPRIGHT, "inverted", "turned", "turned", "part")
 

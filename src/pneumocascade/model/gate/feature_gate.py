@@ -1,10 +1,6 @@
-"""May this film be judged? Checks on pixels and on stage 1's features, each with a code and a sentence.
+"""Checks on stage 1's features: kind of picture, view, familiarity.
 
-The checks on pixels come first and cost next to nothing. What passes them goes through stage 1, and a
-small linear head looks at the very features that the answer is made of: no second network, no second pass.
-
-Codes: ``too_small``, ``blank``, ``not_a_radiograph``, ``not_a_chest_radiograph``, ``not_frontal``,
-``inverted``, ``rotated``, ``cropped``.
+A small linear head works on the very features that the answer is made of: no second network, no second pass.
 """
 
 from __future__ import annotations
@@ -20,120 +16,16 @@ from numpy.typing import NDArray
 
 from pneumocascade.errors import ModelError
 from pneumocascade.imaging.dicom import suitability
-from pneumocascade.model.preprocess import to_square
-from pneumocascade.types import Acquisition, Radiograph, Reason
+from pneumocascade.model.gate.reasons import CHILDREN_ONLY, LATERAL, REASONS, STRANGE, UNFAMILIAR, UPRIGHT
+from pneumocascade.types import Acquisition, Reason
 
 Floats = NDArray[np.float32]
 
 OTHER_DOMAIN = "other"
 """Domain, for stage 2, of a film whose object says an age that it did not learn from."""
 
-MIN_JUDGED_SIDE = 100
-"""Shortest side, in pixels, of a film that is judged; the training films have 224 and more."""
-
-MIN_DEVIATION = 6.0
-"""Least standard deviation of grey values (0..255) of a film with something on it."""
-
-MAX_COLOURFULNESS = 20.0
-"""Largest mean spread between red, green and blue (0..255); tinted films stay below."""
-
-NEVER_JUDGED = frozenset({"too_small"})
-"""Codes for which a film is refused even where the gate is switched off."""
-
-UNCHECKED = "The gate was switched off: of this film only the size was checked."
-"""Warning that goes with every answer where the gate was switched off."""
-
-UPRIGHT = "upright"
-"""Kind of picture that is judged: the whole chest, frontal, upright, lungs dark."""
-
-LATERAL = "lateral"
-"""Kind of picture that the view tells."""
-
-REASONS = {
-    "inverted": Reason(
-        "inverted", "This looks like a negative: the lungs are bright. Invert it, so that they are dark."
-    ),
-    "turned": Reason("rotated", "This looks turned by a quarter or half of a circle. Turn it upright."),
-    "part": Reason("cropped", "This looks like a part of a chest. Give the whole frontal radiograph."),
-    LATERAL: Reason(
-        "not_frontal", "This looks like a chest from the side. The models know radiographs from the front."
-    ),
-    "other film": Reason("not_a_chest_radiograph", "This does not look like a chest radiograph."),
-    "picture": Reason("not_a_radiograph", "This does not look like a radiograph."),
-}
-"""Why a picture of any other kind is refused."""
-
-STRANGE = Reason(
-    "not_a_chest_radiograph", "This does not look like the chest radiographs that the models know."
-)
-"""Why a picture is refused that looks like a chest but lies far from all films learnt from."""
-
-UNFAMILIAR = (
-    "The film is unlike those that the models learnt from: children of one to five years of one hospital "
-    "and, for stage 1 alone, mostly adults of another."
-)
-"""Warning below the stored limit of familiarity."""
-
-CHILDREN_ONLY = (
-    "Stage 2 learnt from films of children of one to five years alone. For this film it can rule out neither "
-    "type."
-)
-"""Warning where stage 2 answers to a film of another age, by the object or by its looks."""
-
 FRONTAL_VIEWS = frozenset({"AP", "PA"})
 """View positions (DICOM PS3.3, C.8.11.5.1.1) of films that are not refused as from the side."""
-
-_SQUARE = 64
-"""Side, in pixels, of the square on which the grey values of a whole film are looked at."""
-
-_LARGE = 10 * _SQUARE
-"""Shorter side, in pixels, from which on less than a tenth is left out for speed."""
-
-
-def reasons_to_refuse(radiograph: Radiograph) -> tuple[Reason, ...]:
-    """Return why a film must not be judged, as far as is seen without a model; empty where it may be.
-
-    Codes
-    -----
-    ``too_small``
-        The shorter side has fewer than ``MIN_JUDGED_SIDE`` pixels.
-    ``blank``
-        Nothing but one tone.
-    ``not_a_radiograph``
-        A picture in colour.
-
-    Of a film that came as DICOM also what
-    :func:`pneumocascade.imaging.dicom.suitability.reasons_to_refuse` says.
-    """
-    reasons = []
-    shorter = min(radiograph.height, radiograph.width)
-    if shorter < MIN_JUDGED_SIDE:
-        reasons.append(
-            Reason(
-                "too_small", f"The shorter side has {shorter} pixels; at least {MIN_JUDGED_SIDE} are needed."
-            )
-        )
-    deviation = float(np.std(_coarse(radiograph.pixels)))
-    if deviation < MIN_DEVIATION:
-        found = f"The grey values hardly vary (standard deviation {deviation:.1f} of 255)."
-        reasons.append(Reason("blank", found))
-    if radiograph.colourfulness > MAX_COLOURFULNESS:
-        reasons.append(Reason("not_a_radiograph", "The picture is in colour; a radiograph is grey."))
-    if radiograph.acquisition is not None:
-        reasons += suitability.reasons_to_refuse(radiograph.acquisition)
-    return tuple(reasons)
-
-
-def _coarse(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.uint8]:
-    """Average a film down to a square of ``_SQUARE``.
-
-    Of a large film a few rows and columns at the ends are left out: OpenCV averages ten times faster
-    by a whole number.
-    """
-    if min(pixels.shape) >= _LARGE:
-        height, width = (side - side % _SQUARE for side in pixels.shape)
-        pixels = pixels[:height, :width]
-    return to_square(pixels, _SQUARE)
 
 
 @dataclass(frozen=True, slots=True)

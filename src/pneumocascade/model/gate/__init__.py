@@ -1,0 +1,26 @@
+"""May this film be judged? Checks on pixels and on stage 1's features, each with a code and a sentence.
+
+Codes: ``too_small``, ``blank``, ``not_a_radiograph``, ``not_a_chest_radiograph``, ``not_frontal``,
+``inverted``, ``rotated``, ``cropped``.
+"""
+
+from pneumocascade.model.gate.feature_gate import Assessment, FeatureGate, Scores, pooled
+from pneumocascade.model.gate.pixel_checks import MIN_JUDGED_SIDE, NEVER_JUDGED, UNCHECKED, reasons_to_refuse
+from pneumocascade.model.gate.reasons import CHILDREN_ONLY, LATERAL, REASONS, STRANGE, UNFAMILIAR, UPRIGHT
+
+__all__ = [
+    "CHILDREN_ONLY",
+    "LATERAL",
+    "MIN_JUDGED_SIDE",
+    "NEVER_JUDGED",
+    "REASONS",
+    "STRANGE",
+    "UNCHECKED",
+    "UNFAMILIAR",
+    "UPRIGHT",
+    "Assessment",
+    "FeatureGate",
+    "Scores",
+    "pooled",
+    "reasons_to_refuse",
+]

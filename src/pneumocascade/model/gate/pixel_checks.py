@@ -1,0 +1,77 @@
+"""Checks of a film's size, tones and colour, which need no model and come first."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pneumocascade.imaging.dicom import suitability
+from pneumocascade.model.preprocess import to_square
+from pneumocascade.types import Radiograph, Reason
+
+MIN_JUDGED_SIDE = 100
+"""Shortest side, in pixels, of a film that is judged; the training films have 224 and more."""
+
+MIN_DEVIATION = 6.0
+"""Least standard deviation of grey values (0..255) of a film with something on it."""
+
+MAX_COLOURFULNESS = 20.0
+"""Largest mean spread between red, green and blue (0..255); tinted films stay below."""
+
+NEVER_JUDGED = frozenset({"too_small"})
+"""Codes for which a film is refused even where the gate is switched off."""
+
+UNCHECKED = "The gate was switched off: of this film only the size was checked."
+"""Warning that goes with every answer where the gate was switched off."""
+
+_SQUARE = 64
+"""Side, in pixels, of the square on which the grey values of a whole film are looked at."""
+
+_LARGE = 10 * _SQUARE
+"""Shorter side, in pixels, from which on less than a tenth is left out for speed."""
+
+
+def reasons_to_refuse(radiograph: Radiograph) -> tuple[Reason, ...]:
+    """Return why a film must not be judged, as far as is seen without a model; empty where it may be.
+
+    Codes
+    -----
+    ``too_small``
+        The shorter side has fewer than ``MIN_JUDGED_SIDE`` pixels.
+    ``blank``
+        Nothing but one tone.
+    ``not_a_radiograph``
+        A picture in colour.
+
+    Of a film that came as DICOM also what
+    :func:`pneumocascade.imaging.dicom.suitability.reasons_to_refuse` says.
+    """
+    reasons = []
+    shorter = min(radiograph.height, radiograph.width)
+    if shorter < MIN_JUDGED_SIDE:
+        reasons.append(
+            Reason(
+                "too_small", f"The shorter side has {shorter} pixels; at least {MIN_JUDGED_SIDE} are needed."
+            )
+        )
+    deviation = float(np.std(_coarse(radiograph.pixels)))
+    if deviation < MIN_DEVIATION:
+        found = f"The grey values hardly vary (standard deviation {deviation:.1f} of 255)."
+        reasons.append(Reason("blank", found))
+    if radiograph.colourfulness > MAX_COLOURFULNESS:
+        reasons.append(Reason("not_a_radiograph", "The picture is in colour; a radiograph is grey."))
+    if radiograph.acquisition is not None:
+        reasons += suitability.reasons_to_refuse(radiograph.acquisition)
+    return tuple(reasons)
+
+
+def _coarse(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.uint8]:
+    """Average a film down to a square of ``_SQUARE``.
+
+    Of a large film a few rows and columns at the ends are left out: OpenCV averages ten times faster
+    by a whole number.
+    """
+    if min(pixels.shape) >= _LARGE:
+        height, width = (side - side % _SQUARE for side in pixels.shape)
+        pixels = pixels[:height, :width]
+    return to_square(pixels, _SQUARE)

@@ -1,0 +1,42 @@
+"""What the gate says: kinds of picture, the reason to refuse each, and warnings."""
+
+from __future__ import annotations
+
+from pneumocascade.types import Reason
+
+UPRIGHT = "upright"
+"""Kind of picture that is judged: the whole chest, frontal, upright, lungs dark."""
+
+LATERAL = "lateral"
+"""Kind of picture that the view tells."""
+
+REASONS = {
+    "inverted": Reason(
+        "inverted", "This looks like a negative: the lungs are bright. Invert it, so that they are dark."
+    ),
+    "turned": Reason("rotated", "This looks turned by a quarter or half of a circle. Turn it upright."),
+    "part": Reason("cropped", "This looks like a part of a chest. Give the whole frontal radiograph."),
+    LATERAL: Reason(
+        "not_frontal", "This looks like a chest from the side. The models know radiographs from the front."
+    ),
+    "other film": Reason("not_a_chest_radiograph", "This does not look like a chest radiograph."),
+    "picture": Reason("not_a_radiograph", "This does not look like a radiograph."),
+}
+"""Why a picture of any other kind is refused."""
+
+STRANGE = Reason(
+    "not_a_chest_radiograph", "This does not look like the chest radiographs that the models know."
+)
+"""Why a picture is refused that looks like a chest but lies far from all films learnt from."""
+
+UNFAMILIAR = (
+    "The film is unlike those that the models learnt from: children of one to five years of one hospital "
+    "and, for stage 1 alone, mostly adults of another."
+)
+"""Warning below the stored limit of familiarity."""
+
+CHILDREN_ONLY = (
+    "Stage 2 learnt from films of children of one to five years alone. For this film it can rule out neither "
+    "type."
+)
+"""Warning where stage 2 answers to a film of another age, by the object or by its looks."""
