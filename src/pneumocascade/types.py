@@ -246,6 +246,17 @@ class Prediction:
     familiarity: float | None = None
 
     @property
+    def outcome(self) -> str:
+        """The answer in one word: the aetiology, else the finding, else the status."""
+        return self.aetiology or self.finding or self.status
+
+    @property
+    def stages(self) -> dict[int, StageResult]:
+        """The results of the stages that ran, by their number."""
+        results = {1: self.stage1, 2: self.stage2}
+        return {number: result for number, result in results.items() if result is not None}
+
+    @property
     def undetermined(self) -> bool:
         """Whether stage 2 ran and its prediction set does not hold exactly one aetiology."""
         return self.stage2 is not None and len(self.stage2.prediction_set) != 1

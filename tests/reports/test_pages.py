@@ -89,14 +89,14 @@ def test_pictures_are_the_film_and_what_the_network_sees(
 def test_saliency_lies_over_the_film(cascade: Cascade, bacterial: Radiograph, page: FilmPage) -> None:
     prediction = cascade.predict(bacterial)
     for card, result in zip(page.stages, (prediction.stage1, prediction.stage2), strict=True):
-        assert card.looked is not None
+        assert card.saliency is not None
         assert result is not None
-        shown = pixels(card.looked).astype(np.float32)
+        shown = pixels(card.saliency).astype(np.float32)
         full = overlay(bacterial, result)
         size = (shown.shape[1], shown.shape[0])
         expected = cv2.resize(full, size, interpolation=cv2.INTER_AREA).astype(np.float32)
         assert np.abs(shown - expected).mean() < 4  # of 255: JPEG, and the map drawn at another size
-        assert result.label in card.looked.caption
+        assert result.label in card.saliency.caption
 
 
 def test_a_stage_that_did_not_run_shows_nothing_but_why(cascade: Cascade) -> None:
@@ -104,7 +104,7 @@ def test_a_stage_that_did_not_run_shows_nothing_but_why(cascade: Cascade) -> Non
         make_page(1, prediction, film, cascade) for prediction, film in every_outcome(cascade)
     )
     assert normal.stages[1].bars == refused.stages[0].bars == broken.stages[0].bars == ()
-    assert normal.stages[1].looked is refused.stages[1].looked is None
+    assert normal.stages[1].saliency is refused.stages[1].saliency is None
     assert "Did not run" in normal.stages[1].notes[0]
     assert "refused" in refused.stages[0].notes[0]
     assert "could not be read" in broken.stages[1].notes[0]

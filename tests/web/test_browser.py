@@ -307,29 +307,29 @@ def test_map_is_laid_over_the_film_without_asking_the_server(
     open_app(page, tiny_address)
     analyse_single(page, bright)
     expect(page.locator("#single-verdict .pc-verdict")).to_contain_text("type undetermined")
-    first, second = (page.locator(f"#single-looked [data-stage='{stage}']") for stage in (1, 2))
+    first, second = (page.locator(f"#single-saliency [data-stage='{stage}']") for stage in (1, 2))
     expect(first).to_be_visible()
     expect(second).to_be_hidden()
     # Both at one moment: the page may still be scrolling.
     places = page.evaluate(
         """() => ["[data-stage='1']", ".pc-under img"].map((part) => {
-          const box = document.querySelector(`#single-looked ${part}`).getBoundingClientRect();
+          const box = document.querySelector(`#single-saliency ${part}`).getBoundingClientRect();
           return [box.x, box.y, box.width, box.height];
         })"""
     )
     assert places[0] == places[1]
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    page.locator("#single-looked").get_by_text("Stage 2: viral").click()
+    page.locator("#single-saliency").get_by_text("Stage 2: viral").click()
     expect(second).to_be_visible()
     expect(first).to_be_hidden()
     page.get_by_label("Opacity of the map").first.fill("25")
-    expect(page.locator("#single-looked output")).to_have_text("25 %")
+    expect(page.locator("#single-saliency output")).to_have_text("25 %")
     expect(second).to_have_css("opacity", "0.25")
     assert [url for url in asked if url.startswith("http")] == []
     page.locator("#single-examples .pc-example").first.click()
     expect(page.locator("#single-verdict .pc-source")).to_have_text(example_films()[0].name)
-    expect(page.locator("#single-looked output")).to_have_text("25 %")
+    expect(page.locator("#single-saliency output")).to_have_text("25 %")
     context.close()
 
 

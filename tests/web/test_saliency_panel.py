@@ -14,7 +14,7 @@ from PIL import Image
 from pneumocascade import Prediction, StageResult
 from pneumocascade.explain.saliency import heat_layer
 from pneumocascade.web.analysis import Analysis
-from pneumocascade.web.saliency_panel import where_it_looked
+from pneumocascade.web.saliency_panel import saliency_view
 from tests.web.test_verdict import NORMAL, PNEUMONIA, REFUSED, text_of
 
 FILM = np.full((60, 80), 90, np.uint8)
@@ -32,7 +32,7 @@ def mapped() -> Prediction:
 
 
 def test_layers_are_the_heat_of_each_stage_that_ran(mapped: Prediction) -> None:
-    html = where_it_looked(Analysis(mapped, FILM), "single")
+    html = saliency_view(Analysis(mapped, FILM), "single")
     layers = re.findall(r'data-stage="(\d)" alt="" src="data:image/png;base64,([^"]+)"', html)
     assert [stage for stage, _ in layers] == ["1", "2"]
     for (_, encoded), result in zip(layers, (mapped.stage1, mapped.stage2), strict=True):
@@ -44,7 +44,7 @@ def test_layers_are_the_heat_of_each_stage_that_ran(mapped: Prediction) -> None:
 
 
 def test_what_the_map_is_and_is_not_is_said(mapped: Prediction) -> None:
-    text = text_of(where_it_looked(Analysis(mapped, FILM), "single"))
+    text = text_of(saliency_view(Analysis(mapped, FILM), "single"))
     assert "4 x 5 places" in text
     assert "does not show where a disease is" in text
     assert "Stage 1: pneumonia" in text
@@ -53,7 +53,7 @@ def test_what_the_map_is_and_is_not_is_said(mapped: Prediction) -> None:
 
 def test_a_stage_that_did_not_run_has_no_map() -> None:
     normal = replace(NORMAL, stage1=with_map(NORMAL.stage1, 1))
-    html = where_it_looked(Analysis(normal, FILM), "single")
+    html = saliency_view(Analysis(normal, FILM), "single")
     assert 'data-stage="1"' in html
     assert 'data-stage="2"' not in html
     assert "Stage 2" not in html
@@ -64,14 +64,14 @@ def test_a_stage_that_did_not_run_has_no_map() -> None:
     [(PNEUMONIA, "give no activation map"), (REFUSED, "There is no answer for this film")],
 )
 def test_where_there_is_no_map_a_sentence_says_so(prediction: Prediction, told: str) -> None:
-    html = where_it_looked(Analysis(prediction, FILM), "single")
+    html = saliency_view(Analysis(prediction, FILM), "single")
     assert told in text_of(html)
     assert "<img" not in html
     assert "<input" not in html
 
 
 def test_choices_of_two_tabs_are_kept_apart(mapped: Prediction) -> None:
-    single, batch = (where_it_looked(Analysis(mapped, FILM), prefix) for prefix in ("single", "batch"))
+    single, batch = (saliency_view(Analysis(mapped, FILM), prefix) for prefix in ("single", "batch"))
     assert not set(re.findall(r'(?:name|id)="([^"]+)"', single)) & set(
         re.findall(r'(?:name|id)="([^"]+)"', batch)
     )

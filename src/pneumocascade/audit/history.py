@@ -15,13 +15,11 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pneumocascade.audit.database import connect, transaction
 from pneumocascade.errors import StorageError, UsageError
-
-if TYPE_CHECKING:
-    from pneumocascade.types import Prediction
+from pneumocascade.types import Prediction, reasons_of
 
 APPLICATION_ID = 0x504E4331
 """In the file's head, so that no other SQLite file is taken for a history ("PNC1")."""
@@ -141,7 +139,11 @@ class History:
         values = _values(prediction)
         names, marks = ", ".join(values), ", ".join("?" * len(values))
         statement = f"INSERT INTO analysis ({names}) VALUES ({marks})"  # noqa: S608  names are our own
-        with self._lock, self._told("no answer can be entered"), transaction(self._connection) as connection:
+        with (
+            self._lock,
+            self._storage_errors("no answer can be entered"),
+            transaction(self._connection) as connection,
+        ):
             connection.execute(statement, tuple(values.values()))
 
     def entries(self, *, since: datetime | None = None, until: datetime | None = None) -> Iterator[Entry]:
@@ -155,7 +157,7 @@ class History:
         condition, values = _between(since, until)
         statement = f"SELECT {', '.join(COLUMNS)} FROM analysis {condition} ORDER BY id"  # noqa: S608
         # A connection of its own: the store may be written to meanwhile.
-        with self._told("cannot be read"), closing(connect(self.path)) as connection:
+        with self._storage_errors("cannot be read"), closing(connect(self.path)) as connection:
             for row in connection.execute(statement, values):
                 yield Entry(*row)
 
@@ -169,7 +171,7 @@ class History:
         """
         condition, values = _between(None, before)
         statement = f"DELETE FROM analysis {condition}"  # noqa: S608
-        with self._lock, self._told("cannot be purged"):
+        with self._lock, self._storage_errors("cannot be purged"):
             with transaction(self._connection) as connection:
                 deleted = connection.execute(statement, values).rowcount
             self._connection.execute("VACUUM")
@@ -177,7 +179,7 @@ class History:
         return deleted
 
     @contextmanager
-    def _told(self, what: str) -> Iterator[None]:
+    def _storage_errors(self, what: str) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:
@@ -200,7 +202,6 @@ def _text(moment: datetime) -> str:
 
 def _values(prediction: Prediction) -> dict[str, Any]:
     uid = prediction.acquisition.sop_instance_uid if prediction.acquisition else ""
-    reasons = prediction.reasons or ((prediction.error,) if prediction.error else ())
     stages = (prediction.stage1, prediction.stage2)
     first, second = (stage.probabilities[stage.positive] if stage else None for stage in stages)
     return {
@@ -210,7 +211,7 @@ def _values(prediction: Prediction) -> dict[str, Any]:
         "model_version": prediction.model_version,
         "operating_point": prediction.operating_point,
         "status": prediction.status,
-        "codes": " ".join(reason.code for reason in reasons),
+        "codes": " ".join(reason.code for reason in reasons_of(prediction)),
         "finding": prediction.finding,
         "aetiology": prediction.aetiology,
         "probability_pneumonia": first,

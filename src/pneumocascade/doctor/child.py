@@ -54,8 +54,8 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
             env={**os.environ, **SAFE_PATH},
         )
     except OSError as error:
-        told = f"no process can be started ({error.strerror}): {MORE_PROCESSES}"
-        return subprocess.CompletedProcess(command, 1, "", told)
+        message = f"no process can be started ({error.strerror}): {MORE_PROCESSES}"
+        return subprocess.CompletedProcess(command, 1, "", message)
     except subprocess.TimeoutExpired:
         return subprocess.CompletedProcess(command, -signal.SIGTERM, "", f"not done after {SECONDS} seconds")
 

@@ -39,12 +39,12 @@ def check_workers() -> list[Check]:
         answer = reader(film, specs=specs)
     if answer.status == "ok" and answer.pixels_sha256 == prepare_film(film, specs=specs).pixels_sha256:
         return [Check("decoding process", "ok", "started, and read an example film as this process does")]
-    told = answer.error.message if answer.error else "it read other pixels than this process"
+    message = answer.error.message if answer.error else "it read other pixels than this process"
     advice = (
         "serve needs it: let this user start processes (ulimit -u, docker run --pids-limit), and see what "
         "this prints: python -m pneumocascade.inference.worker 3221225472 < /dev/null"
     )
-    return [Check("decoding process", "problem", told, advice)]
+    return [Check("decoding process", "problem", message, advice)]
 
 
 def check_pdf() -> list[Check]:
@@ -53,14 +53,14 @@ def check_pdf() -> list[Check]:
         advice = f"for reports: {pip()} 'pneumocascade[report]'"
         return [Check("PDF", "note", "WeasyPrint is not installed", advice)]
     done = run("-m", "pneumocascade.doctor.printing")
-    *_, told = done.stdout.strip().splitlines() or [""]
-    if told == FONT:
+    *_, message = done.stdout.strip().splitlines() or [""]
+    if message == FONT:
         return [Check("PDF", "ok", "WeasyPrint prints, with a font")]
     fonts = "install a font; on Debian: apt-get install fonts-dejavu-core"
-    if told == NO_FONT or "No fonts" in done.stderr:
+    if message == NO_FONT or "No fonts" in done.stderr:
         return [Check("PDF", "problem", "WeasyPrint finds no font: there can be no PDF", fonts)]
-    if told:  # the message of an error of ours, which says what to do
-        found, _, advice = told.partition(": ")
-        return [Check("PDF", "problem", tilde(found), tilde(advice or told))]
+    if message:  # the message of an error of ours, which says what to do
+        found, _, advice = message.partition(": ")
+        return [Check("PDF", "problem", tilde(found), tilde(advice or message))]
     advice = f"{fonts}; {pip()} --force-reinstall weasyprint"
     return [Check("PDF", "problem", f"WeasyPrint cannot print: {how_it_ended(done)}", advice)]

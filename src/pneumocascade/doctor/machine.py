@@ -32,9 +32,9 @@ def check_cores(proc: Path = _PROC, groups: Path = _GROUPS) -> list[Check]:
     found = (
         f"{cores} of {os.cpu_count()} may be used; predict and serve judge a batch on each, one thread a run"
     )
-    told = ", ".join(f"{name}={os.environ[name]}" for name in VARIABLES if name in os.environ)
-    if told:
-        found += f"; {told} is set, which the models do not heed"
+    given = ", ".join(f"{name}={os.environ[name]}" for name in VARIABLES if name in os.environ)
+    if given:
+        found += f"; {given} is set, which the models do not heed"
     if quota is None or quota > cores - 0.5:
         return [Check("cores", "ok", found)]
     whole = max(1, round(quota))

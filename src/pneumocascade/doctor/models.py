@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pneumocascade.doctor.check import Check, guarded, pip, tilde
 from pneumocascade.errors import ModelError, UsageError
+from pneumocascade.types import reasons_of
 
 if TYPE_CHECKING:
     from pneumocascade.inference.cascade import Cascade
@@ -115,11 +116,11 @@ def _answer(cascade: Cascade, name: str, expected: Expected, folder: Path | None
 def _what_is_wrong(prediction: Prediction, expected: Expected, *, golden: bool) -> str:
     """Return what is wrong with an answer, empty where nothing is; of other models only what must hold."""
     if prediction.status == "error" or (golden and prediction.status != "ok"):
-        told = [reason.message for reason in (prediction.error, *prediction.reasons) if reason]
-        return f"{prediction.status}: {'; '.join(told)}"
+        messages = [reason.message for reason in reasons_of(prediction)]
+        return f"{prediction.status}: {'; '.join(messages)}"
     probability = _probability(prediction, expected.label)
     if not golden:
-        stages = [stage for stage in (prediction.stage1, prediction.stage2) if stage is not None]
+        stages = prediction.stages.values()
         finite = all(math.isfinite(value) for stage in stages for value in stage.probabilities.values())
         return "" if finite else "a probability is no finite number"
     if prediction.finding != expected.finding or not abs(probability - expected.probability) <= TOLERANCE:

@@ -194,9 +194,7 @@ def measure_cascade(
     """
     rows = [row for row in judged if row.prediction.status == "ok" and row.film.category in CATEGORIES]
     truth = np.array([CATEGORIES.index(row.film.category) for row in rows], np.int64)
-    answer = np.array(
-        [CATEGORIES.index(row.prediction.aetiology or row.prediction.finding or "") for row in rows], np.int64
-    )
+    answer = np.array([CATEGORIES.index(row.prediction.outcome) for row in rows], np.int64)
     films = [row.film for row in rows]
     figures = cascade_figures(
         truth,

@@ -265,7 +265,7 @@ def safe_stem(prediction: Prediction, radiograph: Radiograph) -> str:
 def save_pictures(
     prediction: Prediction, radiograph: Radiograph, spec: ModelSpec, folder: Path
 ) -> list[Path]:
-    """Write the steps of a film, the film with its verdict, and where each stage looked, as PNG files.
+    """Write the steps of a film, the film with its verdict, and the saliency map of each stage, as PNG files.
 
     Parameters
     ----------
@@ -293,9 +293,9 @@ def save_pictures(
         "steps": steps_picture(step_pictures(steps, spec)),
         "verdict": with_banner(film_beside_steps(radiograph, steps.coloured), prediction),
     }
-    for name, result in (("stage1", prediction.stage1), ("stage2", prediction.stage2)):
-        if result is not None and result.activation_map is not None:
-            pictures[name] = overlay(radiograph, result)
+    for number, result in prediction.stages.items():
+        if result.activation_map is not None:
+            pictures[f"stage{number}"] = overlay(radiograph, result)
     stem = safe_stem(prediction, radiograph)
     paths = [folder / f"{stem}-{what}.png" for what in pictures]
     try:

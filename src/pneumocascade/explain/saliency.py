@@ -1,4 +1,4 @@
-"""Where a stage looked: its class-activation map in the geometry of the film.
+"""Saliency maps: a stage's class-activation map in the geometry of the film.
 
 The map comes out of the same pass as the answer and is exact: the classifier is linear on the mean of
 the last feature map, so each place of that map has a contribution of its own to the log-odds, and

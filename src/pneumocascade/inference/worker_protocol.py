@@ -60,7 +60,7 @@ def film_to_bytes(film: PreparedFilm) -> bytes:
     """Return a film made ready as a line of JSON, and its arrays behind it."""
     distinct = list({id(array): array for array in film.inputs}.values())
     places = [next(i for i, each in enumerate(distinct) if each is array) for array in film.inputs]
-    told: dict[str, Any] = {
+    header: dict[str, Any] = {
         "source": film.source,
         "status": film.status,
         "warnings": film.warnings,
@@ -75,7 +75,7 @@ def film_to_bytes(film: PreparedFilm) -> bytes:
     }
     pictures: list[Any] = []
     if film.display is not None and (original := film.display.original) is not None:
-        told["display"] = {
+        header["display"] = {
             "shape": film.display.pixels.shape,
             "side": len(original.square),
             "size_read": film.display.size_read,
@@ -84,7 +84,7 @@ def film_to_bytes(film: PreparedFilm) -> bytes:
         }
         pictures = [film.display.pixels, original.square]
     arrays = b"".join(np.ascontiguousarray(each).tobytes() for each in (*distinct, *pictures))
-    return json.dumps(told).encode() + b"\n" + arrays
+    return json.dumps(header).encode() + b"\n" + arrays
 
 
 def film_from_bytes(data: bytes) -> PreparedFilm:
@@ -96,10 +96,10 @@ def film_from_bytes(data: bytes) -> PreparedFilm:
         Where the bytes are no such film.
     """
     head, _, rest = data.partition(b"\n")
-    told: dict[str, Any] = json.loads(head)
-    if told["status"] not in ("ok", "refused", "error"):
-        raise ValueError(f"status is {told['status']!r}")
-    shapes = [tuple(map(int, shape)) for shape in told["shapes"]]
+    header: dict[str, Any] = json.loads(head)
+    if header["status"] not in ("ok", "refused", "error"):
+        raise ValueError(f"status is {header['status']!r}")
+    shapes = [tuple(map(int, shape)) for shape in header["shapes"]]
     for shape in shapes:
         if len(shape) != 4 or shape[:2] != (1, 3) or not all(0 < side <= MAX_SIDE for side in shape[2:]):
             raise ValueError(f"an input has shape {shape}")
@@ -108,24 +108,24 @@ def film_from_bytes(data: bytes) -> PreparedFilm:
     rest = rest[numbers.nbytes :]
     arrays = np.split(numbers, np.cumsum(sizes)[:-1]) if sizes else []
     inputs = [array.reshape(shape) for array, shape in zip(arrays, shapes, strict=True)]
-    acquisition = Acquisition(**told["acquisition"]) if told["acquisition"] else None
+    acquisition = Acquisition(**header["acquisition"]) if header["acquisition"] else None
     return PreparedFilm(
-        str(told["source"]),
-        told["status"],
-        tuple(map(str, told["warnings"])),
-        tuple(Reason(str(each["code"]), str(each["message"])) for each in told["reasons"]),
-        Reason(str(told["error"]["code"]), str(told["error"]["message"])) if told["error"] else None,
-        tuple(inputs[place] for place in told["inputs"]),
-        str(told["pixels_sha256"]),
+        str(header["source"]),
+        header["status"],
+        tuple(map(str, header["warnings"])),
+        tuple(Reason(str(each["code"]), str(each["message"])) for each in header["reasons"]),
+        Reason(str(header["error"]["code"]), str(header["error"]["message"])) if header["error"] else None,
+        tuple(inputs[place] for place in header["inputs"]),
+        str(header["pixels_sha256"]),
         acquisition,
-        float(told["seconds"]),
-        _display(told, rest, acquisition),
+        float(header["seconds"]),
+        _display(header, rest, acquisition),
     )
 
 
-def _display(told: dict[str, Any], rest: bytes, acquisition: Acquisition | None) -> Radiograph | None:
+def _display(header: dict[str, Any], rest: bytes, acquisition: Acquisition | None) -> Radiograph | None:
     """Return the display copy, whose pixels are all of ``rest``."""
-    about = told["display"]
+    about = header["display"]
     if about is None:
         if rest:
             raise ValueError(f"{len(rest)} bytes too many")
@@ -139,5 +139,5 @@ def _display(told: dict[str, Any], rest: bytes, acquisition: Acquisition | None)
     pixels, square = values[: rows * columns], values[rows * columns :]
     height, width = (int(number) for number in about["size_read"])
     original = Original(height, width, int(about["bits"]), square.reshape(side, side), float(about["margin"]))
-    source = str(told["source"])
+    source = str(header["source"])
     return Radiograph(pixels.reshape(rows, columns), source, acquisition=acquisition, original=original)

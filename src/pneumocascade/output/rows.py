@@ -102,11 +102,10 @@ def to_row(prediction: Prediction) -> dict[str, object]:
     row["familiarity"] = "" if prediction.familiarity is None else prediction.familiarity
     row["finding"] = prediction.finding or ""
     row["aetiology"] = prediction.aetiology or ""
-    for stage, result in (("stage1", prediction.stage1), ("stage2", prediction.stage2)):
-        if result is not None:
-            row.update({f"probability_{label}": value for label, value in result.probabilities.items()})
-            row[f"{stage}_threshold"] = result.threshold
-            row[f"{stage}_prediction_set"] = " ".join(result.prediction_set)
+    for number, result in prediction.stages.items():
+        row.update({f"probability_{label}": value for label, value in result.probabilities.items()})
+        row[f"stage{number}_threshold"] = result.threshold
+        row[f"stage{number}_prediction_set"] = " ".join(result.prediction_set)
     reasons = reasons_of(prediction)
     row["code"] = "; ".join(reason.code for reason in reasons)
     row["message"] = " ".join(reason.message for reason in reasons)

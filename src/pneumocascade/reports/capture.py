@@ -1,4 +1,4 @@
-"""A DICOM Secondary Capture of one answer: the film, where each stage looked, and the banner."""
+"""A DICOM Secondary Capture of one answer: the film, the saliency map of each stage, and the banner."""
 
 from __future__ import annotations
 
@@ -127,8 +127,8 @@ def capture_picture(prediction: Prediction, radiograph: Radiograph) -> NDArray[n
     film = film_picture(radiograph, max(height, 1))
     shown = replace(radiograph, pixels=np.ascontiguousarray(film[..., 0]))
     panels = [_panel(film, "Film")]
-    for number, result in ((1, prediction.stage1), (2, prediction.stage2)):
-        if result is not None and result.activation_map is not None:
+    for number, result in prediction.stages.items():
+        if result.activation_map is not None:
             panels.append(_panel(overlay(shown, result), _caption(number, result)))
     return with_banner(np.concatenate(panels, axis=1), prediction)
 

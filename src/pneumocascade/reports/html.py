@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from pneumocascade import __version__
 from pneumocascade.errors import MissingExtraError, UsageError
 from pneumocascade.reports.pages import FilmPage, make_page
-from pneumocascade.reports.stages import looked_legend, model_card, stage_figures
+from pneumocascade.reports.stages import model_card, saliency_legend, stage_figures
 from pneumocascade.types import DISCLAIMER, UNDETERMINED, Prediction, Radiograph
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def html_parts(report: Report, styles: tuple[str, ...] = SCREEN) -> Iterator[str
         styles=styles,
         disclaimer=DISCLAIMER,
         undetermined=UNDETERMINED,
-        legend=looked_legend(),
+        legend=saliency_legend(),
         version=__version__,
     )
 

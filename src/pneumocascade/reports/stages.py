@@ -1,4 +1,4 @@
-"""What a report shows of the two stages: bars with thresholds, stored figures, where a stage looked."""
+"""What a report shows of the two stages: bars with thresholds, stored figures, saliency maps."""
 
 from __future__ import annotations
 
@@ -74,14 +74,14 @@ class StageCard:
     bars : tuple of Bar
         Empty where the stage did not run.
     notes : tuple of str
-    looked : PagePicture or None
+    saliency : PagePicture or None
         The film under the stage's saliency map; ``None`` where there is none.
     """
 
     title: str
     bars: tuple[Bar, ...]
     notes: tuple[str, ...]
-    looked: PagePicture | None = None
+    saliency: PagePicture | None = None
 
 
 def data_uri(picture: NDArray[np.uint8], kind: str) -> str:
@@ -132,11 +132,11 @@ def stage_cards(
 def _card(
     index: int, result: StageResult, small: Radiograph | None, spec: ModelSpec, point: str
 ) -> StageCard:
-    looked = None
+    saliency = None
     if small is not None and result.activation_map is not None:
         caption = f"Saliency map: log-odds that speak for {result.label}"
-        looked = PagePicture(caption, data_uri(overlay(small, result), "JPEG"))
-    return StageCard(STAGE_TITLES[index], _bars(result), _notes(result, spec, point), looked)
+        saliency = PagePicture(caption, data_uri(overlay(small, result), "JPEG"))
+    return StageCard(STAGE_TITLES[index], _bars(result), _notes(result, spec, point), saliency)
 
 
 def _bars(result: StageResult) -> tuple[Bar, ...]:
@@ -167,7 +167,7 @@ def _notes(result: StageResult, spec: ModelSpec, point: str) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def looked_legend() -> tuple[str, str]:
+def saliency_legend() -> tuple[str, str]:
     """Return the ends of the scale of the saliency maps: least and most of what is shown."""
     return "0", f"{FULL_HEAT:g} or more"
 

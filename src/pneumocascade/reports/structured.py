@@ -163,10 +163,8 @@ def _groups(
 ) -> Iterator[MeasurementsAndQualitativeEvaluations]:
     if prediction.status == "refused":
         yield _gate(prediction, models)
-    for number, result in ((1, prediction.stage1), (2, prediction.stage2)):
-        if result is not None and prediction.status == "ok":
-            algorithm = _algorithm(f"stage{number}", models)
-            yield _stage(prediction, number, result, algorithm, film)
+    for number, result in prediction.stages.items():
+        yield _stage(prediction, number, result, _algorithm(f"stage{number}", models), film)
 
 
 def _algorithm(part: str, models: Manifest) -> AlgorithmIdentification:

@@ -37,7 +37,11 @@ def attachments_of(prediction: Prediction, wanted: frozenset[str]) -> dict[str, 
     found: dict[str, Any] = {}
     if prediction.status == "error":
         return found
-    maps = {name: stage for name, stage in _stages(prediction) if stage.activation_map is not None}
+    maps = {
+        f"stage{number}": stage
+        for number, stage in prediction.stages.items()
+        if stage.activation_map is not None
+    }
     if "saliency" in wanted:
         found["saliency"] = {name: _saliency(stage) for name, stage in maps.items()}
     if "pictures" in wanted and (radiograph := prediction.display) is not None:
@@ -49,13 +53,8 @@ def attachments_of(prediction: Prediction, wanted: frozenset[str]) -> dict[str, 
     return found
 
 
-def _stages(prediction: Prediction) -> list[tuple[str, StageResult]]:
-    stages = (("stage1", prediction.stage1), ("stage2", prediction.stage2))
-    return [(name, stage) for name, stage in stages if stage is not None]
-
-
 def _saliency(stage: StageResult) -> dict[str, Any]:
-    assert stage.activation_map is not None, "was looked at above"
+    assert stage.activation_map is not None, "checked by the caller"
     return {"map": np.round(stage.activation_map.astype(float), 4).tolist(), "margin": stage.margin}
 
 

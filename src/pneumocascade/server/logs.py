@@ -7,7 +7,7 @@ here, for all loggers, rather than trusted to each call:
   film, a path or query from a client, or a value of a DICOM object.
 - uvicorn's: from ``WARNING`` up, the message as it is. Below, it tells paths and queries.
 - Those of other packages: from ``WARNING`` up, the place in their code in place of the message: what was put
-  into that cannot be told.
+  into that cannot be known.
 - Warnings of Python: place and kind, for the same reason.
 - Exceptions: type, causes and traceback, without the values of variables and *without their messages*, which
   often quote the name of a file. Where that is too little, the traceback tells which line to look at.
@@ -56,7 +56,7 @@ class Request:
     id : str
         Stands in every line that is logged on its behalf.
     facts : dict of str to object
-        What :func:`note` was told.
+        What :func:`note` was given.
     """
 
     id: str
@@ -178,7 +178,7 @@ def _time(record: logging.LogRecord) -> str:
 
 
 def _message(record: logging.LogRecord) -> str:
-    """Return what may be told of a record's message; see this module's docstring."""
+    """Return what may be said of a record's message; see this module's docstring."""
     if _is_of(record, _BELIEVED):
         return record.getMessage().strip()
     if record.name == "py.warnings":
@@ -208,18 +208,18 @@ def _error_of(record: logging.LogRecord) -> BaseException | None:
 
 def _exception(error: BaseException, depth: int = 0) -> dict[str, Any]:
     """Return an exception's type, frames and cause, and the members of a group."""
-    told: dict[str, Any] = {"type": f"{type(error).__module__}.{type(error).__qualname__}"}
-    told["traceback"] = _frames(error)
+    described: dict[str, Any] = {"type": f"{type(error).__module__}.{type(error).__qualname__}"}
+    described["traceback"] = _frames(error)
     if depth == _MOST_CAUSES:
-        return told
+        return described
     cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     if cause is not None:
-        told["cause"] = _exception(cause, depth + 1)
+        described["cause"] = _exception(cause, depth + 1)
     members = getattr(error, "exceptions", None)  # of an ExceptionGroup, which Python 3.10 lacks
     if isinstance(members, (tuple, list)):
         inside = [one for one in members[:_MOST_CAUSES] if isinstance(one, BaseException)]
-        told["members"] = [_exception(one, depth + 1) for one in inside]
-    return told
+        described["members"] = [_exception(one, depth + 1) for one in inside]
+    return described
 
 
 def _frames(error: BaseException) -> list[str]:
@@ -232,9 +232,12 @@ def _frames(error: BaseException) -> list[str]:
     return frames[-_MOST_FRAMES:]
 
 
-def _exception_lines(told: dict[str, Any], indent: str = "  ") -> list[str]:
-    lines = [f"{indent}{told['type']} {LEFT_OUT}", *(f"{indent}  {frame}" for frame in told["traceback"])]
-    causes = ([told["cause"]] if "cause" in told else []) + told.get("members", [])
+def _exception_lines(described: dict[str, Any], indent: str = "  ") -> list[str]:
+    lines = [
+        f"{indent}{described['type']} {LEFT_OUT}",
+        *(f"{indent}  {frame}" for frame in described["traceback"]),
+    ]
+    causes = ([described["cause"]] if "cause" in described else []) + described.get("members", [])
     for cause in causes:
         lines += [f"{indent}because of", *_exception_lines(cause, indent + "  ")]
     return lines

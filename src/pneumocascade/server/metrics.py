@@ -62,7 +62,7 @@ class Metrics:
     def count(self, predictions: Iterable[Prediction]) -> None:
         """Count films by their outcome."""
         for prediction in predictions:
-            self._films.labels(prediction.aetiology or prediction.finding or prediction.status).inc()
+            self._films.labels(prediction.outcome).inc()
             self._film_seconds.observe(prediction.elapsed_ms / 1000)
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:

@@ -10,7 +10,7 @@ from pneumocascade.explain.quality import MEASURES
 from pneumocascade.web import fragments
 from pneumocascade.web.analysis import Analysis
 from pneumocascade.web.inputs import ANNOUNCED
-from pneumocascade.web.saliency_panel import FOLLOW_SLIDER, where_it_looked
+from pneumocascade.web.saliency_panel import FOLLOW_SLIDER, saliency_view
 from pneumocascade.web.verdict import verdict_card
 
 DEFAULT_MEASURE = next(iter(MEASURES))
@@ -23,13 +23,13 @@ class Details:
 
     Attributes
     ----------
-    card, pictures, looked, steps, quality, plots : gr.HTML
+    card, pictures, saliency, steps, quality, plots : gr.HTML
     measure : gr.Radio
     """
 
     card: gr.HTML
     pictures: gr.HTML
-    looked: gr.HTML
+    saliency: gr.HTML
     steps: gr.HTML
     quality: gr.HTML
     plots: gr.HTML
@@ -38,7 +38,7 @@ class Details:
     @property
     def outputs(self) -> list[gr.HTML]:
         """Components in the order of :func:`values`."""
-        return [self.card, self.pictures, self.looked, self.steps, self.quality, self.plots]
+        return [self.card, self.pictures, self.saliency, self.steps, self.quality, self.plots]
 
 
 def heading(text: str) -> gr.HTML:
@@ -65,8 +65,8 @@ def build_details(prefix: str, shown: Analysis | None, verdict: tuple[gr.HTML, g
         From :func:`build_verdict`, placed already.
     """
     filled = values(shown, DEFAULT_MEASURE, prefix) if shown is not None else ("",) * 6
-    heading("Where the model looked")
-    looked = gr.HTML(filled[2], elem_id=f"{prefix}-looked", js_on_load=FOLLOW_SLIDER)
+    heading("Saliency map")
+    saliency = gr.HTML(filled[2], elem_id=f"{prefix}-saliency", js_on_load=FOLLOW_SLIDER)
     with gr.Row(elem_classes="pc-row"):
         with gr.Column(scale=8, min_width=320):
             heading("Steps of preprocessing")
@@ -79,7 +79,7 @@ def build_details(prefix: str, shown: Analysis | None, verdict: tuple[gr.HTML, g
         _CHOICES, value=DEFAULT_MEASURE, label="Measure", elem_id=f"{prefix}-measure", elem_classes="pc-radio"
     )
     plots = gr.HTML(filled[5], elem_id=f"{prefix}-plots")
-    return Details(*verdict, looked, steps, quality, plots, measure)
+    return Details(*verdict, saliency, steps, quality, plots, measure)
 
 
 def values(analysis: Analysis, measure: str, prefix: str) -> tuple[str, ...]:
@@ -87,7 +87,7 @@ def values(analysis: Analysis, measure: str, prefix: str) -> tuple[str, ...]:
     return (
         verdict_card(analysis),
         fragments.film_and_processed(analysis),
-        where_it_looked(analysis, prefix),
+        saliency_view(analysis, prefix),
         fragments.steps(analysis),
         fragments.quality(analysis),
         fragments.plots(analysis, measure),

@@ -160,8 +160,7 @@ def results(analyses: Sequence[Analysis]) -> str:
 def _result_row(prediction: Prediction) -> tuple[str, ...]:
     shares = {
         label: percent(value)
-        for stage in (prediction.stage1, prediction.stage2)
-        if stage is not None
+        for stage in prediction.stages.values()
         for label, value in stage.probabilities.items()
     }
     remarks = [f"{reason.code}: {reason.message}" for reason in reasons_of(prediction)]

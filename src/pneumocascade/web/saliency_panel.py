@@ -1,4 +1,4 @@
-"""Where each stage looked: the film with the heat of its activation map over it, mixed by the browser."""
+"""The saliency map of each stage over the film, mixed by the browser."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _WHAT_IT_IS = (
 )
 
 
-def where_it_looked(analysis: Analysis, prefix: str) -> str:
+def saliency_view(analysis: Analysis, prefix: str) -> str:
     """Return film, heat of each stage that ran, choice of the stage and slider; or why there is none.
 
     Parameters
@@ -50,9 +50,7 @@ def where_it_looked(analysis: Analysis, prefix: str) -> str:
     prefix : str
         Keeps the choices of two tabs apart.
     """
-    prediction = analysis.prediction
-    ran = {1: prediction.stage1, 2: prediction.stage2}
-    results = {stage: result for stage, result in ran.items() if result is not None}
+    results = analysis.prediction.stages
     if analysis.film is None or not results:
         return note("There is no answer for this film, and so no map.")
     maps = {stage: result for stage, result in results.items() if result.activation_map is not None}
@@ -66,14 +64,14 @@ def where_it_looked(analysis: Analysis, prefix: str) -> str:
     )
     film = f'<img src="{data_uri(analysis.film)}" alt="Film under the map of the chosen stage">'
     return (
-        f'<div class="pc-looked"><div class="pc-under">{film}{layers}</div>'
-        f"<div>{_stages(maps, prefix)}{_slider(prefix)}{_told(maps)}</div></div>"
+        f'<div class="pc-saliency"><div class="pc-under">{film}{layers}</div>'
+        f"<div>{_stages(maps, prefix)}{_slider(prefix)}{_explanation(maps)}</div></div>"
     )
 
 
 def _stages(maps: dict[int, StageResult], prefix: str) -> str:
     choices = "".join(
-        f'<label><input type="radio" name="{prefix}-looked-stage" value="{stage}"'
+        f'<label><input type="radio" name="{prefix}-saliency-stage" value="{stage}"'
         f"{' checked' if stage == min(maps) else ''}> Stage {stage}: {escape(result.label)}</label>"
         for stage, result in maps.items()
     )
@@ -89,7 +87,7 @@ def _slider(prefix: str) -> str:
     )
 
 
-def _told(maps: dict[int, StageResult]) -> str:
+def _explanation(maps: dict[int, StageResult]) -> str:
     coarse = next(iter(maps.values())).activation_map
     assert coarse is not None
     down, across = coarse.shape

@@ -84,10 +84,9 @@ def _undetermined_note(prediction: Prediction) -> str:
 def _reference(analysis: Analysis) -> str:
     if not analysis.reference:
         return ""
-    prediction = analysis.prediction
-    found = prediction.aetiology or prediction.finding
-    told = "the answer agrees" if found == analysis.reference else "the answer differs"
-    return f'<p class="pc-reference">Reference standard: <b>{escape(analysis.reference)}</b> ({told}).</p>'
+    agrees = analysis.prediction.outcome == analysis.reference
+    verdict = "the answer agrees" if agrees else "the answer differs"
+    return f'<p class="pc-reference">Reference standard: <b>{escape(analysis.reference)}</b> ({verdict}).</p>'
 
 
 def _stage1_bars(prediction: Prediction) -> str:

@@ -33,7 +33,7 @@ _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)
 """Begins an address, as ``https:``; one letter before a colon is a drive of Windows."""
 
 
-class Doors:
+class RouteAllowList:
     """Answer 404 to what is neither a route of ours nor one that the web app's page needs.
 
     Parameters

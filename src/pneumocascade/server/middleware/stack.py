@@ -12,7 +12,7 @@ from pneumocascade.server.middleware.authentication import TokenGuard, check_tok
 from pneumocascade.server.middleware.headers import NOBODY, SecurityHeaders
 from pneumocascade.server.middleware.limits import BodyLimit, RateLimit, RequestLimit, SlowBodies
 from pneumocascade.server.middleware.origins import HostCheck, SameOrigin, check_hosts
-from pneumocascade.server.middleware.route_allow_list import Doors
+from pneumocascade.server.middleware.route_allow_list import RouteAllowList
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -68,7 +68,7 @@ def add_middleware(
     # From the inside to the outside: what is added last sees a request first.
     # One that allows nobody keeps Gradio from adding its own, which allows every page to read answers.
     app.add_middleware(CORSMiddleware, allow_origins=())
-    app.add_middleware(Doors)
+    app.add_middleware(RouteAllowList)
     app.add_middleware(BodyLimit, limit=max_body, prefix=UPLOADS)
     app.add_middleware(SlowBodies)
     if token is not None:
