@@ -21,29 +21,32 @@ if TYPE_CHECKING:
 
 ModelsOption = Annotated[
     Path | None,
-    typer.Option("--models", help="Folder written by 'pneumocascade export'; by default the bundled models."),
+    typer.Option(
+        "--models",
+        help="Folder of models from 'export', 'calibrate' or 'make models'. Default: the bundled ones.",
+    ),
 ]
 OperatingPointOption = Annotated[
-    Literal["balanced", "sensitive", "specific"], typer.Option(help="Threshold to judge by; see 'info'.")
+    Literal["balanced", "sensitive", "specific"], typer.Option(help="Threshold to use; 'info' lists them.")
 ]
 PriorOption = Annotated[
     float | None,
     typer.Option(
-        help="Share of pneumonia among the films, above 0 and below 1: probability and threshold of stage 1 "
-        "move together, findings stay.",
+        help="Expected share of pneumonia among the films, between 0 and 1. Probability and threshold of "
+        "stage 1 move together; findings stay.",
         show_default="0.5",
     ),
 ]
 ProviderOption = Annotated[
     Literal["cpu", "cuda", "openvino"],
-    typer.Option(help="What runs the models; others than cpu need another build of ONNX Runtime."),
+    typer.Option(help="Hardware that runs the models. cuda and openvino need another build of ONNX Runtime."),
 ]
 HistoryOption = Annotated[
     Path | None,
     typer.Option(
         "--history",
         envvar="PNEUMOCASCADE_HISTORY",
-        help="Enter each answer in this file (no pixels, no names); see 'history'.",
+        help="SQLite file for an audit trail of all answers, without pixels or names; see 'history'.",
     ),
 ]
 

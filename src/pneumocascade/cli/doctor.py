@@ -16,13 +16,13 @@ _STYLES = {"ok": "green", "note": "yellow", "problem": "red"}
 
 
 def doctor(
-    json_output: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    json_output: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     port: Annotated[
-        int, typer.Option(min=1, max=65535, envvar="PORT", help="That 'serve' is to listen on.")
+        int, typer.Option(min=1, max=65535, envvar="PORT", help="Port that 'serve' will use.")
     ] = 7860,
     models: ModelsOption = None,
 ) -> None:
-    """Check this installation and say what mends it; exit status 1 where something is wrong.
+    """Check this installation and say how to fix what is wrong; exit status 1 where something is.
 
     Packages, models, decoders, folders, memory and cores are tried. What is shown may go into a report of
     a defect: it tells nothing of films, and paths below the home folder begin with ~.

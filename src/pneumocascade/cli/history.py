@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="List, export and purge an audit trail (see serve --history).")
 
 _File = Annotated[Path, typer.Argument(help="The history's file.", envvar="PNEUMOCASCADE_HISTORY")]
-_Since = Annotated[datetime | None, typer.Option(help="Entered at or after this time, in the local zone.")]
-_Until = Annotated[datetime | None, typer.Option(help="Entered before this time, in the local zone.")]
+_Since = Annotated[datetime | None, typer.Option(help="Only entries from this local time on.")]
+_Until = Annotated[datetime | None, typer.Option(help="Only entries before this local time.")]
 
 
 @app.command("list")
@@ -32,7 +32,7 @@ def list_entries(
     file: _File,
     since: _Since = None,
     until: _Until = None,
-    last: Annotated[int, typer.Option(min=1, help="No more than so many, the newest.")] = 50,
+    last: Annotated[int, typer.Option(min=1, help="Maximum number of entries, newest first.")] = 50,
 ) -> None:
     """Show the newest analyses in a table."""
     from collections import deque

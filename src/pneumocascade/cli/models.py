@@ -36,19 +36,24 @@ _CHOSEN = "operating points, with figures on the very films that the thresholds 
 def evaluate(
     data_dir: Annotated[Path, typer.Argument(help="Folder with NORMAL/ and PNEUMONIA/.")],
     output: Annotated[
-        Path, typer.Option(help="Folder for metrics.json, predictions.csv, pictures and report.html.")
+        Path, typer.Option(help="Folder for metrics.json, predictions.csv, plots and report.html.")
     ] = Path("evaluation"),
     split: Annotated[
-        Path | None, typer.Option(help="A run's split.json: judge its validation films only.")
+        Path | None, typer.Option(help="split.json of a run: judge its validation films only.")
     ] = None,
     shift: Annotated[
-        bool, typer.Option("--shift", help="Also judge changed films: exposure, sharpness, layout, noise...")
+        bool,
+        typer.Option(
+            "--shift", help="Also measure on changed films: exposure, sharpness, layout, noise and more."
+        ),
     ] = False,
-    shift_films: Annotated[int, typer.Option(min=1, help="Films of the shift suite at most.")] = 200,
+    shift_films: Annotated[
+        int, typer.Option(min=1, help="Maximum number of films to change for --shift.")
+    ] = 200,
     operating_point: OperatingPointOption = "balanced",
     models: ModelsOption = None,
 ) -> None:
-    """Measure the models on labelled films, with confidence intervals by bootstrap over patients."""
+    """Measure the models on labelled films, with 95 % intervals over patients."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -116,38 +121,42 @@ def _figure(figure: dict[str, Any]) -> str:
 
 def serve(
     host: Annotated[
-        str, typer.Option(help="Address to listen on; the default is reached from this machine only.")
+        str,
+        typer.Option(help="Address to listen on. The default accepts connections from this machine only."),
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, envvar="PORT")] = 7860,
-    threads: Annotated[int, typer.Option(min=0, help="Of one run of a model; 0 for one for each core.")] = 0,
+    threads: Annotated[
+        int, typer.Option(min=0, help="Threads per run of a model; 0 means one per core.")
+    ] = 0,
     batch_size: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="Films, of one request or several, that go through a model at once.",
+            help="Films per run of a model; they may come from several requests.",
             show_default="1 on the CPU, else 16",
         ),
     ] = None,
     token_file: Annotated[
-        Path | None, typer.Option(help="Let in only those who know the token in this file.")
+        Path | None, typer.Option(help="File with a token that every client must send.")
     ] = None,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option(help="Also answer requests for this host, as behind a proxy; may be repeated."),
+        typer.Option(help="Further host name to accept, for use behind a proxy. Repeatable."),
     ] = None,
     requests_per_minute: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Of each client's address, asking left out; more get 429. By default any number."
+            min=1,
+            help="POST requests per minute and client address; more get status 429. Default: no limit.",
         ),
     ] = None,
     log_level: Annotated[Literal["debug", "info", "warning", "error"], typer.Option()] = "warning",
-    log_json: Annotated[bool, typer.Option("--log-json", help="Log JSON, one object a line.")] = False,
+    log_json: Annotated[bool, typer.Option("--log-json", help="Log one JSON object per line.")] = False,
     history: HistoryOption = None,
     provider: ProviderOption = "cpu",
     models: ModelsOption = None,
 ) -> None:
-    """Serve the web app and the REST API; uploads are decoded in processes of their own."""
+    """Serve the web app and the REST API. Uploads are decoded in isolated processes."""
     from pneumocascade.inference.cascade import Cascade
     from pneumocascade.inference.prefetch import usable_cores
     from pneumocascade.inference.worker_pool import IsolatedReader
@@ -183,7 +192,8 @@ def _token(file: Path | None) -> str | None:
 
 
 def info(
-    json_output: Annotated[bool, typer.Option("--json", help="As JSON.")] = False, models: ModelsOption = None
+    json_output: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    models: ModelsOption = None,
 ) -> None:
     """Show versions, models, operating points and the figures they were chosen on."""
     from rich.console import Console

@@ -39,65 +39,71 @@ def predict(
     paths: Annotated[
         list[str],
         typer.Argument(
-            help="Films, folders, patterns, URIs of these (extra [ray]), or - for a list on standard input."
+            help="Files, folders, patterns or URIs (extra [ray]); - reads paths from standard input."
         ),
     ],
     format: Annotated[  # noqa: A002
         Literal["table", "json", "jsonl", "csv", "parquet"] | None,
-        typer.Option(help="By default what the suffix of --output tells, else a table."),
+        typer.Option(help="Output format. Default: by the suffix of --output, else a table."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(help="Write the results to this file; Parquet to this folder.")
+        Path | None,
+        typer.Option(help="File for the results; with Parquet, a folder. Default: standard output."),
     ] = None,
     resume: Annotated[
         bool,
-        typer.Option("--resume", help="Go on with an interrupted run: films with an answer are left out."),
+        typer.Option(
+            "--resume", help="Continue an interrupted run: skip films that have an answer in --output."
+        ),
     ] = False,
     operating_point: OperatingPointOption = "balanced",
     prior: PriorOption = None,
     save_pictures: Annotated[
-        Path | None, typer.Option(help="Write each film's preprocessing steps and verdict to this folder.")
+        Path | None,
+        typer.Option(help="Folder for pictures of each film: preprocessing steps, verdict, saliency maps."),
     ] = None,
     report: Annotated[
         Path | None,
-        typer.Option(help="Write a report, PDF or HTML by its suffix (extra [report]); not with --resume."),
+        typer.Option(help="Report file, .pdf or .html (extra [report]). Not with --resume."),
     ] = None,
     dicom_output: Annotated[
         Path | None,
-        typer.Option(help="Write SR and Secondary Capture of DICOM films to this folder (extra [report])."),
+        typer.Option(
+            help="Folder for a DICOM SR and a Secondary Capture of each DICOM film (extra [report])."
+        ),
     ] = None,
     deidentify: Annotated[
-        bool, typer.Option("--deidentify", help="Leave out of these what tells who the patient is.")
+        bool, typer.Option("--deidentify", help="De-identify the DICOM objects and the report.")
     ] = False,
     all_frames: Annotated[
-        bool, typer.Option("--all-frames", help="Judge each frame of a DICOM object, not the first alone.")
+        bool,
+        typer.Option("--all-frames", help="Judge every frame of a DICOM object. Default: the first only."),
     ] = False,
     workers: Annotated[
-        int, typer.Option(min=1, help="Threads that read films; with Ray, actors of one core each.")
+        int, typer.Option(min=1, help="Threads that read films; with --engine ray, actors of one core each.")
     ] = 2,
     batch_size: Annotated[
         int | None,
-        typer.Option(
-            min=1, help="Films that go through a model at once.", show_default="1 on the CPU, else 16"
-        ),
+        typer.Option(min=1, help="Films per run of a model.", show_default="1 on the CPU, else 16"),
     ] = None,
     no_gate: Annotated[
         bool,
         typer.Option(
-            "--no-gate", help="Judge films whatever they show, unless too small; their answers warn of it."
+            "--no-gate",
+            help="Judge films that the gate would refuse, unless too small. Each answer warns of it.",
         ),
     ] = False,
     provider: ProviderOption = "cpu",
     engine: Annotated[
-        Literal["local", "ray"], typer.Option(help="What runs it: this process, or Ray (extra [ray]).")
+        Literal["local", "ray"], typer.Option(help="Run in this process or on Ray (extra [ray]).")
     ] = "local",
     ray_address: Annotated[
-        str | None, typer.Option(help="Of a Ray cluster; by default a Ray is started on this machine.")
+        str | None, typer.Option(help="Address of a Ray cluster. Default: start Ray on this machine.")
     ] = None,
     history: HistoryOption = None,
     models: ModelsOption = None,
 ) -> None:
-    """Judge films.
+    """Judge films: normal or pneumonia, then bacterial or viral.
 
     Exit status: 0 every film was judged or refused, 1 some could not be read, 2 wrong usage, 130
     interrupted.

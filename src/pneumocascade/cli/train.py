@@ -21,7 +21,7 @@ VersionOption = Annotated[
     typer.Option(
         default_factory=unnamed,
         show_default="0.0.0+DATE.TIME",
-        help="Version of the models; name what you keep.",
+        help="Version to store in the models.",
     ),
 ]
 
@@ -33,7 +33,7 @@ def train(
             help="Films as published: train|val/NORMAL|PNEUMONIA (test/ is left out), or one such split."
         ),
     ],
-    output: Annotated[Path, typer.Option(help="Folder of the run; an interrupted run in it goes on.")],
+    output: Annotated[Path, typer.Option(help="Folder of the run. An interrupted run in it is continued.")],
     backbone_weights: Annotated[
         str,
         typer.Option(
@@ -42,40 +42,42 @@ def train(
     ] = "imagenet",
     stage: Annotated[
         Literal["1", "2", "both"],
-        typer.Option(help="Stage 2 starts from stage 1's backbone where there is one."),
+        typer.Option(help="Stages to train. Stage 2 starts from the weights of stage 1 where there are any."),
     ] = "both",
     recipe: Annotated[Literal["clahe-hot", "clahe", "baseline"], typer.Option()] = "clahe-hot",
     renderings: Annotated[
         list[Path] | None,
-        typer.Option(help="Further folder with the same films in another resolution; may be repeated."),
+        typer.Option(help="Further folder with the same films in another resolution. Repeatable."),
     ] = None,
     hold_out: Annotated[
         list[Path] | None,
-        typer.Option(help="Folder whose films' patients are kept for validation; may be repeated."),
+        typer.Option(help="Folder whose patients are all used for validation. Repeatable."),
     ] = None,
     split: Annotated[Path | None, typer.Option(help="Use the split of another run (split.json).")] = None,
     schedule: Annotated[
         str | None,
-        typer.Option(help="SIZExEPOCHS, comma-separated; by default the measured one of each stage."),
+        typer.Option(help="Input size and epochs, as in 160x3,224x4. Default: that of each stage."),
     ] = None,
     batch_size: Annotated[int, typer.Option(min=2)] = 32,
     learning_rate: Annotated[
-        float, typer.Option(help="Peak, for weights that start from the backbone.")
+        float, typer.Option(help="Peak learning rate of weights that start from the backbone.")
     ] = 1e-4,
     frozen_stages: Annotated[
         int,
         typer.Option(
-            min=0, max=5, help="Leading modules that keep their weights: 1 stem, 2 also layer1, ..."
+            min=0,
+            max=5,
+            help="Leading modules that keep their weights: 1 is the stem, 2 adds layer1, and so on.",
         ),
     ] = 2,
     elsewhere: Annotated[
         list[Path] | None,
-        typer.Option(help="Labelled films of another source, for stage 1; may be repeated."),
+        typer.Option(help="Folder of labelled films of another source, for stage 1. Repeatable."),
     ] = None,
     seed: Annotated[int, typer.Option()] = 2018,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that read films.")] = 1,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that read and change films.")] = 1,
 ) -> None:
-    """Train the stages; the run folder then holds what 'export' needs."""
+    """Train one or both stages on a folder of labelled films."""
     run = import_extra("pneumocascade.training.run", "training", "train")
     config = import_extra("pneumocascade.training.config", "training", "train")
     sources = run.Sources(
@@ -106,26 +108,30 @@ def export(
     output: Annotated[Path, typer.Option(help="Folder for stage1.onnx, stage2.onnx and manifest.json.")],
     version: VersionOption,
 ) -> None:
-    """Turn a run into models: ONNX, INT8, calibrated on the run's validation films."""
+    """Turn a run into models: ONNX in INT8, calibrated on its validation films."""
     module = import_extra("pneumocascade.training.export", "export", "train")
     module.export_run(run_dir, output, version, typer.echo)
 
 
 def calibrate(
     data_dir: Annotated[Path, typer.Argument(help="Labelled films: NORMAL and PNEUMONIA, as for train.")],
-    output: Annotated[Path, typer.Option(help="Folder for the models; not the one they come from.")],
+    output: Annotated[Path, typer.Option(help="Folder for the new models; not the one of the old ones.")],
     split: Annotated[
         Path,
-        typer.Option(help="split.json: calibrated on its validation side, the gate fitted on the other."),
+        typer.Option(
+            help="split.json of a run: calibrate on its validation side, fit the gate on the other."
+        ),
     ],
     version: VersionOption,
     renderings: Annotated[
         list[Path] | None,
-        typer.Option(help="Further folder with the same films in another resolution; may be repeated."),
+        typer.Option(help="Further folder with the same films in another resolution. Repeatable."),
     ] = None,
     stage1_margin: Annotated[
         float | None,
-        typer.Option(min=0, max=0.25, help="Share of each side of the film left out; by default as stored."),
+        typer.Option(
+            min=0, max=0.25, help="Share of each side of the film to leave out. Default: as stored."
+        ),
     ] = None,
     stage2_margin: Annotated[
         float | None, typer.Option(min=0, max=0.25, help="The same for stage 2.")
@@ -133,7 +139,7 @@ def calibrate(
     seed: Annotated[int, typer.Option()] = 2018,
     models: ModelsOption = None,
 ) -> None:
-    """Calibrate models anew on held-out films, without training: temperature, thresholds, sets, gate."""
+    """Calibrate models on other films, without training: probabilities, thresholds, sets, gate."""
     from pneumocascade.datasets.films import Split
     from pneumocascade.model.store import bundled_models
 
