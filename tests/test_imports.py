@@ -40,7 +40,7 @@ ONLY_IN = {
     "torch": {"training"},
     "monai": {"training"},
     "typer": {"cli"},
-    "jinja2": {"evaluation", "reports"},
+    "jinja2": {"explain"},
     "matplotlib": {"explain", "evaluation", "training"},
     "sklearn": {"evaluation", "training"},
     "pandas": set[str](),

@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 import pytest
 
 from pneumocascade import Cascade, MissingExtraError, UsageError
+from pneumocascade.explain.html import environment
 from pneumocascade.explain.pictures import percent, verdict_of
 from pneumocascade.reports.html import report_html
 from pneumocascade.types import DISCLAIMER, UNDETERMINED
@@ -190,5 +191,6 @@ def test_without_jinja2_the_extra_is_named(
     items: Items, cascade: Cascade, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "jinja2", None)
+    environment.cache_clear()
     with pytest.raises(MissingExtraError, match=r"pneumocascade\[report\]"):
         report_html(items[4:], cascade)

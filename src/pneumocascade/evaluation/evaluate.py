@@ -128,6 +128,9 @@ def _check_output(output: Path) -> None:
     """Fail before the films are judged, not after, where the report cannot be written."""
     try:
         from pneumocascade.evaluation import html  # noqa: F401
+        from pneumocascade.explain.html import environment
+
+        environment()
     except ModuleNotFoundError as error:
         raise MissingExtraError("the report of an evaluation", "evaluate") from error
     try:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pneumocascade.evaluation import chart_style as drawing
 from pneumocascade.evaluation import charts as figures
 from pneumocascade.evaluation.results import CATEGORIES, MeasuredCascade, MeasuredStage
 from pneumocascade.evaluation.subgroups import TITLES
+from pneumocascade.explain.html import encoded_uri, environment
 from pneumocascade.types import DISCLAIMER
 
 if TYPE_CHECKING:
@@ -79,16 +77,12 @@ class PageFigure:
     @property
     def light_url(self) -> str:
         """The light picture as a ``data:`` URL."""
-        return _data_url(self.light)
+        return encoded_uri(self.light, "PNG")
 
     @property
     def dark_url(self) -> str:
         """The dark picture as a ``data:`` URL."""
-        return _data_url(self.dark)
-
-
-def _data_url(png: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+        return encoded_uri(self.dark, "PNG")
 
 
 def draw(stages: Sequence[MeasuredStage], both: MeasuredCascade) -> list[PageFigure]:
@@ -170,29 +164,26 @@ def render(
     pictures : sequence of PageFigure
         From :func:`draw`.
     """
-    environment = Environment(
-        loader=PackageLoader("pneumocascade.evaluation", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     stage1, stage2 = stages
-    return environment.get_template("report.html.j2").render(
-        metrics=metrics,
-        disclaimer=DISCLAIMER,
-        headline=[
-            ("Normal or pneumonia", "AUROC of stage 1", stage1.figures["auroc"]),
-            ("Bacterial or viral", "AUROC of stage 2", stage2.figures["auroc"]),
-            ("Three-way answer", "accuracy of the cascade", both.figures["accuracy"]),
-        ],
-        stages=stages,
-        tables=[_rows(stage.figures, stage.categories) for stage in stages],
-        cascade_table=_rows(both.figures, ("", "")),
-        pictures={picture.name: picture for picture in pictures},
-        patient_rows=PATIENT_ROWS,
-        subgroup_columns=SUBGROUP_COLUMNS,
-        subgroup_titles=TITLES,
+    return (
+        environment()
+        .get_template("evaluation.html.j2")
+        .render(
+            metrics=metrics,
+            disclaimer=DISCLAIMER,
+            headline=[
+                ("Normal or pneumonia", "AUROC of stage 1", stage1.figures["auroc"]),
+                ("Bacterial or viral", "AUROC of stage 2", stage2.figures["auroc"]),
+                ("Three-way answer", "accuracy of the cascade", both.figures["accuracy"]),
+            ],
+            stages=stages,
+            tables=[_rows(stage.figures, stage.categories) for stage in stages],
+            cascade_table=_rows(both.figures, ("", "")),
+            pictures={picture.name: picture for picture in pictures},
+            patient_rows=PATIENT_ROWS,
+            subgroup_columns=SUBGROUP_COLUMNS,
+            subgroup_titles=TITLES,
+        )
     )
 
 

@@ -9,14 +9,13 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, TypeAlias
 
 from pneumocascade import __version__
-from pneumocascade.errors import MissingExtraError, UsageError
+from pneumocascade.errors import UsageError
+from pneumocascade.explain.html import environment
 from pneumocascade.reports.pages import FilmPage, make_page
 from pneumocascade.reports.stages import model_card, saliency_legend, stage_figures
 from pneumocascade.types import DISCLAIMER, UNDETERMINED, Prediction, Radiograph
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
-
     from pneumocascade.inference.cascade import Cascade
 
 Item: TypeAlias = tuple[Prediction, Radiograph | None]
@@ -113,7 +112,7 @@ def html_parts(report: Report, styles: tuple[str, ...] = SCREEN) -> Iterator[str
     MissingExtraError
         Where Jinja2 is not installed.
     """
-    template = _environment().get_template("report.html.j2")
+    template = environment().get_template("report.html.j2")
     return template.generate(
         report=report,
         styles=styles,
@@ -144,17 +143,3 @@ def report_html(items: Iterable[Item], cascade: Cascade, *, made: datetime | Non
         Where there is no film, or other models answered.
     """
     return "".join(html_parts(make_report(items, cascade, made)))
-
-
-def _environment() -> Environment:
-    try:
-        from jinja2 import Environment, PackageLoader, StrictUndefined
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("a report", "report") from error
-    return Environment(
-        loader=PackageLoader("pneumocascade.reports", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )

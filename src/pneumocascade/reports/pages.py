@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pneumocascade.errors import UsageError
+from pneumocascade.explain.html import data_uri
 from pneumocascade.explain.pictures import NO_BREAK, Verdict, film_picture, percent, step_pictures, verdict_of
 from pneumocascade.explain.quality import quality_of
 from pneumocascade.model.gate import UNCHECKED
 from pneumocascade.model.preprocess import steps_of, to_eight_bit
-from pneumocascade.reports.stages import PagePicture, StageCard, data_uri, stage_cards
+from pneumocascade.reports.stages import PagePicture, StageCard, stage_cards
 from pneumocascade.types import Radiograph
 
 if TYPE_CHECKING:

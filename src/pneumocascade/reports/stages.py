@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from PIL import Image
-
+from pneumocascade.explain.html import data_uri
 from pneumocascade.explain.pictures import percent
 from pneumocascade.explain.saliency import FULL_HEAT, overlay
 from pneumocascade.model.spec import figures_of
 from pneumocascade.types import NEITHER
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from pneumocascade.inference.cascade import Cascade
     from pneumocascade.model.spec import ModelSpec
     from pneumocascade.types import Prediction, Radiograph, StageResult
@@ -82,21 +76,6 @@ class StageCard:
     bars: tuple[Bar, ...]
     notes: tuple[str, ...]
     saliency: PagePicture | None = None
-
-
-def data_uri(picture: NDArray[np.uint8], kind: str) -> str:
-    """Return a picture as a ``data:`` address.
-
-    Parameters
-    ----------
-    picture : ndarray of uint8, shape (H, W) or (H, W, 3)
-    kind : {"PNG", "JPEG"}
-        PNG keeps each pixel; JPEG, of quality 88, is put into a PDF as it is.
-    """
-    buffer = io.BytesIO()
-    options = {"optimize": True} if kind == "PNG" else {"quality": 88}
-    Image.fromarray(picture).save(buffer, kind, **options)
-    return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
 
 
 def stage_cards(

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
 
+from pneumocascade.explain.html import data_uri
 from pneumocascade.explain.pictures import film_picture, with_banner
 from pneumocascade.explain.saliency import overlay
 from pneumocascade.types import Radiograph
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from pneumocascade.types import Prediction, StageResult
 
 ATTACHMENTS = ("saliency", "pictures")
@@ -49,16 +45,10 @@ def attachments_of(prediction: Prediction, wanted: frozenset[str]) -> dict[str, 
         small = Radiograph(np.ascontiguousarray(picture[..., 0]), radiograph.source)
         pictures = {"film": picture[..., 0], "verdict": with_banner(picture, prediction)}
         pictures |= {name: overlay(small, stage) for name, stage in maps.items()}
-        found["pictures"] = {name: _png(picture) for name, picture in pictures.items()}
+        found["pictures"] = {name: data_uri(picture) for name, picture in pictures.items()}
     return found
 
 
 def _saliency(stage: StageResult) -> dict[str, Any]:
     assert stage.activation_map is not None, "checked by the caller"
     return {"map": np.round(stage.activation_map.astype(float), 4).tolist(), "margin": stage.margin}
-
-
-def _png(picture: NDArray[np.uint8]) -> str:
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -9,10 +9,10 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pneumocascade.explain.html import data_uri
 from pneumocascade.explain.pictures import film_picture
 from pneumocascade.imaging.read import read_radiograph
 from pneumocascade.web.analysis import Analysis, analyse
-from pneumocascade.web.fragments import data_uri
 
 if TYPE_CHECKING:
     from pneumocascade.inference.cascade import Cascade
@@ -65,4 +65,4 @@ def example_tiles(films: list[Path], chosen: int | None) -> str:
 
 @lru_cache(maxsize=32)
 def _image(path: Path, height: int) -> str:
-    return f'<img src="{data_uri(film_picture(read_radiograph(path), height))}" alt="">'
+    return f'<img src="{data_uri(film_picture(read_radiograph(path), height), "WEBP")}" alt="">'

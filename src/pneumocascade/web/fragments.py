@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from pneumocascade.explain.html import data_uri
 from pneumocascade.explain.pictures import percent, reasons_of, verdict_of
 from pneumocascade.explain.plots import distribution_plots
 from pneumocascade.output.rows import to_csv
@@ -30,26 +29,11 @@ _QUALITY_ROWS = (
 )
 
 
-def data_uri(picture: NDArray[np.uint8], *, exact: bool = False) -> str:
-    """Return a picture as a ``data:`` address: nothing is left on disk.
-
-    Parameters
-    ----------
-    picture : ndarray of uint8, shape (H, W), (H, W, 3) or (H, W, 4)
-    exact : bool
-        PNG rather than WebP of quality 90.
-    """
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "PNG" if exact else "WEBP", quality=90)
-    kind = "png" if exact else "webp"
-    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-
-def figure(picture: NDArray[np.uint8], caption: str, *, exact: bool = False) -> str:
+def figure(picture: NDArray[np.uint8], caption: str, kind: str = "WEBP") -> str:
     """Return a picture with its caption."""
     text = escape(caption)
     return (
-        f'<figure><div class="pc-frame"><img src="{data_uri(picture, exact=exact)}" alt="{text}"></div>'
+        f'<figure><div class="pc-frame"><img src="{data_uri(picture, kind)}" alt="{text}"></div>'
         f"<figcaption>{text}</figcaption></figure>"
     )
 
@@ -87,7 +71,7 @@ def film_and_processed(analysis: Analysis) -> str:
     return (
         '<div class="pc-pair">'
         + figure(analysis.film, f"Original, {analysis.width} x {analysis.height} pixels")
-        + figure(last.picture, f"Preprocessed: {last.caption}, {side}", exact=True)
+        + figure(last.picture, f"Preprocessed: {last.caption}, {side}", "PNG")
         + "</div>"
     )
 
@@ -97,7 +81,7 @@ def steps(analysis: Analysis) -> str:
     if not analysis.steps:
         return note("No step was taken: the file could not be read.")
     figures = [
-        figure(step.picture, f"{number}. {step.caption}", exact=True)
+        figure(step.picture, f"{number}. {step.caption}", "PNG")
         for number, step in enumerate(analysis.steps, start=1)
     ]
     text = ""
@@ -136,7 +120,7 @@ def gallery(analyses: Sequence[Analysis]) -> str:
     tiles = "".join(
         f'<button type="button" class="pc-tile" data-index="{index}" '
         f'aria-pressed="{"true" if index == 0 else "false"}">'
-        f'<img src="{data_uri(analysis.tile)}" '
+        f'<img src="{data_uri(analysis.tile, "WEBP")}" '
         f'alt="{escape(analysis.name)}: {escape(verdict_of(analysis.prediction).title)}">'
         f"<span>{escape(analysis.name)}</span>"
         f"{f'<span>{UNDETERMINED.capitalize()}</span>' if analysis.prediction.undetermined else ''}</button>"

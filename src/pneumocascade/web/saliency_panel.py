@@ -5,8 +5,9 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
+from pneumocascade.explain.html import data_uri
 from pneumocascade.explain.saliency import FULL_HEAT, heat_layer
-from pneumocascade.web.fragments import data_uri, note
+from pneumocascade.web.fragments import note
 
 if TYPE_CHECKING:
     from pneumocascade.types import StageResult
@@ -59,10 +60,10 @@ def saliency_view(analysis: Analysis, prefix: str) -> str:
     height, width = analysis.film.shape
     layers = "".join(
         f'<img class="pc-heat" data-stage="{stage}" alt="" '
-        f'src="{data_uri(heat_layer(result, height, width), exact=True)}">'
+        f'src="{data_uri(heat_layer(result, height, width))}">'
         for stage, result in maps.items()
     )
-    film = f'<img src="{data_uri(analysis.film)}" alt="Film under the map of the chosen stage">'
+    film = f'<img src="{data_uri(analysis.film, "WEBP")}" alt="Film under the map of the chosen stage">'
     return (
         f'<div class="pc-saliency"><div class="pc-under">{film}{layers}</div>'
         f"<div>{_stages(maps, prefix)}{_slider(prefix)}{_explanation(maps)}</div></div>"
