@@ -86,17 +86,28 @@ def test_whole_numbers_mean_the_same_in_every_type(array: NDArray[np.uint8], dty
 
 
 @pytest.mark.parametrize("bits", range(8, 17))
-def test_films_of_eight_to_twelve_bits_in_sixteen_are_stretched(bits: int) -> None:
+def test_films_of_fewer_than_sixteen_bits_in_sixteen_are_stretched(bits: int) -> None:
     top = 2**bits - 1
     film = np.linspace(0, top, 64 * 48).round().astype(np.uint16).reshape(48, 64)
     read = read_radiograph(film)
-    if bits <= 12:
+    if bits < 16:
         assert (read.pixels.min(), read.pixels.max()) == (0, 65535)
         assert np.abs(read.pixels - film * (65535 / top)).max() <= 0.51
         assert f"uses {bits} of its 16 bits" in read.warnings[0]
     else:
         assert np.array_equal(read.pixels, film)
         assert read.warnings == ()
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14])
+def test_a_few_values_above_a_depth_do_not_make_it_another(bits: int) -> None:
+    top = 2**bits - 1
+    film = np.linspace(0, top, 64 * 48).round().astype(np.uint16).reshape(48, 64)
+    film[0, :3] = round(1.015 * top)  # as resampling overshoots
+    read = read_radiograph(film)
+    assert f"uses {bits} of its 16 bits" in read.warnings[0]
+    assert (read.pixels[0, :3] == 65535).all()
+    assert np.abs(read.pixels[1:] - film[1:] * (65535 / top)).max() <= 0.51
 
 
 def test_twelve_bits_mean_the_same_in_three_equal_channels() -> None:

@@ -24,9 +24,11 @@ from pneumocascade.imaging.uris import is_uri, read_uri
 from pneumocascade.types import Radiograph
 
 if TYPE_CHECKING:
-    from typing import TypeAlias
+    from typing import TypeAlias, TypeGuard
 
-    Source: TypeAlias = str | os.PathLike[str] | bytes | NDArray[Any] | Image.Image
+    from pydicom.dataset import Dataset
+
+    Source: TypeAlias = str | os.PathLike[str] | bytes | NDArray[Any] | Image.Image | Dataset
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF")
 """Pillow's names of the formats that are read. Its JPEG opener opens MPO, too (a JPEG with further
@@ -44,8 +46,8 @@ MIN_READABLE_SIDE = 16
 
 _FOLDER = f"this is a folder; give a film, or a folder that holds files with {', '.join(sorted(SUFFIXES))}"
 
-_RADIOGRAPH_BITS = 12
-"""Integer values of 9 and more bits that fill no more than this many are stretched to 16 bits."""
+_OVERSHOOT = 1.02
+"""Factor by which resampling may have lifted a few values above the largest of a depth."""
 
 _MAX_NOTES = 10_000
 """Comments in a GIF file from which it is taken for one made to keep its reader busy: Pillow joins them in
@@ -76,7 +78,7 @@ def read_radiograph(source: Source, name: str | None = None) -> Radiograph:
 
     Parameters
     ----------
-    source : path, URI, bytes, ndarray or PIL.Image.Image
+    source : path, URI, bytes, ndarray, PIL.Image.Image or pydicom.Dataset
         A path may lead into a zip archive (:mod:`pneumocascade.imaging.files`). A URI is text with a scheme
         and ``://``. Arrays have shape (H, W), (H, W, 1), (H, W, 3) in RGB
         or (H, W, 4) in RGBA; dtype bool, integer in 0..255 or 0..65535, or float in 0..1 or 0..255.
@@ -107,13 +109,23 @@ def read_radiograph(source: Source, name: str | None = None) -> Radiograph:
         return _finish(_grey_of_image(source), name)
     if isinstance(source, bytes):
         return _film_of_bytes(source, name, None)
+    if _is_dataset(source):
+        from pneumocascade.imaging.dicom.objects import content_of as content_of_dataset
+
+        return _film_of_bytes(content_of_dataset(source), name, None)
     if isinstance(source, (str, os.PathLike)):
         data, frame = content_of(os.fsdecode(source))
         return _film_of_bytes(data, name, frame)
     raise UnreadableImageError(
         "unsupported_format",
-        f"a film is given as path, bytes, NumPy array or PIL image, not as {type(source).__name__}",
+        "a film is given as path, bytes, NumPy array, PIL image or pydicom Dataset, not as "
+        f"{type(source).__name__}",
     )
+
+
+def _is_dataset(source: object) -> TypeGuard[Dataset]:
+    """Return whether a source is a pydicom Dataset, without loading pydicom."""
+    return any(kind.__module__ == "pydicom.dataset" for kind in type(source).__mro__)
 
 
 def content_of(source: str) -> tuple[bytes, int | None]:
@@ -132,6 +144,8 @@ def name_of(source: object) -> str:
     """Return the path of a source, or what kind of source it is (``"array"``, ``"bytes"``, ...)."""
     if isinstance(source, (str, os.PathLike)):
         return str(source)
+    if _is_dataset(source):
+        return "DICOM data set"
     kinds = {np.ndarray: "array", Image.Image: "image", bytes: "bytes"}
     return next((name for kind, name in kinds.items() if isinstance(source, kind)), type(source).__name__)
 
@@ -171,7 +185,7 @@ def _grey_of_bytes(data: bytes) -> _Grey:
     except UnidentifiedImageError as error:
         raise UnreadableImageError("unreadable_image", _unidentified(data)) from error
     except Exception as error:  # Pillow's parsers raise many kinds on damaged headers
-        raise UnreadableImageError("unreadable_image", f"the image's header is damaged: {error}") from error
+        raise UnreadableImageError("unreadable_image", "the image's header is damaged") from error
     with image:
         return _grey_of_image(image)
 
@@ -204,7 +218,7 @@ def _grey_of_image(image: Image.Image) -> _Grey:
         raise
     except Exception as error:  # Pillow's decoders raise many kinds on damaged data
         code = "truncated_image" if "truncated" in str(error).lower() else "unreadable_image"
-        raise UnreadableImageError(code, f"the image data is damaged: {error}") from error
+        raise UnreadableImageError(code, "the image data is damaged") from error
 
 
 def _grey_of_decoded(image: Image.Image) -> _Grey:
@@ -265,12 +279,16 @@ def _grey_of_array(array: NDArray[Any]) -> _Grey:
 
 
 def _stretched(array: NDArray[np.uint16]) -> tuple[NDArray[np.uint16], tuple[str, ...]]:
-    """Bring a film of 9 to 12 bits to 16; one that uses more is left as it is."""
-    bits = max(8, int(array.max()).bit_length())
-    if bits > _RADIOGRAPH_BITS:
+    """Bring a film of 8 to 15 bits in 16 to all 16; the depth is the smallest that holds its values.
+
+    A dark film of 8 bits whose values were spread over 16 (times 257) is left as it is.
+    """
+    largest = int(array.max())
+    bits = next(depth for depth in range(8, 17) if largest <= _OVERSHOOT * (2**depth - 1))
+    if bits == 16 or (bits > 8 and not (array % 257).any()):
         return array, ()
-    every = np.arange(2**bits, dtype=np.uint16)
-    table: NDArray[np.uint16] = np.round(every * np.float32(65535 / (2**bits - 1))).astype(np.uint16)
+    every = np.arange(largest + 1) * (65535 / (2**bits - 1))
+    table: NDArray[np.uint16] = np.round(np.minimum(every, 65535)).astype(np.uint16)
     return table[array], (f"the film uses {bits} of its 16 bits; its grey values were stretched",)
 
 

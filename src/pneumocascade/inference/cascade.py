@@ -145,7 +145,7 @@ class Cascade:
 
         Parameters
         ----------
-        source : path, bytes, ndarray, PIL.Image.Image or Radiograph
+        source : path, bytes, ndarray, PIL.Image.Image, pydicom.Dataset or Radiograph
             See :func:`pneumocascade.read_radiograph`.
         operating_point : {"balanced", "sensitive", "specific"}
         name : str, optional

@@ -18,6 +18,8 @@ try:
     from pydicom.multival import MultiValue
     from pydicom.uid import UID
     from pydicom.valuerep import DA, TM
+
+    from pneumocascade.imaging.dicom.attributes import age_string
 except ModuleNotFoundError as error:
     raise MissingExtraError("a DICOM SR", "report") from error
 
@@ -124,6 +126,8 @@ def header_of(source: Dataset) -> Dataset:
     for keyword in ("PatientBirthDate", "StudyDate"):
         _blank_unless(header, keyword, DA)
     _blank_unless(header, "StudyTime", TM)
+    if "PatientAge" in header:
+        header.PatientAge = age_string(str(header.PatientAge or ""))
     return header
 
 

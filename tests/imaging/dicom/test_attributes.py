@@ -70,7 +70,19 @@ def test_views_and_parts_in_codes(value: str, meaning: str, view: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "years"),
-    [("005Y", 5), ("018M", 1.5), ("052W", 1), ("010D", 10 / 365.25), ("000D", 0), ("5Y", 5), ("131Y", None)],
+    [
+        *[
+            ("005Y", 5),
+            ("018M", 1.5),
+            ("052W", 1),
+            ("010D", 10 / 365.25),
+            ("000D", 0),
+            ("5Y", 5),
+            ("131Y", None),
+        ],
+        *[("68", 68), ("068", 68), ("0068Y", 68), ("Y68", 68), ("Y068", 68), ("18 M", 1.5), ("52w", 1)],
+        *[("", None), ("Y", None), ("Y68M", None), ("68Q", None), ("unknown", None)],
+    ],
 )
 def test_ages(text: str, years: float | None) -> None:
     age = acquisition_of(patched(PatientAge=text)).age_years

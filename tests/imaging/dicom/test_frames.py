@@ -27,7 +27,8 @@ SHALLOW = ("JPEG baseline", "JPEG extended 8")
 def values_of(data: bytes, index: int = 0) -> NDArray[np.int32]:
     item = read_object(io.BytesIO(data))
     with quiet():
-        return stored_values(item, layout_of(item, MAX_PIXELS), index).astype(np.int32)
+        values, _, _ = stored_values(item, layout_of(item, MAX_PIXELS), index)
+    return values.astype(np.int32)
 
 
 @pytest.mark.parametrize("bits", [8, 12])

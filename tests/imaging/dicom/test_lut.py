@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from pydicom import Dataset
 from pydicom.pixels.processing import apply_modality_lut, apply_voi, apply_windowing
 
 from pneumocascade.imaging.dicom.lut import (
@@ -15,7 +16,7 @@ from pneumocascade.imaging.dicom.lut import (
     modality_values,
     says_window,
     table_of,
-    window_of,
+    windows_of,
 )
 from tests.imaging.dicom.objects import DEEP, GREY, dataset, sequence, table
 
@@ -27,8 +28,7 @@ FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 @given(st.floats(-500, 5000), st.floats(2, 5000), st.sampled_from(FUNCTIONS))
 def test_windows_are_those_of_pydicom(centre: float, width: float, function: str) -> None:
     item = dataset(DEEP, WindowCenter=round(centre, 3), WindowWidth=round(width, 3), VOILUTFunction=function)
-    window = window_of(item, 0)
-    assert window is not None
+    (window,) = windows_of(item, 0)
     with np.errstate(over="ignore"):
         expected = apply_windowing(INPUTS, item) / 4095
     assert np.abs(window.of(INPUTS) - expected).max() < 1e-6
@@ -55,14 +55,23 @@ def test_a_window_rises_from_black_to_white(centre: float, width: float, functio
 def test_a_window_without_width_is_none(width: float | None) -> None:
     item = dataset(DEEP, WindowCenter=100, WindowWidth=1)
     item.WindowWidth = width
-    assert window_of(item, 0) is None
+    assert windows_of(item, 0) == []
     assert says_window(item, 0) == (width is not None)
-    assert window_of(dataset(DEEP), 0) is None
+    assert windows_of(dataset(DEEP), 0) == []
+
+
+def test_all_windows_are_found_in_their_order() -> None:
+    item = dataset(DEEP, WindowCenter=[1, 2048, 40], WindowWidth=[1, 4096, 0])
+    assert windows_of(item, 0) == [Window(1, 1), Window(2048, 4096)]
+
+
+def test_an_empty_look_up_table_says_nothing() -> None:
+    assert not says_window(dataset(DEEP, VOILUTSequence=sequence(Dataset())), 0)
 
 
 def test_a_narrow_exact_window_is_one() -> None:
     item = dataset(DEEP, WindowCenter=100, WindowWidth=0.5, VOILUTFunction="LINEAR_EXACT")
-    assert window_of(item, 0) == Window(100, 0.5, "LINEAR_EXACT")
+    assert windows_of(item, 0) == [Window(100, 0.5, "LINEAR_EXACT")]
 
 
 @settings(deadline=None)

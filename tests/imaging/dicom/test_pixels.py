@@ -175,7 +175,6 @@ def test_more_bits_without_a_window_get_one_from_the_histogram(bits: int, negati
         {"WindowCenter": 2048, "WindowWidth": -400},
         {"WindowCenter": 2048, "WindowWidth": 9e9},
         {"VOILUTSequence": sequence(table(0, np.zeros(4096), 12))},
-        {"VOILUTSequence": sequence(Dataset())},
     ],
 )
 def test_an_absurd_window_gives_way_to_one_from_the_histogram(window: dict[str, Any]) -> None:

@@ -69,10 +69,21 @@ def _age(dataset: Dataset) -> float | None:
     return age if age is not None and 0 <= age <= _OLDEST else None
 
 
+def age_string(text: str) -> str:
+    """Return an age as the standard writes it, such as ``"018M"``; empty where it cannot be understood.
+
+    Real headers have the unit in front, more digits, or none of both: an age without unit is in years.
+    """
+    match = re.fullmatch(r"([DWMY]?) ?0*(\d{1,3}) ?([DWMY]?)", text.strip().upper())
+    if match is None or (match[1] and match[3]):
+        return ""
+    return f"{int(match[2]):03}{match[1] or match[3] or 'Y'}"
+
+
 def _said_age(text: str) -> float | None:
-    """Return an age string such as ``"018M"`` in years."""
-    match = re.fullmatch(r"(\d{1,3})([DWMY])", text)
-    return int(match[1]) * _DAYS[match[2]] / _DAYS["Y"] if match else None
+    """Return an age string in years."""
+    age = age_string(text)
+    return int(age[:3]) * _DAYS[age[3]] / _DAYS["Y"] if age else None
 
 
 def _age_between(dataset: Dataset) -> float | None:

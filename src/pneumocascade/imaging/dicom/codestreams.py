@@ -6,6 +6,7 @@ whether it is the size that the DICOM object says: a frame whose two sizes diffe
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import NamedTuple
 
@@ -20,6 +21,21 @@ _START_OF_SCAN = 0xDA
 
 _SIZ = b"\xff\x4f\xff\x51"
 """Start of a JPEG 2000 codestream: SOC and SIZ (ITU-T T.800, A.4 and A.5)."""
+
+_START_OF_DATA, _END_OF_CODESTREAM = b"\xff\x93", b"\xff\xd9"
+"""Markers SOD and EOC of JPEG 2000."""
+
+_JPEG_XL = b"\xff\x0a"
+"""Start of a JPEG XL codestream."""
+
+_RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
+"""Width to height of JPEG XL, by its code from 1."""
+
+_END_OF_IMAGE = 0xD9
+"""Second byte of the marker EOI."""
+
+_MARKER = re.compile(rb"\xff[\x80-\xcf\xd8-\xfe]")
+"""A marker, between segments or within the data of a scan, restarts (RST0 to RST7) left out."""
 
 _JP2_HEADER = 4096
 """Bytes within which the codestream begins where JPEG 2000 comes with a file header."""
@@ -52,12 +68,26 @@ class Size(NamedTuple):
 
 def jpeg_size(data: bytes) -> Size | None:
     """Return the size that a JPEG or JPEG-LS codestream says, ``None`` where it is damaged."""
+    at = _start_of_frame(data)
+    if at is None:
+        return None
+    bits, rows, columns, samples = struct.unpack_from(">BHHB", data, at + 4)
+    return Size(rows, columns, samples, bits)
+
+
+def jpeg_marker(data: bytes) -> int | None:
+    """Return the second byte of the marker that starts a JPEG frame, which tells its process."""
+    at = _start_of_frame(data)
+    return None if at is None else data[at + 1]
+
+
+def _start_of_frame(data: bytes) -> int | None:
+    """Return where the frame header of a JPEG or JPEG-LS codestream begins."""
     at = 2
     while data[:2] == b"\xff\xd8" and at + 10 <= len(data) and data[at] == 0xFF:
         marker = data[at + 1]
         if marker in _START_OF_FRAME:
-            bits, rows, columns, samples = struct.unpack_from(">BHHB", data, at + 4)
-            return Size(rows, columns, samples, bits)
+            return at
         if marker == 0xFF:
             at += 1  # fill byte
         elif marker in _WITHOUT_LENGTH:
@@ -99,9 +129,56 @@ def jpeg2000_size(data: bytes) -> Size | None:
     return Size(bottom - top, right - left, samples, (depth & 0x7F) + 1)
 
 
-def is_whole(data: bytes) -> bool:
-    """Return whether a codestream ends with its end marker, padding aside.
+def end_of_jpeg(data: bytes) -> int | None:
+    """Return where a JPEG or JPEG-LS codestream ends, ``None`` where it is cut.
 
-    Decoders fill what is missing of one that was cut with grey, and say nothing.
+    Decoders fill what is missing with grey, and say nothing. Real objects have spaces, zeros or left-over
+    bytes behind the end.
     """
-    return data.rstrip(b"\0\xff").endswith(b"\xff\xd9")
+    at = 2
+    while data[:2] == b"\xff\xd8" and (found := _MARKER.search(data, at)) is not None:
+        at, marker = found.end(), data[found.end() - 1]
+        if marker == _END_OF_IMAGE:
+            return at
+        at += max(2, int.from_bytes(data[at : at + 2], "big"))
+    return None
+
+
+def is_whole_jpeg2000(data: bytes) -> bool:
+    """Return whether a JPEG 2000 or HTJ2K codestream has its end, whatever comes behind.
+
+    Within packets no 0xFF is followed by more than 0x8F (ITU-T T.800, B.10.1).
+    """
+    start = data.find(_START_OF_DATA)
+    return start >= 0 and data.find(_END_OF_CODESTREAM, start) >= 0
+
+
+def jpeg_xl_size(data: bytes) -> Size | None:
+    """Return the size that a JPEG XL codestream says (ISO/IEC 18181-1, size header), else ``None``.
+
+    Samples and bits are not looked for: they are 0.
+    """
+    at = 0
+    if data[4:8] == b"JXL ":
+        box = max(data.find(b"jxlc"), data.find(b"jxlp"))
+        at = data.find(_JPEG_XL, box) if box >= 0 else -1
+    if at < 0 or data[at : at + 2] != _JPEG_XL:
+        return None
+    number, used = int.from_bytes(data[at + 2 : at + 14], "little"), 0
+
+    def bits(count: int) -> int:
+        nonlocal used
+        value = number >> used & ((1 << count) - 1)
+        used += count
+        return value
+
+    def side() -> int:
+        return 8 * (bits(5) + 1) if small else bits((9, 13, 18, 30)[bits(2)]) + 1
+
+    small = bits(1)
+    rows = side()
+    ratio = bits(3)
+    if ratio == 0:
+        return Size(rows, side(), 0, 0)
+    across, down = _RATIOS[ratio - 1]
+    return Size(rows, rows * across // down, 0, 0)

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import uid
 from pydicom.dataset import Dataset
-from pydicom.encaps import get_frame
+from pydicom.encaps import encapsulate, get_frame
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import pixel_array
 
 from pneumocascade.errors import FilmError, UnreadableImageError, UnsuitableImageError
 from pneumocascade.imaging.dicom import jpeg
-from pneumocascade.imaging.dicom.codestreams import Size, is_endless, is_whole, jpeg2000_size, jpeg_size
+from pneumocascade.imaging.dicom.codestreams import (
+    Size,
+    end_of_jpeg,
+    is_endless,
+    is_whole_jpeg2000,
+    jpeg2000_size,
+    jpeg_marker,
+    jpeg_size,
+    jpeg_xl_size,
+)
 from pneumocascade.imaging.dicom.values import text_of, value_of, whole_of
 
 MONOCHROME = ("MONOCHROME1", "MONOCHROME2")
@@ -40,9 +50,21 @@ _PLUGINS = {
 }
 """pydicom's plugin for each compressed transfer syntax that is read."""
 
+_JPEG_XL = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (110, 111, 112))
+"""Transfer syntaxes of JPEG XL (DICOM Supplement 232, 2024); pydicom does not know them."""
+
 _JPEG_2000 = frozenset(
     {uid.JPEG2000Lossless, uid.JPEG2000, uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL, uid.HTJ2K}
 )
+
+_ITEM = b"\xfe\xff\x00\xe0"
+"""Tag of an item, which encapsulated pixels begin with (DICOM PS3.5, A.4)."""
+
+_BY_FRAME = {0xC0: uid.JPEGBaseline8Bit, 0xC1: uid.JPEGExtended12Bit, 0xC3: uid.JPEGLossless}
+"""Transfer syntax by the second byte of the marker that starts the frame (ITU-T T.81, table B.1)."""
+
+COMPRESSED_AFTER_ALL = "The DICOM object says that its pixels are not compressed, but they are."
+NATIVE_AFTER_ALL = "The DICOM object says that its pixels are compressed, but they are not."
 
 _RLE_OVERHEAD = 1.1
 """Run-length encoding makes noise longer by one byte in 128, and no sane encoder by more."""
@@ -163,30 +185,109 @@ def _check(layout: Layout) -> None:
         raise UnreadableImageError("unreadable_image", f"the DICOM object is damaged: it says {found}")
 
 
-def stored_values(dataset: Dataset, layout: Layout, index: int) -> NDArray[Any]:
+def stored_values(
+    dataset: Dataset, layout: Layout, index: int
+) -> tuple[NDArray[Any], Layout, tuple[str, ...]]:
     """Return the stored values of a frame.
 
     Parameters
     ----------
     dataset : pydicom.Dataset
+        Where it contradicts its own pixels, it is changed to agree with them.
     layout : Layout
     index : int
         Of the frame, from 0.
 
     Returns
     -------
-    ndarray of uint8, int8, uint16 or int16, shape (H, W) or (H, W, 3)
+    values : ndarray of uint8, int8, uint16 or int16, shape (H, W) or (H, W, 3)
         Without what older objects keep in unused bits. Three samples are red, green and blue.
+    layout : Layout
+        As the pixels have it.
+    warnings : tuple of str
 
     Raises
     ------
     UnreadableImageError
         ``unsupported_transfer_syntax``, ``truncated_image`` or ``unreadable_image``.
     """
+    _fill_in(dataset, layout)
+    warnings = _correct_syntax(dataset, layout)
     syntax = uid.UID(str(dataset.file_meta.TransferSyntaxUID))
     if syntax in NATIVE:
-        return _native(dataset, layout, index)
-    return _compressed(dataset, layout, index, syntax)
+        return _native(dataset, layout, index), layout, warnings
+    codestream = _codestream(dataset, layout, index)
+    if syntax in _JPEG_XL:
+        return _jpeg_xl(codestream, layout), layout, warnings
+    if syntax not in (uid.RLELossless, *_JPEG_2000) and (size := jpeg_size(codestream)) is not None:
+        layout = _narrowed(dataset, layout, size)
+    return _compressed(dataset, layout, index, syntax, codestream), layout, warnings
+
+
+def _fill_in(dataset: Dataset, layout: Layout) -> None:
+    """Put in what is missing and has a default: decoders ask for it."""
+    said = {
+        "SamplesPerPixel": layout.samples,
+        "BitsStored": layout.stored,
+        "HighBit": layout.high_bit,
+        "PixelRepresentation": int(layout.signed),
+    }
+    if layout.samples == 3:
+        said["PlanarConfiguration"] = 0
+    for keyword, value in said.items():
+        if value_of(dataset, keyword) in (None, ""):
+            setattr(dataset, keyword, value)
+
+
+def _correct_syntax(dataset: Dataset, layout: Layout) -> tuple[str, ...]:
+    """Change a transfer syntax that the pixels contradict; return what had to be assumed."""
+    data = dataset.PixelData
+    syntax = uid.UID(str(dataset.file_meta.TransferSyntaxUID))
+    native = layout.frames * layout.rows * layout.columns * layout.samples * layout.allocated // 8
+    if syntax not in NATIVE and data[:4] != _ITEM and len(data) in (native, native + native % 2):
+        dataset.file_meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
+        return (NATIVE_AFTER_ALL,)
+    if syntax in NATIVE and data[:4] == _ITEM and len(data) < native:
+        found = _syntax_of(_codestream(dataset, layout, 0))
+        if found is not None:
+            dataset.file_meta.TransferSyntaxUID = found
+            return (COMPRESSED_AFTER_ALL,)
+    return ()
+
+
+def _syntax_of(codestream: bytes) -> uid.UID | None:
+    """Return a transfer syntax that a codestream can be read by, ``None`` where it is of no known kind."""
+    if codestream[:2] == b"\xff\x4f" or codestream[4:8] == b"jP  ":
+        return uid.JPEG2000
+    if codestream[:2] == b"\xff\x0a":
+        return uid.UID(min(_JPEG_XL))
+    marker = jpeg_marker(codestream)
+    return uid.JPEGLSLossless if marker == 0xF7 else _BY_FRAME.get(marker or 0)
+
+
+def _narrowed(dataset: Dataset, layout: Layout, size: Size) -> Layout:
+    """Return the layout with 8 bits where a JPEG of 8 bits is said to have more."""
+    if size.bits > 8 or layout.allocated == 8:
+        return layout
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
+    return replace(layout, allocated=8, stored=8, high_bit=7)
+
+
+def _jpeg_xl(codestream: bytes, layout: Layout) -> NDArray[Any]:
+    size = jpeg_xl_size(codestream)
+    if size is None or (size.rows, size.columns) != (layout.rows, layout.columns):
+        raise UnreadableImageError(
+            "unreadable_image",
+            "the JPEG XL pixels are damaged, or of another size than the DICOM object says",
+        )
+    try:
+        values = np.asarray(imagecodecs.jpegxl_decode(codestream))
+    except Exception as error:  # the decoder raises many kinds on damaged bytes
+        raise UnreadableImageError("unreadable_image", "the JPEG XL pixels are damaged") from error
+    shape = (layout.rows, layout.columns) + ((3,) if layout.samples == 3 else ())
+    if values.size != np.prod(shape) or values.dtype not in (np.uint8, np.uint16):
+        raise UnreadableImageError("unreadable_image", "the JPEG XL pixels are not as the DICOM object says")
+    return values.reshape(shape)
 
 
 def _native(dataset: Dataset, layout: Layout, index: int) -> NDArray[Any]:
@@ -210,24 +311,32 @@ def _used_bits(values: NDArray[Any], layout: Layout) -> NDArray[Any]:
     return (values << above) >> unused
 
 
-def _compressed(dataset: Dataset, layout: Layout, index: int, syntax: uid.UID) -> NDArray[Any]:
+def _compressed(
+    dataset: Dataset, layout: Layout, index: int, syntax: uid.UID, codestream: bytes
+) -> NDArray[Any]:
     plugin = _PLUGINS.get(syntax)
     if plugin is None:
         raise UnreadableImageError(
             "unsupported_transfer_syntax",
             f"the DICOM object has a transfer syntax ({_name_of(syntax)}) that is not read",
         )
-    codestream = _codestream(dataset, layout, index)
     if syntax == uid.RLELossless:
         whole = layout.rows * layout.columns * layout.samples * layout.allocated // 8
         if len(codestream) > _RLE_OVERHEAD * whole + 1024:
             raise UnreadableImageError("unreadable_image", "the run-length encoded pixels are damaged")
     elif syntax in _JPEG_2000:
-        _check_codestream(codestream, jpeg2000_size(codestream), layout)
+        _check_size(jpeg2000_size(codestream), layout)
+        _check_whole(is_whole_jpeg2000(codestream))
     else:
-        _check_codestream(codestream, jpeg_size(codestream), layout)
+        _check_size(jpeg_size(codestream), layout)
+        end = end_of_jpeg(codestream)
+        _check_whole(end is not None)
         if is_endless(codestream):
             raise UnreadableImageError("unreadable_image", "the compressed pixels have too many scans")
+        if codestream[end:].strip(b"\0\xff"):  # some decoders stumble over what lies behind
+            dataset.PixelData, dataset.NumberOfFrames, index = encapsulate([codestream[:end]]), 1, 0
+            for keyword in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths"):
+                dataset.pop(keyword, None)
     if plugin not in get_decoder(syntax).available_plugins:
         raise UnreadableImageError(
             "unsupported_transfer_syntax", f"no decoder for {syntax.name} is installed ({plugin})"
@@ -245,11 +354,11 @@ def _codestream(dataset: Dataset, layout: Layout, index: int) -> bytes:
         )
     except Exception as error:  # pydicom raises many kinds on damaged bytes
         raise UnreadableImageError(
-            "truncated_image", f"frame {index + 1} cannot be found in the compressed pixels: {error}"
+            "truncated_image", f"frame {index + 1} cannot be found in the compressed pixels"
         ) from error
 
 
-def _check_codestream(codestream: bytes, size: Size | None, layout: Layout) -> None:
+def _check_size(size: Size | None, layout: Layout) -> None:
     if size is None:
         raise UnreadableImageError("unreadable_image", "the compressed pixels have no header")
     if (size.rows, size.columns, size.samples) != (layout.rows, layout.columns, layout.samples):
@@ -258,7 +367,10 @@ def _check_codestream(codestream: bytes, size: Size | None, layout: Layout) -> N
             f"the compressed pixels are {size.columns} x {size.rows} x {size.samples}, the DICOM object says "
             f"{layout.columns} x {layout.rows} x {layout.samples}",
         )
-    if not is_whole(codestream):
+
+
+def _check_whole(whole: bool) -> None:
+    if not whole:
         raise UnreadableImageError("truncated_image", "the compressed pixels end too early")
 
 
@@ -267,11 +379,6 @@ def _decoded(dataset: Dataset, index: int, **options: Any) -> NDArray[Any]:
         values = pixel_array(dataset, index=index, allow_excess_frames=False, **options)
     except Exception as error:  # decoders raise many kinds on damaged bytes
         raise UnreadableImageError(
-            "unreadable_image", f"the DICOM object's pixels are damaged: {_last_line(error)}"
+            "unreadable_image", "the DICOM object's pixels are damaged: they cannot be decoded"
         ) from error
     return np.asarray(values).astype(values.dtype.newbyteorder("="), copy=False)
-
-
-def _last_line(error: Exception) -> str:
-    """Return what the last of pydicom's plugins said: it lists them, one a line."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()

@@ -20,6 +20,7 @@ from pneumocascade.imaging.dicom.values import (
     functional_group,
     items_of,
     number_of,
+    numbers_of,
     text_of,
     value_of,
 )
@@ -37,12 +38,22 @@ class LookUpTable:
         Input that the first entry is for; what lies below gets it, too.
     entries : ndarray of float64, shape (N,)
     bits : int
-        Of an entry: it reaches from 0 to 2**bits - 1.
+        Of an entry, as the descriptor says, or as many as the entries need.
     """
 
     first: int
     entries: Floats
     bits: int
+
+    @property
+    def bits_used(self) -> int:
+        """Bits that the largest entry needs."""
+        return max(1, int(self.entries.max()).bit_length())
+
+    @property
+    def white(self) -> float:
+        """What white is: the largest entry where the entries use fewer bits than the descriptor says."""
+        return float(self.entries.max()) if self.bits_used < self.bits else float(2**self.bits - 1)
 
     def of(self, values: Floats) -> Floats:
         """Return the entries for values, those beyond the ends getting the last ones."""
@@ -96,20 +107,23 @@ def modality_values(dataset: Dataset, stored: Floats, index: int) -> Floats:
     return stored * (slope or 1.0) + (intercept or 0.0)  # a slope of 0 would leave nothing of the film
 
 
-def window_of(dataset: Dataset, index: int) -> Window | None:
-    """Return the first window of a frame (DICOM PS3.3, C.11.2 and C.7.6.16.2.10), if it has a usable one."""
+def windows_of(dataset: Dataset, index: int) -> list[Window]:
+    """Return the usable windows of a frame, in their order (DICOM PS3.3, C.11.2 and C.7.6.16.2.10)."""
     group = functional_group(dataset, index, "FrameVOILUTSequence")
-    centre, width = number_of(group, "WindowCenter"), number_of(group, "WindowWidth")
     function = text_of(group, "VOILUTFunction") or "LINEAR"
-    if centre is None or width is None or width <= 0 or (function == "LINEAR" and width < 1):
-        return None
-    return Window(centre, width, function)
+    pairs = zip(numbers_of(group, "WindowCenter"), numbers_of(group, "WindowWidth"), strict=False)
+    return [
+        Window(centre, width, function)
+        for centre, width in pairs
+        if centre is not None and width is not None and width >= (1 if function == "LINEAR" else 1e-9)
+    ]
 
 
 def says_window(dataset: Dataset, index: int) -> bool:
-    """Return whether a frame comes with a window or a VOI LUT, usable or not."""
+    """Return whether a frame comes with a window or a VOI LUT, usable or not; an empty one says nothing."""
     group = functional_group(dataset, index, "FrameVOILUTSequence")
-    return first_of(group, "WindowWidth") is not None or "VOILUTSequence" in dataset
+    tables = items_of(dataset, "VOILUTSequence")
+    return first_of(group, "WindowWidth") is not None or any(value_of(table, "LUTData") for table in tables)
 
 
 def table_of(dataset: Dataset, keyword: str, *, signed: bool) -> LookUpTable | None:

@@ -6,7 +6,7 @@ import io
 import zlib
 from typing import BinaryIO
 
-from pydicom import dcmread
+from pydicom import dcmread, dcmwrite
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filereader import read_dataset
 from pydicom.tag import BaseTag
@@ -62,6 +62,29 @@ def read_object(stream: BinaryIO, *, header_only: bool = False, limit: int = MAX
         raise
     except Exception as error:  # noqa: BLE001  pydicom raises many kinds on damaged bytes
         raise _damaged(error) from None
+
+
+def content_of(dataset: Dataset) -> bytes:
+    """Return a data set as the bytes of a file; it is left as it is.
+
+    Raises
+    ------
+    UnreadableImageError
+        ``unreadable_image`` where it cannot be written.
+    """
+    stream = io.BytesIO()
+    encoding: dict[str, bool] = {}
+    if "TransferSyntaxUID" not in getattr(dataset, "file_meta", ()):
+        implicit, little = dataset.original_encoding
+        encoding = {"implicit_vr": implicit is not False, "little_endian": little is not False}
+    try:
+        with quiet():
+            dcmwrite(stream, dataset, enforce_file_format=False, **encoding)
+    except Exception as error:  # noqa: BLE001  pydicom raises many kinds on values that make no sense
+        raise UnreadableImageError(
+            "unreadable_image", f"the DICOM data set cannot be encoded ({type(error).__name__})"
+        ) from None
+    return stream.getvalue()
 
 
 def _damaged(error: Exception) -> UnreadableImageError:

@@ -6,6 +6,7 @@ looked up in the table that comes out.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,17 +14,28 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_color_lut
+from pydicom.uid import ExplicitVRBigEndian
 
 from pneumocascade.errors import UnreadableImageError
 from pneumocascade.imaging.dicom.frames import Layout
-from pneumocascade.imaging.dicom.lut import Floats, modality_values, says_window, table_of, window_of
-from pneumocascade.imaging.dicom.values import number_of, text_of
+from pneumocascade.imaging.dicom.lut import (
+    Floats,
+    modality_values,
+    says_window,
+    table_of,
+    windows_of,
+)
+from pneumocascade.imaging.dicom.values import number_of, text_of, value_of
 from pneumocascade.imaging.dicom.window import Counts, leaves_nothing, window_from_histogram
 
 NO_WINDOW = "The DICOM object says no window of grey values: one was taken from the histogram."
 ABSURD_WINDOW = (
     "The DICOM object's window of grey values leaves nothing to see: one was taken from the histogram."
 )
+LATER_WINDOW = (
+    "The DICOM object's first window of grey values leaves nothing to see: a later one of its own was taken."
+)
+NARROW_TABLE = "The DICOM object's VOI LUT says {says} bits and uses {uses}: its entries were scaled."
 TWO_POLARITIES = (
     "Photometric Interpretation and Presentation LUT Shape of the DICOM object contradict each other: the "
     "latter was followed."
@@ -106,9 +118,9 @@ def _shown(
 ) -> tuple[Floats, tuple[str, ...]]:
     """Return what each value is shown as before polarity, 0..1."""
     warnings: tuple[str, ...] = ()
-    own = _by_object(dataset, values, index)
-    if own is not None and not leaves_nothing(own, histogram.counts):
-        return own, ()
+    for number, (own, notes) in enumerate(_by_object(dataset, values, index)):
+        if not leaves_nothing(own, histogram.counts):
+            return own, (*notes, *((LATER_WINDOW,) if number else ()))
     if says_window(dataset, index):
         warnings = (ABSURD_WINDOW,)
     elif layout.stored > 8:
@@ -120,12 +132,15 @@ def _shown(
     return (values - low) / max(high - low, 1e-9), ()
 
 
-def _by_object(dataset: Dataset, values: Floats, index: int) -> Floats | None:
+def _by_object(dataset: Dataset, values: Floats, index: int) -> Iterator[tuple[Floats, tuple[str, ...]]]:
+    """Yield what the object's own VOI LUT and windows make of the values, and what had to be assumed."""
     table = table_of(dataset, "VOILUTSequence", signed=bool(values.min() < 0))
-    if table is not None:
-        return np.asarray(table.of(values) / (2**table.bits - 1))
-    window = window_of(dataset, index)
-    return None if window is None else window.of(values)
+    if table is not None and table.white > 0:
+        narrow = table.bits_used < table.bits
+        notes = (NARROW_TABLE.format(says=table.bits, uses=table.bits_used),) if narrow else ()
+        yield np.asarray(table.of(values) / table.white), notes
+    for window in windows_of(dataset, index):
+        yield window.of(values), ()
 
 
 def _histogram(dataset: Dataset, layout: Layout, stored: NDArray[Any]) -> _Histogram:
@@ -189,6 +204,7 @@ def colour_picture(dataset: Dataset, layout: Layout, stored: NDArray[Any]) -> ND
     bits = layout.stored
     if layout.photometric == "PALETTE COLOR":
         try:
+            _order_palette(dataset)
             stored = apply_color_lut(stored, dataset)[..., :3]
         except Exception as error:  # pydicom raises many kinds on damaged palettes
             raise UnreadableImageError(
@@ -200,3 +216,13 @@ def colour_picture(dataset: Dataset, layout: Layout, stored: NDArray[Any]) -> ND
         return np.ascontiguousarray(stored)
     scaled = np.clip(stored.astype(np.float32) * (255 / (2**bits - 1)), 0, 255)
     return np.asarray(np.round(scaled), np.uint8)
+
+
+def _order_palette(dataset: Dataset) -> None:
+    """Bring a palette's words into little endian, as pydicom takes them to be."""
+    if dataset.file_meta.TransferSyntaxUID != ExplicitVRBigEndian:
+        return
+    for colour in ("Red", "Green", "Blue"):
+        keyword = f"{colour}PaletteColorLookupTableData"
+        if isinstance(data := value_of(dataset, keyword), bytes):
+            setattr(dataset, keyword, np.frombuffer(data, ">u2").astype("<u2").tobytes())

@@ -77,13 +77,14 @@ def read_dicom(data: bytes, *, max_pixels: int, frame: int | None = None) -> Dic
 def _film(dataset: Dataset, max_pixels: int, frame: int | None) -> DicomFilm:
     layout = layout_of(dataset, max_pixels)
     index = _index(layout, frame)
-    stored = stored_values(dataset, layout, index)
+    stored, layout, notes = stored_values(dataset, layout, index)
     pixels: NDArray[np.uint8] | NDArray[np.uint16]
     warnings: tuple[str, ...] = ()
     if layout.photometric in COLOUR:
         pixels = colour_picture(dataset, layout, stored)
     else:
         pixels, warnings = grey_picture(dataset, layout, stored, index)
+    warnings = notes + warnings
     if frame is None and layout.frames > 1:
         warnings = (f"The DICOM object has {layout.frames} frames: the first was taken.", *warnings)
     return DicomFilm(pixels, warnings, acquisition_of(dataset), layout.frames)

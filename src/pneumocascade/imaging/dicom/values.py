@@ -26,7 +26,19 @@ def first_of(dataset: Dataset, keyword: str) -> Any:
 
 def number_of(dataset: Dataset, keyword: str) -> float | None:
     """Return the first of a value's parts as a finite number, ``None`` where it is none."""
-    value = first_of(dataset, keyword)
+    return _number(first_of(dataset, keyword))
+
+
+def numbers_of(dataset: Dataset, keyword: str) -> list[float | None]:
+    """Return a value's parts as finite numbers, ``None`` for a part that is none."""
+    value = value_of(dataset, keyword)
+    if value is None:
+        return []
+    several = not isinstance(value, (str, bytes)) and hasattr(value, "__getitem__")
+    return [_number(part) for part in (value if several else [value])]
+
+
+def _number(value: Any) -> float | None:
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):

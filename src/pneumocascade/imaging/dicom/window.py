@@ -9,8 +9,8 @@ from pneumocascade.imaging.dicom.lut import Floats, Window
 
 Counts = NDArray[np.int64]
 
-_AT_ONE_END = 0.95
-"""Share of the pixels that may be black, or white, before a window counts as absurd."""
+_AT_THE_ENDS = 0.95
+"""Share of the pixels that may be black or white before a window counts as absurd."""
 
 _LEAST_SPREAD = 0.1
 """Of the range from black to white, between ``_SPREAD``: below, a window counts as absurd."""
@@ -43,7 +43,7 @@ _FILM = 0.2
 
 
 def leaves_nothing(shown: Floats, counts: Counts) -> bool:
-    """Return whether a window is absurd: nearly all pixels at one end, or nearly one grey.
+    """Return whether a window is absurd: nearly all pixels black or white, or nearly one grey.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def leaves_nothing(shown: Floats, counts: Counts) -> bool:
         return False
     tiny = 1 / 512  # less than half a grey value of 255
     black, white = counts[shown <= tiny].sum(), counts[shown >= 1 - tiny].sum()
-    if max(black, white) > _AT_ONE_END * total:
+    if black + white > _AT_THE_ENDS * total:
         return True
     low, high = quantiles(shown, counts, _SPREAD)
     return bool(high - low < _LEAST_SPREAD)
