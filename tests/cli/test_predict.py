@@ -26,7 +26,7 @@ from tests.conftest import draw_chest
 runner = CliRunner()
 
 
-def run(*arguments: str | Path, stdin: str | None = None) -> Result:
+def run(*arguments: str | Path, stdin: str | bytes | None = None) -> Result:
     return runner.invoke(app, ["predict", *map(str, arguments)], input=stdin)
 
 
@@ -65,6 +65,62 @@ def test_list_on_standard_input(films: Path) -> None:
     rows = list(csv.DictReader(result.stdout.splitlines()))
     assert [row["status"] for row in rows] == ["ok", "error"]
     assert rows[1]["code"] == "file_not_found"
+
+
+def test_a_list_may_end_its_names_with_nul(films: Path) -> None:
+    odd = films / "a line\nbreak.png"
+    odd.write_bytes((films / "a.png").read_bytes())
+    result = run("-", "-0", "--format", "jsonl", stdin=f"{odd}\0{films / 'a.png'}\0")
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [row["source"] for row in rows] == [str(odd), str(films / "a.png")]
+    assert [row["status"] for row in rows] == ["ok", "ok"]
+
+
+def test_an_image_on_standard_input_is_judged(chest_png: Path, cascade: Cascade, tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    result = run("-", "--format", "json", "--save-pictures", pictures, stdin=chest_png.read_bytes())
+    (row,) = json.loads(result.stdout)
+    assert row["source"] == "-"
+    assert row["stage1"] == to_dict(cascade.predict(chest_png))["stage1"]
+    assert list(pictures.glob("film-*-steps.png"))
+    assert (
+        run("-", "--engine", "ray", "--output", tmp_path / "out", stdin=chest_png.read_bytes()).exit_code == 1
+    )
+
+
+def test_what_is_no_film_is_named(films: Path) -> None:
+    (films / "notes.txt").write_text("notes")
+    (films / "report.pdf").write_bytes(b"%PDF-1.7")
+    (films / "elsewhere").symlink_to(films.parent)
+    result = run(films, "--format", "jsonl")
+    assert f"2 files are no films: {films / 'notes.txt'}, {films / 'report.pdf'}" in result.stderr
+    assert f"1 link to a folder is not followed: {films / 'elsewhere'}" in result.stderr
+    assert len(result.stdout.splitlines()) == 3
+
+
+def test_a_film_that_may_be_missing_shows_in_the_exit_status(
+    films: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("b.png", "c.jpeg"):
+        (films / name).unlink()
+    closed = films / "closed"
+    closed.mkdir()
+    scan = os.scandir
+
+    def refusing(path: str) -> Any:
+        if str(path) == str(closed):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    result = run(films, "--format", "jsonl")
+    assert f"1 file or folder could not be opened: {closed}" in result.stderr
+    assert result.exit_code == 1
+
+
+def test_standard_output_by_its_usual_name(films: Path) -> None:
+    result = run(films / "a.png", "--format", "jsonl", "--output", "-")
+    assert json.loads(result.stdout)["status"] == "ok"
 
 
 def test_output_file_and_its_suffix(films: Path, tmp_path: Path) -> None:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from pneumocascade import Cascade
 from pneumocascade.imaging.find import find_sources
+from pneumocascade.imaging.studies import Found
 from pneumocascade.output.rows import to_dict
 from pneumocascade.types import Prediction
 from tests.conftest import draw_chest
 from tests.imaging.dicom.objects import dataset, report, to_bytes
 from tests.imaging.dicom.test_study import written_study
+from tests.imaging.film_files import encode
 from tests.tiny_models import write_tiny_models
 
 CHEST = draw_chest(height=300, width=300)
@@ -37,10 +40,54 @@ def study(tmp_path: Path) -> Path:
 
 
 def test_a_folder_is_walked_by_content(study: Path) -> None:
-    left_out: list[str] = []
+    left_out: list[Found] = []
     found = list(find_sources([str(study)], left_out=left_out))
     assert found == [str(study / name) for name in ("1.2.840.1/1.2.840.3", "b.dcm", "broken.dcm")]
-    assert left_out == [str(study / "report")]
+    others = {"notes.txt": "other file", "pipe": "other file", "report": "other object"}
+    assert left_out == [(str(study / name), kind) for name, kind in others.items()]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF", "JPEG2000", "AVIF"])
+def test_a_picture_is_found_whatever_its_suffix(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "film.dcm").write_bytes(encode(CHEST, kind))
+    (tmp_path / "film").write_bytes(encode(CHEST, kind))
+    (tmp_path / "report.pdf").write_bytes(b"%PDF-1.7")
+    left_out: list[Found] = []
+    assert list(find_sources([str(tmp_path)], left_out=left_out)) == [
+        str(tmp_path / "film"),
+        str(tmp_path / "film.dcm"),
+    ]
+    assert left_out == [(str(tmp_path / "report.pdf"), "other file")]
+
+
+def test_links_are_followed_where_asked_for_and_a_circle_ends(tmp_path: Path) -> None:
+    folder, other = tmp_path / "folder", tmp_path / "other"
+    folder.mkdir()
+    other.mkdir()
+    (other / "film.png").write_bytes(encode(CHEST, "PNG"))
+    (folder / "link").symlink_to(other)
+    (other / "back").symlink_to(folder)
+    left_out: list[Found] = []
+    assert list(find_sources([str(folder)], left_out=left_out)) == [str(folder)]
+    assert left_out == [(str(folder / "link"), "linked folder")]
+    assert list(find_sources([str(folder)], follow_links=True)) == [str(folder / "link" / "film.png")]
+
+
+def test_what_cannot_be_opened_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    (tmp_path / "film.png").write_bytes(encode(CHEST, "PNG"))
+    scan = os.scandir
+
+    def refusing(path: str) -> Any:
+        if str(path) == str(closed):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    left_out: list[Found] = []
+    assert list(find_sources([str(tmp_path)], left_out=left_out)) == [str(tmp_path / "film.png")]
+    assert left_out == [(str(closed), "unopened")]
 
 
 def test_frames_are_films_where_they_are_asked_for(study: Path) -> None:
@@ -54,10 +101,10 @@ def test_an_archive_is_walked_in_its_own_order(study: Path, tmp_path: Path) -> N
         for name in ("b.dcm", "report", "1.2.840.1/1.2.840.3", "notes.txt"):
             file.write(study / name, f"in/{name}")
         file.writestr("film.png", b"no film")
-    left_out: list[str] = []
+    left_out: list[Found] = []
     expected = [f"{archive}/in/b.dcm", f"{archive}/in/1.2.840.1/1.2.840.3", f"{archive}/film.png"]
     assert list(find_sources([str(archive)], left_out=left_out)) == expected
-    assert left_out == [f"{archive}/in/report"]
+    assert left_out == [(f"{archive}/in/report", "other object"), (f"{archive}/in/notes.txt", "other file")]
     archive.write_bytes(archive.read_bytes()[:-300])
     assert list(find_sources([str(archive)])) == [str(archive)], (
         "what is damaged is reported, not passed over"
@@ -67,7 +114,7 @@ def test_an_archive_is_walked_in_its_own_order(study: Path, tmp_path: Path) -> N
 def test_a_dicomdir_stands_for_what_it_lists(tmp_path: Path) -> None:
     path, films = written_study(tmp_path)
     films[0].unlink()
-    left_out: list[str] = []
+    left_out: list[Found] = []
     found = list(find_sources([str(path)], left_out=left_out))
     assert {Path(name).resolve() for name in found} == {film.resolve() for film in films}
     assert len(left_out) == 1

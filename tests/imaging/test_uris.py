@@ -54,7 +54,7 @@ def test_a_folder_stands_for_its_films_in_the_order_of_a_local_folder(
     for name in [*names, "a/notes.txt"]:
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
-        path.write_bytes(chest_png.read_bytes())
+        path.write_bytes(b"notes" if path.suffix == ".txt" else chest_png.read_bytes())
     local = list(find_sources([str(tmp_path)]))
     assert [Path(name).relative_to(tmp_path).as_posix() for name in local] == names
     assert list(find_sources([f"file://{tmp_path}/"])) == [f"file://{name}" for name in local]

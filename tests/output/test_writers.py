@@ -126,10 +126,28 @@ def test_csv_keeps_commas_quotes_and_line_breaks() -> None:
         (Path("x.JSON"), None, "json"),
         (Path("x.jsonl"), None, "jsonl"),
         (Path("x.txt"), None, "table"),
-        (Path("x.csv"), "json", "json"),
+        (Path("x"), "csv", "csv"),
+        (Path("x.log"), "jsonl", "jsonl"),
+        (Path("folder"), "parquet", "parquet"),
     ],
 )
 def test_format_is_asked_for_or_told_by_the_suffix(
     output: Path | None, asked: Format | None, expected: str
 ) -> None:
     assert format_of(output, asked) == expected
+
+
+@pytest.mark.parametrize(
+    ("output", "asked", "message"),
+    [
+        ("x.xlsx", None, "no format: give --format"),
+        ("x.csv", "json", "named like csv"),
+        ("x.json", "jsonl", "named like json"),
+        ("x.parquet", "table", "named like parquet"),
+    ],
+)
+def test_no_format_is_written_under_the_name_of_another(
+    output: str, asked: Format | None, message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        format_of(Path(output), asked)

@@ -29,19 +29,41 @@ from pneumocascade.errors import UsageError
 if TYPE_CHECKING:
     from pneumocascade.cli.destinations import Destinations
     from pneumocascade.cli.outputs import FileOutputs
+    from pneumocascade.imaging.studies import Found, Kind
     from pneumocascade.output.writers import Format, Writer
     from pneumocascade.types import Prediction
 
 Answer = TypeVar("Answer")
+
+STDIN = "-"
+"""What standard input is called, among the paths and in the answer to an image on it."""
+
+MAX_NAMED = 5
+"""Names of what is left out that are printed, of each kind."""
+
+_LEFT_OUT: dict[Kind, tuple[str, str]] = {
+    "other object": ("DICOM object has no picture", "DICOM objects have no picture"),
+    "other file": ("file is no film", "files are no films"),
+    "linked folder": ("link to a folder is not followed", "links to folders are not followed"),
+    "unopened": ("file or folder could not be opened", "files or folders could not be opened"),
+}
+"""What is said of what is left out, by its kind: of one, of several."""
 
 
 def predict(
     paths: Annotated[
         list[str],
         typer.Argument(
-            help="Files, folders, patterns or URIs (extra [ray]); - reads paths from standard input."
+            help="Files, folders, patterns or URIs (extra [ray]); - reads a list of paths, or one image, "
+            "from standard input."
         ),
     ],
+    null: Annotated[
+        bool, typer.Option("--null", "-0", help="Paths on standard input end with NUL, as of find -print0.")
+    ] = False,
+    follow_links: Annotated[
+        bool, typer.Option("--follow-links", help="Also look below folders that are links.")
+    ] = False,
     format: Annotated[  # noqa: A002
         Literal["table", "json", "jsonl", "csv", "parquet"] | None,
         typer.Option(help="Output format. Default: by the suffix of --output, else a table."),
@@ -114,6 +136,7 @@ def predict(
 
     # What Pillow warns of shows in the answer; on standard error it would only break the progress bar.
     warnings.filterwarnings("ignore", module="PIL")
+    output = None if output == Path(STDIN) else output
     kind = format_of(output, format)
     outputs = FileOutputs(save_pictures, dicom_output, report, deidentify)
     check(outputs, resume=resume)
@@ -121,9 +144,17 @@ def predict(
         kind = _format_on_ray(kind, output, format, alone=not (outputs.any or history))
     elif ray_address is not None:
         raise UsageError("--ray-address goes with --engine ray")
-    named = [name for path in paths for name in (_lines_of_stdin() if path == "-" else [path])]
-    sources = _sources(named, all_frames=all_frames)
-    inputs = chain(["/dev/stdin"] if "-" in paths else [], named, sources)  # the list may be a file, too
+    content = sys.stdin.buffer.read() if STDIN in paths else b""
+    image = content if paths == [STDIN] and _is_film(content) else None
+    if image is None:
+        listed = _names_in(content, null)
+        named = [name for path in paths for name in (listed if path == STDIN else [path])]
+        sources, missing = _sources(named, all_frames=all_frames, follow_links=follow_links)
+    elif engine == "ray":
+        raise UsageError("an image on standard input is judged here: use --engine local")
+    else:
+        named, sources, missing = [], [STDIN], False
+    inputs = chain(["/dev/stdin"] if STDIN in paths else [], named, sources)  # the list may be a file, too
     check_destinations(*_destinations(output, kind, outputs, history), inputs)
     how = _How(models, provider, operating_point, prior, not no_gate, batch_size, workers)
     films, unread, begun = _done(output, kind, sources, how) if resume else (0, 0, False)
@@ -132,9 +163,10 @@ def predict(
         assert output is not None, "was looked at above"
         unread += _on_ray(left, how, output, go_on=begun, address=ray_address)
     else:
-        unread += _here(left, how, outputs, history, _Target(output, kind, begun))
+        unread += _here(left, image, how, outputs, history, _Target(output, kind, begun))
     if unread:
         typer.echo(f"{unread} of {len(sources)} could not be read", err=True)
+    if unread or missing:
         raise typer.Exit(1)
 
 
@@ -184,9 +216,14 @@ class _Target(NamedTuple):
 
 
 def _here(
-    sources: Sequence[str], how: _How, outputs: FileOutputs, history: Path | None, target: _Target
+    sources: Sequence[str],
+    image: bytes | None,
+    how: _How,
+    outputs: FileOutputs,
+    history: Path | None,
+    target: _Target,
 ) -> int:
-    """Judge films in this process; return how many could not be read."""
+    """Judge films, or the one image of standard input, in this process; return how many were not read."""
     from pneumocascade.cli.outputs import consume, with_files
     from pneumocascade.inference.cascade import Cascade
     from pneumocascade.inference.prefetch import usable_cores
@@ -199,7 +236,8 @@ def _here(
     with recorder_of(history) as recorder:
         cascade = Cascade.load(how.models, threads=threads, provider=how.provider, recorder=recorder)
         predictions: Iterable[Prediction] = cascade.predict_many(
-            sources,
+            sources if image is None else [image],
+            names=sources,
             batch_size=how.batch_size,
             operating_point=how.operating_point,
             prior=how.prior,
@@ -262,21 +300,34 @@ def _on_ray(sources: Sequence[str], how: _How, output: Path, *, go_on: bool, add
     return unread
 
 
-def _sources(named: Iterable[str], *, all_frames: bool) -> list[str]:
-    """Return the films that are meant; a folder is left in it only where that holds none."""
-    from pneumocascade.imaging.find import find_sources
-    from pneumocascade.imaging.read import SUFFIXES
+def _sources(named: Iterable[str], *, all_frames: bool, follow_links: bool) -> tuple[list[str], bool]:
+    """Return the films that are meant, and whether some may be missing.
 
-    left_out: list[str] = []
-    sources = list(find_sources(named, all_frames=all_frames, left_out=left_out))
-    if left_out:
-        typer.echo(f"{len(left_out)} DICOM objects without a picture are left out", err=True)
+    A folder is left among them only where it holds none.
+    """
+    from pneumocascade.imaging.find import find_sources
+    from pneumocascade.imaging.read import KINDS
+
+    left_out: list[Found] = []
+    sources = list(find_sources(named, all_frames=all_frames, follow_links=follow_links, left_out=left_out))
+    missing = _say_left_out(left_out)
     if all(os.path.isdir(source) for source in sources):  # noqa: PTH112
         where = ", ".join(sources) or "the list on standard input"
-        raise UsageError(
-            f"there are no films in {where} (looked in folders for {', '.join(sorted(SUFFIXES))}, and DICOM)"
-        )
-    return sources
+        raise UsageError(f"there are no films in {where} (films are {KINDS})")
+    return sources, missing
+
+
+def _say_left_out(left_out: Sequence[Found]) -> bool:
+    """Name on standard error what is no film; return whether a film may be missing for it."""
+    from pneumocascade.output.rows import encodable
+
+    counted = Counter(kind for _, kind in left_out)
+    for kind, text in _LEFT_OUT.items():
+        if count := counted[kind]:
+            names = [name for name, each in left_out if each == kind][:MAX_NAMED]
+            more = f" and {count - len(names)} more" if count > len(names) else ""
+            typer.echo(f"{count} {text[count > 1]}: {', '.join(map(encodable, names))}{more}", err=True)
+    return counted["unopened"] > 0
 
 
 def _table(file: TextIO) -> Writer:
@@ -285,9 +336,18 @@ def _table(file: TextIO) -> Writer:
     return ResultsTable(file)
 
 
-def _lines_of_stdin() -> Iterator[str]:
-    # As bytes: a file's name need not be text.
-    return (os.fsdecode(line) for raw in sys.stdin.buffer if (line := raw.rstrip(b"\r\n")))
+def _names_in(content: bytes, null: bool) -> list[str]:
+    """Return the paths of a list; as bytes, since a file's name need not be text."""
+    lines = content.split(b"\0") if null else (line.rstrip(b"\r") for line in content.split(b"\n"))
+    return [os.fsdecode(line) for line in lines if line]
+
+
+def _is_film(content: bytes) -> bool:
+    """Return whether standard input holds an image or a DICOM object rather than a list of paths."""
+    from pneumocascade.imaging.dicom.detect import is_dicom
+    from pneumocascade.imaging.signatures import image_format
+
+    return is_dicom(content) or image_format(content) is not None
 
 
 def _with_progress(predictions: Iterable[Answer], total: int) -> Iterator[Answer]:

@@ -15,11 +15,15 @@ from pneumocascade.imaging.uris import films_at, is_uri
 
 
 def find_sources(
-    named: Iterable[str], *, all_frames: bool = False, left_out: list[str] | None = None
+    named: Iterable[str],
+    *,
+    all_frames: bool = False,
+    follow_links: bool = False,
+    left_out: list[Found] | None = None,
 ) -> Iterator[str]:
     """Yield the films that are meant, in a fixed order.
 
-    A folder stands for the films in it and below, sorted: images by suffix, DICOM objects by content; a
+    A folder stands for the films in it and below, sorted, by suffix or content; a
     pattern for what it matches, sorted; a zip archive for its films, a DICOMDIR for the images that it
     lists, each in its own order. A folder or archive without films, and whatever is neither, is yielded as
     it is: what cannot be read is to be reported, not passed over.
@@ -31,9 +35,11 @@ def find_sources(
         (:func:`pneumocascade.imaging.uris.films_at`).
     all_frames : bool
         Each frame of a DICOM object counts as a film; otherwise the first one.
-    left_out : list of str, optional
-        Names of DICOM objects that hold no picture are added to it, and what a DICOMDIR lists outside its
-        folder.
+    follow_links : bool
+        Also look below folders that are links.
+    left_out : list of (str, Kind), optional
+        Gets the names of what is no film, with what it is instead: DICOM objects without a picture and what
+        a DICOMDIR lists outside its folder, other files, and what cannot be opened.
 
     Raises
     ------
@@ -42,7 +48,7 @@ def find_sources(
     MissingExtraError
         For a URI without fsspec.
     """
-    others: list[str] = [] if left_out is None else left_out
+    others: list[Found] = [] if left_out is None else left_out
     for name in named:
         if not name:
             raise UsageError("a path is empty; give a file, a folder (. for this one) or a pattern")
@@ -52,26 +58,24 @@ def find_sources(
         # A file may have brackets in its name: only what is not there is taken for a pattern.
         matches = [] if os.path.exists(name) else sorted(glob.glob(name, recursive=True))  # noqa: PTH110, PTH207
         for match in matches or [name]:
-            films = [film for film, kind in _expanded(match) if _is_kept(film, kind, others)]
+            films = [film for film, kind in _expanded(match, follow_links) if _is_kept(film, kind, others)]
             for film in films or [match]:
                 yield from frames_of(film) if all_frames else [film]
 
 
-def _is_kept(film: str, kind: Kind, others: list[str]) -> bool:
-    if kind == "other object":
-        others.append(film)
+def _is_kept(film: str, kind: Kind, others: list[Found]) -> bool:
+    if kind != "film":
+        others.append((film, kind))
     return kind == "film"
 
 
-def _expanded(name: str) -> Iterator[Found]:
+def _expanded(name: str, follow_links: bool) -> Iterator[Found]:
     """Yield what is in a folder, an archive or a DICOMDIR; any other file as it is.
 
     ``os.path`` is asked, since ``Path`` fails where it may not look.
     """
     if os.path.isdir(name):  # noqa: PTH112
-        for path in sorted(Path(name).rglob("*")):
-            if not os.path.isdir(path):  # noqa: PTH112
-                yield str(path), kind_of(path)
+        yield from sorted(_below(name, follow_links), key=lambda found: Path(found[0]))
     elif Path(name).suffix.lower() in SUFFIXES or not os.path.isfile(name):  # noqa: PTH113
         yield name, "film"
     elif Path(name).name.upper() == "DICOMDIR":
@@ -80,3 +84,24 @@ def _expanded(name: str) -> Iterator[Found]:
         yield from members_of(name)
     else:
         yield name, "film"
+
+
+def _below(folder: str, follow_links: bool) -> Iterator[Found]:
+    """Yield what is in a folder and below, in no order, with links and folders that are not looked into."""
+    unopened: list[str] = []
+    seen: set[tuple[int, int]] = set()
+    walk = os.walk(folder, onerror=lambda error: unopened.append(error.filename), followlinks=follow_links)
+    for place, folders, files in walk:
+        if follow_links:
+            status = os.stat(place)  # noqa: PTH116  a circle of links leads to a folder again
+            if (status.st_dev, status.st_ino) in seen:
+                folders.clear()
+                continue
+            seen.add((status.st_dev, status.st_ino))
+        else:
+            linked = (os.path.join(place, each) for each in folders)  # noqa: PTH118
+            yield from ((each, "linked folder") for each in linked if os.path.islink(each))  # noqa: PTH114
+        for each in files:
+            path = Path(place) / each
+            yield str(path), kind_of(path)
+    yield from ((each, "unopened") for each in unopened)

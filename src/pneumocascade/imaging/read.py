@@ -6,6 +6,7 @@ The content decides what a file is, never its suffix.
 from __future__ import annotations
 
 import io
+import math
 import os
 import re
 from dataclasses import replace
@@ -17,9 +18,10 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from pneumocascade.errors import FileAccessError, FilmError, UnreadableImageError, UnsuitableImageError
 from pneumocascade.imaging.chunked_reads import BAND, over_white, pixels_of
-from pneumocascade.imaging.dicom.codestreams import is_endless
+from pneumocascade.imaging.dicom.codestreams import is_endless, jpeg_xl_size
 from pneumocascade.imaging.dicom.detect import is_dicom
 from pneumocascade.imaging.files import MAX_BYTES, bytes_of, frame_of
+from pneumocascade.imaging.signatures import HEAD, image_format
 from pneumocascade.imaging.uris import is_uri, read_uri
 from pneumocascade.types import Radiograph
 
@@ -30,12 +32,20 @@ if TYPE_CHECKING:
 
     Source: TypeAlias = str | os.PathLike[str] | bytes | NDArray[Any] | Image.Image | Dataset
 
-FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF")
+FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF", "JPEG2000", "AVIF", "PPM")
 """Pillow's names of the formats that are read. Its JPEG opener opens MPO, too (a JPEG with further
 pictures behind it), which has no opener of its own and must not be named here."""
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".webp", ".bmp", ".gif"})
-"""Suffixes by which films are found in folders; a file named outright needs none of them."""
+SUFFIXES = frozenset(
+    {
+        *(".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".webp", ".bmp", ".gif"),
+        *(".jp2", ".j2k", ".jxl", ".avif", ".pgm", ".ppm", ".npy"),
+    }
+)
+"""Suffixes of films; in folders, what has none of them is found by its content."""
+
+KINDS = "JPEG, PNG, TIFF, WebP, BMP, GIF, JPEG 2000, JPEG XL, AVIF, PGM, NumPy array or DICOM"
+"""What is read, for people."""
 
 MAX_PIXELS = 89_000_000
 """Largest picture that is decoded, in pixels: several times the largest flat-panel detector, and just
@@ -44,10 +54,16 @@ below the size from which Pillow warns (silencing it here would not be safe betw
 MIN_READABLE_SIDE = 16
 """Shortest side, in pixels, below which there is no picture to speak of."""
 
-_FOLDER = f"this is a folder; give a film, or a folder that holds files with {', '.join(sorted(SUFFIXES))}"
+_FOLDER = f"this is a folder; give a film, or a folder that holds films: {KINDS}"
 
 _OVERSHOOT = 1.02
 """Factor by which resampling may have lifted a few values above the largest of a depth."""
+
+_READ = frozenset({"JPEG", "PNG", "WebP", "BMP", "GIF", "JPEG 2000", "AVIF", "PNM"})
+"""Kinds of files of which Pillow reads all but damaged or unusual ones."""
+
+_MAX_PAGES = 8
+"""Pages of a TIFF file that are looked through for the one at full size."""
 
 _MAX_NOTES = 10_000
 """Comments in a GIF file from which it is taken for one made to keep its reader busy: Pillow joins them in
@@ -174,6 +190,11 @@ def _grey_of_bytes(data: bytes) -> _Grey:
         raise FileAccessError("empty_file", "the film has no bytes")
     if data[:2] == b"\xff\xd8" and is_endless(data):
         raise UnreadableImageError("unreadable_image", "the JPEG file has more parts than any film")
+    kind = image_format(data[:HEAD])
+    if kind == "JPEG XL":
+        return _grey_of_jpeg_xl(data)
+    if kind == "NumPy array":
+        return _grey_of_array(_array_of_npy(data))
     if data[:4] == b"GIF8" and data.count(b"!\xfe") > _MAX_NOTES:
         raise UnreadableImageError("unreadable_image", "the GIF file has more comments than any film")
     try:
@@ -193,7 +214,41 @@ def _grey_of_bytes(data: bytes) -> _Grey:
 def _unidentified(data: bytes) -> str:
     if data[:4] in (b"II*\0", b"MM\0*"):
         return "the TIFF file is damaged or of an unusual kind; expected 8- or 16-bit grey or colour"
-    return f"these {len(data)} bytes are not an image; expected JPEG, PNG, TIFF, WebP, BMP, GIF or DICOM"
+    kind = image_format(data[:HEAD])
+    if kind in _READ:
+        return f"the {kind} file is damaged or of an unusual kind"
+    found = f"these {len(data)} bytes are not an image" if kind is None else f"{kind} is not read"
+    return f"{found}; expected {KINDS}"
+
+
+def _grey_of_jpeg_xl(data: bytes) -> _Grey:
+    size = jpeg_xl_size(data)
+    if size is None:
+        raise UnreadableImageError("unreadable_image", "the JPEG XL file is damaged")
+    if size.rows * size.columns > MAX_PIXELS:
+        raise _too_many_pixels(f"{size.columns} x {size.rows} pixels")
+    import imagecodecs  # takes a while to load
+
+    try:
+        array = np.asarray(imagecodecs.jpegxl_decode(data))
+    except Exception as error:  # the decoder raises many kinds on damaged bytes
+        raise UnreadableImageError("unreadable_image", "the JPEG XL file is damaged") from error
+    return _grey_of_array(array)
+
+
+def _array_of_npy(data: bytes) -> NDArray[Any]:
+    """Return the array of a NumPy file (format 1 to 3); one that would need unpickling is not loaded."""
+    stream = io.BytesIO(data)
+    try:
+        version = np.lib.format.read_magic(stream)
+        read_header = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
+        shape, _, dtype = read_header[min(version[0], 2)](stream)
+        if math.prod(shape) * dtype.itemsize > len(data) or dtype.hasobject:
+            raise ValueError(shape)
+        stream.seek(0)
+        return np.asarray(np.load(stream, allow_pickle=False))
+    except Exception as error:  # NumPy raises many kinds on damaged headers
+        raise UnreadableImageError("unreadable_image", "the NumPy file is damaged, or no array") from error
 
 
 def _too_many_pixels(found: str) -> UnsuitableImageError:
@@ -209,9 +264,7 @@ def _grey_of_image(image: Image.Image) -> _Grey:
     try:
         # Looking for a second frame and decoding read damaged bytes alike. To count them all takes long.
         if image.format != "MPO" and getattr(image, "is_animated", False):
-            raise UnsuitableImageError(
-                "multiple_frames", "the file holds several pictures; give one film a file"
-            )
+            _seek_full_size(image)
         image.load()
         return _grey_of_decoded(image)
     except FilmError:
@@ -219,6 +272,26 @@ def _grey_of_image(image: Image.Image) -> _Grey:
     except Exception as error:  # Pillow's decoders raise many kinds on damaged data
         code = "truncated_image" if "truncated" in str(error).lower() else "unreadable_image"
         raise UnreadableImageError(code, "the image data is damaged") from error
+
+
+def _seek_full_size(image: Image.Image) -> None:
+    """Go to the page of a TIFF file that the others are thumbnails of; refuse other files of several."""
+    several = UnsuitableImageError("multiple_frames", "the file holds several pictures; give one film a file")
+    pages = getattr(image, "n_frames", 0) if image.format == "TIFF" else 0
+    if not 2 <= pages <= _MAX_PAGES:
+        raise several
+    sizes = []
+    for page in range(pages):
+        image.seek(page)
+        sizes.append(image.size)
+    largest = max(range(pages), key=lambda page: math.prod(sizes[page]))
+    width, height = sizes[largest]
+    others = [size for page, size in enumerate(sizes) if page != largest]
+    if any(2 * across > width or 2 * down > height for across, down in others):
+        raise several
+    if width * height > MAX_PIXELS:
+        raise _too_many_pixels(f"{width} x {height} pixels")
+    image.seek(largest)
 
 
 def _grey_of_decoded(image: Image.Image) -> _Grey:

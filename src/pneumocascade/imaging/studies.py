@@ -8,12 +8,16 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from pneumocascade.errors import FilmError
-from pneumocascade.imaging.dicom.detect import HEAD, is_dicom
+from pneumocascade.imaging.dicom.detect import is_dicom
 from pneumocascade.imaging.files import bytes_of, read_member
 from pneumocascade.imaging.read import SUFFIXES
+from pneumocascade.imaging.signatures import HEAD, NOT_IMAGES, image_format
 from pneumocascade.imaging.uris import is_uri
 
-Kind = Literal["film", "other object", "other file"]
+Kind = Literal["film", "other object", "other file", "linked folder", "unopened"]
+"""A film; a DICOM object without a picture; what is no film; a link that is not followed; a file or folder
+that cannot be opened."""
+
 Found = tuple[str, Kind]
 
 _BEFORE_PIXELS = 1 << 20
@@ -21,18 +25,22 @@ _BEFORE_PIXELS = 1 << 20
 
 
 def kind_of(path: Path) -> Kind:
-    """Return what a file of a folder is; one that cannot be opened is a film by its suffix alone."""
+    """Return what a file of a folder is: by its suffix, else by its content."""
     if path.suffix.lower() in SUFFIXES:
         return "film"
     try:
         if not path.is_file():  # a pipe would never end
             return "other file"
         with path.open("rb") as stream:
-            if not is_dicom(stream.read(HEAD)):
-                return "other file"
-        return _kind_of_object(path)
+            head = stream.read(HEAD)
+        return _kind_of_object(path) if is_dicom(head) else _kind_of_head(head)
     except OSError:
-        return "film" if path.suffix.lower() in (".dcm", ".dicom") else "other file"
+        return "film" if path.suffix.lower() in (".dcm", ".dicom") else "unopened"
+
+
+def _kind_of_head(head: bytes) -> Kind:
+    kind = image_format(head)
+    return "other file" if kind is None or kind in NOT_IMAGES else "film"
 
 
 def _kind_of_object(source: Path | bytes) -> Kind:
@@ -61,8 +69,9 @@ def _kind_of_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Kind:
     if PurePosixPath(member.filename).suffix.lower() in SUFFIXES:
         return "film"
     try:
-        if not is_dicom(read_member(archive, member, HEAD)):
-            return "other file"
+        head = read_member(archive, member, HEAD)
+        if not is_dicom(head):
+            return _kind_of_head(head)
         return _kind_of_object(read_member(archive, member, _BEFORE_PIXELS))
     except Exception:  # noqa: BLE001  zipfile raises many kinds; reading it as a film says what is wrong
         return "film"

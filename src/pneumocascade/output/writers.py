@@ -80,9 +80,13 @@ class Csv:
 
 
 def format_of(output: Path | None, asked: Format | None) -> Format:
-    """Return the format asked for, else the one that a file's suffix tells, else a table."""
-    if asked is not None:
-        return asked
+    """Return the format asked for, else the one that a file's suffix tells, else a table.
+
+    Raises
+    ------
+    UsageError
+        Where the suffix tells another format than is asked for, or an unknown one and none is asked for.
+    """
     by_suffix: dict[str, Format] = {
         ".json": "json",
         ".jsonl": "jsonl",
@@ -90,7 +94,13 @@ def format_of(output: Path | None, asked: Format | None) -> Format:
         ".csv": "csv",
         ".parquet": "parquet",
     }
-    return by_suffix.get(output.suffix.lower(), "table") if output else "table"
+    suffix = output.suffix.lower() if output else ""
+    found = by_suffix.get(suffix, "table" if suffix in ("", ".txt") else None)
+    if asked is None and found is None:
+        raise UsageError(f"{output} has the suffix {suffix}, which is no format: give --format")
+    if asked is not None and suffix in by_suffix and found != asked:
+        raise UsageError(f"{output} is named like {found}, and --format says {asked}: change one of them")
+    return asked or found or "table"
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 HEAD = 132
-"""Bytes at the beginning that :func:`is_dicom` looks at: preamble and prefix."""
+"""Bytes at the beginning that :func:`is_dicom` needs: preamble and prefix."""
 
 _VRS = frozenset({b"UL", b"OB", b"UI", b"SH", b"AE", b"CS", b"LO", b"DA", b"TM", b"DT", b"ST", b"PN", b"SQ"})
 """Value representations that the first element of group 0002 or 0008 may have."""
