@@ -43,7 +43,7 @@ ONLY_IN = {
     "jinja2": {"explain"},
     "matplotlib": {"explain", "evaluation", "training"},
     "sklearn": {"evaluation", "training"},
-    "pandas": set[str](),
+    "pandas": {"output"},
     "pyarrow": {"output"},
     "ray": {"output"},
     "fsspec": {"imaging"},

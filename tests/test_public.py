@@ -31,6 +31,7 @@ PUBLIC = [
     "read_radiograph",
     "saliency_of",
     "steps_of",
+    "to_frame",
 ]
 """Adding a name is free; renaming or removing one breaks callers."""
 

@@ -17,7 +17,7 @@ import pneumocascade
 from pneumocascade.types import DISCLAIMER
 from tests.test_packaging import COMMANDS, ROOT, options_of, read
 
-GENERATED = {"index.md", "cli.md", "model-card.md", "changelog.md", "security.md"}
+GENERATED = {"index.md", "cli.md", "model-card.md", "changelog.md", "security.md", "contributing.md"}
 """Pages that ``tools/site_pages.py`` adds to those in ``docs``."""
 
 

@@ -4,24 +4,28 @@
     python tools/figures.py --check    # exit status 1 where a document says something else
 
 A block stands between ``<!-- figures: NAME -->`` and ``<!-- end -->``. Figures come from the bundled
-models themselves and from what ``pneumocascade export`` and ``evaluate`` wrote, kept in ``docs/data``.
+models themselves and from what ``make models`` and ``pneumocascade evaluate`` wrote, kept in ``docs/data``.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import speed_figures
 
+from pneumocascade.datasets.films import patient_of
+from pneumocascade.evaluation.metrics import predictive_values
 from pneumocascade.evaluation.subgroups import TITLES
 from pneumocascade.inference.cascade import Cascade
-from pneumocascade.model.spec import OPERATING_POINTS, ModelSpec
+from pneumocascade.model.spec import OPERATING_POINTS
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / "docs" / "data"
@@ -29,7 +33,7 @@ DOCUMENTS = (
     "MODEL_CARD.md",
     "README.md",
     "docs/training.md",
-    "docs/robustness.md",
+    "docs/datasheet.md",
     *(f"docs/{name}.md" for name in ("subgroups", "failure-modes", "performance", "scale")),
 )
 
@@ -46,7 +50,21 @@ NAMES = {
     "coverage_bacterial": "coverage of the 90 % sets, bacterial",
     "coverage_viral": "coverage of the 90 % sets, viral",
     "undetermined": "sets that hold both labels",
+    "unlike": "empty sets",
 }
+
+DOMAINS = {"main": "children (Kermany 2018)", "nih": "mostly adults (NIH ChestX-ray14)"}
+"""What the documents call the sources of films."""
+
+PREVALENCES = (0.05, 0.2, 0.5)
+
+EVALUATIONS = {
+    "kermany224": "evaluation-224.json",
+    "kermany-512": "evaluation-512.json",
+    "kermany-original": "evaluation-original.json",
+    "nih": "evaluation-nih.json",
+}
+"""What ``evaluate`` wrote of each folder."""
 
 BLOCK = re.compile(r"<!-- figures: (\w+) -->\n.*?<!-- end -->", re.DOTALL)
 
@@ -55,14 +73,6 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     """Return a Markdown table; the first row is its head."""
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     return "\n".join([lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]])
-
-
-def stored(spec: ModelSpec, name: str) -> str:
-    """Return a figure that a model carries, with its interval."""
-    metrics = spec.metrics
-    if name not in metrics:
-        return ""
-    return f"{metrics[name]:.3f} ({metrics[f'{name}_low']:.3f} to {metrics[f'{name}_high']:.3f})"
 
 
 def written(figure: Mapping[str, Any]) -> str:
@@ -78,67 +88,144 @@ def load(name: str) -> Any:
     return json.loads((DATA / name).read_text(encoding="utf-8"))
 
 
-def validation(cascade: Cascade) -> str:
-    """Return the cross-fitted figures that the models carry."""
-    specs = (cascade.stage1.spec, cascade.stage2.spec)
-    rows = [["", "stage 1: pneumonia", "stage 2: viral"]]
+def cross_fitted(stage: str, group: str) -> dict[str, Any]:
+    """Return the out-of-fold figures of a stage on one group of films."""
+    figures: dict[str, Any] = load("export.json")[stage]["cross_fitted"][group]
+    return figures
+
+
+def headline(_cascade: Cascade) -> str:
+    """Return the main figures of both stages, by source of the films."""
+    names = ("auroc", "accuracy", "sensitivity", "specificity")
+    rows = [["", *(NAMES[name] for name in names)]]
+    for stage, group, title in (
+        ("stage1", "main", f"stage 1, {DOMAINS['main']}"),
+        ("stage1", "nih", f"stage 1, {DOMAINS['nih']}"),
+        ("stage2", "main", f"stage 2, {DOMAINS['main']}"),
+    ):
+        figures = cross_fitted(stage, group)
+        rows.append([title, *(written(figures[name]) for name in names)])
+    return table(rows)
+
+
+def out_of_fold(stage: str, groups: Mapping[str, str]) -> str:
+    """Return all out-of-fold figures of a stage; ``groups``: title of each column by group."""
+    measured = [cross_fitted(stage, group) for group in groups]
+    rows = [["", *groups.values()]]
     for name, title in NAMES.items():
-        cells = [stored(spec, name) for spec in specs]
+        cells = [written(figures[name]) if name in figures else "" for figures in measured]
         if any(cells):
             rows.append([title, *cells])
-    return (
-        table(rows) + "\n\n" + "\n".join(f"Stage {s.stage}: {s.validation_data}.\n" for s in specs).rstrip()
-    )
+    return f"{table(rows)}\n\n{load('export.json')[stage]['data'].capitalize()}."
 
 
-def headline(cascade: Cascade) -> str:
-    """Return AUROC and accuracy of both stages."""
-    rows = [["", "AUROC", "accuracy"]]
-    for title, model in (
-        ("stage 1: normal or pneumonia", cascade.stage1),
-        ("stage 2: bacterial or viral", cascade.stage2),
-    ):
-        rows.append([title, stored(model.spec, "auroc"), stored(model.spec, "accuracy")])
+def three_way(_cascade: Cascade) -> str:
+    """Return how often normal, bacterial and viral films get the right answer of the three."""
+    names = {
+        "accuracy": "all films",
+        "recall_normal": "normal",
+        "recall_bacterial": "bacterial",
+        "recall_viral": "viral",
+    }
+    figures = load("three-way.json")
+    return table([["", *names.values()], ["answered rightly", *(written(figures[name]) for name in names)]])
+
+
+def predictive(_cascade: Cascade) -> str:
+    """Return predictive values of stage 1 at several prevalences, by its sensitivity and specificity."""
+    pairs = [(domain, kind) for domain in DOMAINS for kind in ("PPV", "NPV")]
+    rows = [["prevalence of pneumonia", *(f"{DOMAINS[domain]}: {kind}" for domain, kind in pairs)]]
+    for prevalence in PREVALENCES:
+        cells = []
+        for domain in DOMAINS:
+            figures = cross_fitted("stage1", domain)
+            sensitivity, specificity = (figures[name]["value"] for name in ("sensitivity", "specificity"))
+            cells += [f"{value:.2f}" for value in predictive_values(sensitivity, specificity, prevalence)]
+        rows.append([f"{prevalence:.0%}", *cells])
     return table(rows)
 
 
 def points(cascade: Cascade) -> str:
-    """Return the operating points with the figures of the films they were chosen on."""
-    head = ["", "stage 1: pneumonia from", "sensitivity", "specificity"]
-    rows = [[*head, "stage 2: viral from", "sensitivity", "specificity"]]
+    """Return the operating points of stage 1 with the figures of the films they were chosen on."""
+    rows = [["", "pneumonia from", "sensitivity", "specificity"]]
     for name in OPERATING_POINTS:
-        row = [f"`{name}`"]
-        for model in (cascade.stage1, cascade.stage2):
-            point = model.spec.operating_points[name]
-            row += [f"{value:.3f}" for value in (point.threshold, point.sensitivity, point.specificity)]
-        rows.append(row)
+        point = cascade.stage1.spec.operating_points[name]
+        values = (point.threshold, point.sensitivity, point.specificity)
+        rows.append([f"`{name}`", *(f"{value:.3f}" for value in values)])
+    return table(rows)
+
+
+def folds(_cascade: Cascade) -> str:
+    """Return how many films of which kind each fold holds."""
+    fold_of = load("folds.json")
+    kinds = ("normal", "bacterial", "viral")
+    rows = [["fold", "films of children", *kinds, "patients", "films of NIH", "patients"]]
+    for number in sorted(set(fold_of.values())):
+        names = {name for name, fold in fold_of.items() if fold == number}
+        nih = {name for name in names if name[0].isdigit()}
+        own = names - nih
+        count = Counter(
+            "bacterial" if "bacteria" in name else "viral" if "virus" in name else "normal" for name in own
+        )
+        counts = [len(own), *(count[kind] for kind in kinds), len(set(map(patient_of, own)))]
+        counts += [len(nih), len(set(map(patient_of, nih)))]
+        rows.append([str(number), *(f"{each:,}" for each in counts)])
+    return table(rows)
+
+
+def epochs(stage: str) -> str:
+    """Return input size, loss and validation AUROC of each epoch of the runs of a stage."""
+    rows = [["run", "epoch", "input", "loss", "validation AUROC", "minutes"]]
+    for folder, stages in load("training.json").items():
+        for each in stages[stage]["epochs"]:
+            auroc = each["validation_auroc"]
+            rows.append(
+                [
+                    "student" if folder == "student" else f"teacher of fold {folder[-1]}",
+                    str(each["epoch"]),
+                    str(each["size"]),
+                    f"{each['train_loss']:.3f}",
+                    "" if auroc is None or math.isnan(auroc) else f"{auroc:.4f}",
+                    f"{each['seconds'] / 60:.1f}",
+                ]
+            )
     return table(rows)
 
 
 def evaluations(_cascade: Cascade) -> str:
-    """Return what ``evaluate`` measured on the validation films and on the originals."""
-    reports = [load("evaluation-224.json"), load("evaluation-original.json")]
-    commands = ("evaluate kermany224 --split docs/data/split.json", "evaluate kermany-original")
-    rows = [["", *(f"`{command}`" for command in commands)]]
-    rows.append(["films", *(str(report["films"]["n"]) for report in reports)])
-    rows.append(["refused", *(str(report["refused"]["n"]) for report in reports)])
+    """Return what ``evaluate`` measured on the films of the first fold in each folder."""
+    reports = {name: load(file) for name, file in EVALUATIONS.items()}
+    rows = [["", *(f"`{name}`" for name in reports)]]
+    rows.append(["films", *(str(report["films"]["n"]) for report in reports.values())])
+    rows.append(["refused", *(str(report["refused"]["n"]) for report in reports.values())])
     for part, title in (("stage1", "stage 1"), ("stage2", "stage 2")):
         rows += [
-            [f"{title}: {NAMES[name]}", *(written(report[part][name]) for report in reports)]
+            [f"{title}: {NAMES[name]}", *(written(report[part][name]) for report in reports.values())]
             for name in ("auroc", "accuracy", "sensitivity", "specificity", "ece")
         ]
     for name, title in (("accuracy", "three-way accuracy"), ("macro_f1", "three-way macro F1")):
-        rows.append([title, *(written(report["cascade"][name]) for report in reports)])
+        rows.append([title, *(written(report["cascade"][name]) for report in reports.values())])
+    typed = [report["stage2"]["auroc"]["value"] is not None for report in reports.values()]
+    for row in rows[-7:]:  # of films without an aetiology there is nothing to say of stage 2
+        row[1:] = [cell if known else "" for cell, known in zip(row[1:], typed, strict=True)]
     return table(rows)
 
 
-EVALUATIONS = {"kermany224": "evaluation-224.json", "kermany-original": "evaluation-original.json"}
-"""What ``evaluate`` wrote of each data set."""
+def renderings(_cascade: Cascade) -> str:
+    """Return out-of-fold figures of the same films as they are in each folder."""
+    folders = ("kermany224", "kermany-512", "kermany-original")
+    names = ("auroc", "accuracy", "sensitivity", "specificity", "ece")
+    rows = [["", *(NAMES[name] for name in names)]]
+    for stage in ("stage1", "stage2"):
+        for folder in folders:
+            figures = cross_fitted(stage, f"main {folder}")
+            rows.append([f"stage {stage[-1]}, `{folder}`", *(written(figures[name]) for name in names)])
+    return table(rows)
 
 
 def patients(_cascade: Cascade) -> str:
     """Return figures over films beside those over patients."""
-    reports = {name: load(file) for name, file in EVALUATIONS.items()}
+    reports = {name: load(EVALUATIONS[name]) for name in ("kermany224", "kermany-original")}
     rows = [["", *(f"`{name}`, over {unit}" for name in reports for unit in ("films", "patients"))]]
     for part, figure, title in (
         ("stage1", "auroc", "stage 1: AUROC"),
@@ -219,38 +306,40 @@ def shift(_cascade: Cascade) -> str:
     return table(rows)
 
 
-def shifted(_cascade: Cascade) -> str:
-    """Return cross-fitted figures on clean and on shifted held-out films."""
-    report = load("export.json")
-    rows = [["", "stage 1, clean", "stage 1, shifted", "stage 2, clean", "stage 2, shifted"]]
-    for name, title in NAMES.items():
-        cells = [
-            written(report[stage][films][name]) if name in report[stage][films] else ""
-            for stage in ("stage1", "stage2")
-            for films in ("cross_fitted", "cross_fitted_shifted")
-        ]
-        rows.append([title, *cells])
-    return table(rows)
-
-
 def quantisation(_cascade: Cascade) -> str:
-    """Return the AUROC of the models in float32 and INT8."""
-    report = load("export.json")
+    """Return the AUROC of the teachers on their own folds in float32 and INT8."""
     rows = [["AUROC", "float32 (94 MB)", "INT8 (24 MB)"]]
-    for stage, title in (("stage1", "stage 1"), ("stage2", "stage 2")):
-        rows.append(
-            [title, *(f"{report[stage][f'auroc_{kind}']['value']:.4f}" for kind in ("float32", "int8"))]
-        )
+    for stage, costs in load("int8.json").items():
+        for number, cost in enumerate(costs, 1):
+            values = (f"{cost[kind]['value']:.4f}" for kind in ("float32", "int8"))
+            rows.append([f"stage {stage[-1]}, fold {number}", *values])
     return table(rows)
 
 
 BLOCKS: dict[str, Callable[[Cascade], str]] = {
-    "validation": validation,
     "headline": headline,
+    "stage1": lambda _: out_of_fold(
+        "stage1",
+        {
+            "main": "children",
+            "nih": "NIH",
+            "main shifted": "children, strongest shifts",
+            "nih shifted": "NIH, strongest shifts",
+        },
+    ),
+    "stage2": lambda _: out_of_fold(
+        "stage2",
+        {"main": "over films", "main by patient": "over patients", "main shifted": "strongest shifts"},
+    ),
+    "renderings": renderings,
+    "three_way": three_way,
+    "predictive": predictive,
     "points": points,
+    "folds": folds,
+    "epochs_stage1": lambda _: epochs("stage1"),
+    "epochs_stage2": lambda _: epochs("stage2"),
     "evaluations": evaluations,
     "shift": shift,
-    "shifted": shifted,
     "quantisation": quantisation,
     "failures": failures,
     "failures_normal_called_pneumonia": lambda _: failure("normal called pneumonia"),

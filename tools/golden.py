@@ -15,7 +15,6 @@ from typing import Any
 
 from pneumocascade import Cascade, Prediction
 from pneumocascade.model.spec import OPERATING_POINTS
-from pneumocascade.output.rows import to_dict
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "src" / "pneumocascade" / "examples"
@@ -24,7 +23,7 @@ GOLDEN = ROOT / "tests" / "golden" / "examples.json"
 
 def answer_of(prediction: Prediction) -> dict[str, Any]:
     """Return an answer as JSON without what differs from run to run and from door to door."""
-    answer = to_dict(prediction)
+    answer = prediction.to_dict()
     del answer["elapsed_ms"], answer["source"]
     return answer
 

@@ -27,6 +27,7 @@ PAGES = {
     "model-card.md": "MODEL_CARD.md",
     "changelog.md": "CHANGELOG.md",
     "security.md": "SECURITY.md",
+    "contributing.md": "CONTRIBUTING.md",
 }
 """Where on the site each document from outside ``docs`` is."""
 

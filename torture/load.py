@@ -30,7 +30,6 @@ import numpy as np
 
 from benchmarks.timing import machine, some
 from pneumocascade import Cascade
-from pneumocascade.output.rows import to_dict
 from torture.serving import HEADERS, URL, body_of, check, processes_of, running
 
 TOLERANCE = 1e-3
@@ -219,7 +218,7 @@ def main() -> None:
     before = machine()
     contents = contents_of(arguments.films)
     cascade = Cascade.load()
-    expected = {name: to_dict(cascade.predict(content, name=name)) for name, content in contents.items()}
+    expected = {name: cascade.predict(content, name=name).to_dict() for name, content in contents.items()}
     with tempfile.TemporaryDirectory() as folder:
         variables = {"PNEUMOCASCADE_STATE": folder, "TMPDIR": folder}
         with running((), variables, Path(folder) / "server.log") as server:

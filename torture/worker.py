@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from pneumocascade import Cascade, FilmError, Prediction, read_radiograph
-from pneumocascade.output.rows import to_csv, to_json_line
+from pneumocascade.output.rows import to_csv
 from tests.imaging.dicom.objects import NAME
 from tests.tiny_models import write_tiny_models
 from torture.arrays import ARRAYS
@@ -162,7 +162,7 @@ def _summed_up(answers: Sequence[Prediction]) -> tuple[str, str]:
     if not answers:
         return "failure", "what was named got no answer at all"
     for answer in answers:
-        to_json_line(answer).encode()
+        answer.to_json().encode()
         for reason in (answer.error, *answer.reasons):
             if reason is not None and answer.status == "error":
                 ended, detail = _checked(reason.code, reason.message)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pneumocascade.inference.cascade import Cascade
     from pneumocascade.model.preprocess import Steps, prepare, steps_of
     from pneumocascade.model.spec import ModelSpec, OperatingPoint
+    from pneumocascade.output.rows import to_frame
     from pneumocascade.types import Prediction, Radiograph, Reason, StageResult
 
 __version__ = "0.1.0"
@@ -52,6 +53,7 @@ __all__ = [
     "read_radiograph",
     "saliency_of",
     "steps_of",
+    "to_frame",
 ]
 
 _HOMES = {
@@ -70,6 +72,7 @@ _HOMES = {
     "types": ("Prediction", "Radiograph", "Reason", "StageResult"),
     "explain.saliency": ("overlay", "saliency_of"),
     "model.spec": ("ModelSpec", "OperatingPoint"),
+    "output.rows": ("to_frame",),
 }
 
 

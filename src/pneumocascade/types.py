@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,33 @@ NEITHER = "neither: the film fits none of the two"
 """In place of the labels of an empty prediction set."""
 
 Status = Literal["ok", "refused", "error"]
+
+ROW_COLUMNS = (
+    "source",
+    "status",
+    "finding",
+    "aetiology",
+    "probability_normal",
+    "probability_pneumonia",
+    "probability_bacterial",
+    "probability_viral",
+    "stage1_threshold",
+    "stage2_threshold",
+    "stage1_prediction_set",
+    "stage2_prediction_set",
+    "operating_point",
+    "code",
+    "message",
+    "warnings",
+    "model_version",
+    "elapsed_ms",
+    "prior",
+    "familiarity",
+)
+"""Columns of an answer as one row."""
+
+RENDERERS: dict[str, Callable[[Prediction], Any]] = {}
+"""What shows an answer as ``html`` or as a ``plot``; :mod:`pneumocascade.explain.card` puts it in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +174,10 @@ class Reason:
     code: str
     message: str
 
+    def to_dict(self) -> dict[str, str]:
+        """Return the fields as JSON-ready values."""
+        return {"code": self.code, "message": self.message}
+
 
 @dataclass(frozen=True, slots=True)
 class StageResult:
@@ -171,7 +203,7 @@ class StageResult:
         not see it. Not part of the JSON.
     """
 
-    probabilities: Mapping[str, float]
+    probabilities: Mapping[str, float] = field(hash=False)
     label: str
     threshold: float
     prediction_set: tuple[str, ...]
@@ -182,6 +214,15 @@ class StageResult:
     def positive(self) -> str:
         """The label that ``threshold`` is for: the second of ``probabilities``, as a model names them."""
         return list(self.probabilities)[1]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields of the JSON as JSON-ready values."""
+        return {
+            "probabilities": dict(self.probabilities),
+            "label": self.label,
+            "threshold": self.threshold,
+            "prediction_set": list(self.prediction_set),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +301,74 @@ class Prediction:
     def undetermined(self) -> bool:
         """Whether stage 2 ran and its prediction set does not hold exactly one aetiology."""
         return self.stage2 is not None and len(self.stage2.prediction_set) != 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the answer as the JSON object that the interfaces promise.
+
+        A refused or unread film has ``reasons`` or ``error`` and no finding.
+        """
+        row: dict[str, Any] = {"source": self.source, "status": self.status}
+        if self.status == "ok":
+            row["finding"] = self.finding
+            row["aetiology"] = self.aetiology
+            row["stage1"] = self.stage1.to_dict() if self.stage1 else None
+            row["stage2"] = self.stage2.to_dict() if self.stage2 else None
+            row["familiarity"] = self.familiarity
+        elif self.status == "refused":
+            row["reasons"] = [reason.to_dict() for reason in self.reasons]
+        elif self.error is not None:
+            row["error"] = self.error.to_dict()
+        row["operating_point"] = self.operating_point
+        row["prior"] = self.prior
+        row["warnings"] = list(self.warnings)
+        row["model_version"] = self.model_version
+        row["elapsed_ms"] = self.elapsed_ms
+        return row
+
+    def to_json(self) -> str:
+        """Return the answer as one line of JSON."""
+        return encodable(json.dumps(self.to_dict(), ensure_ascii=False))
+
+    def to_row(self) -> dict[str, object]:
+        """Return the answer as one row by ``ROW_COLUMNS``; what does not apply is empty text."""
+        row: dict[str, object] = dict.fromkeys(ROW_COLUMNS, "")
+        for name in ("source", "status", "operating_point", "model_version", "elapsed_ms", "prior"):
+            row[name] = getattr(self, name)
+        row["familiarity"] = "" if self.familiarity is None else self.familiarity
+        row["finding"] = self.finding or ""
+        row["aetiology"] = self.aetiology or ""
+        for number, result in self.stages.items():
+            row.update({f"probability_{label}": value for label, value in result.probabilities.items()})
+            row[f"stage{number}_threshold"] = result.threshold
+            row[f"stage{number}_prediction_set"] = " ".join(result.prediction_set)
+        reasons = reasons_of(self)
+        row["code"] = "; ".join(reason.code for reason in reasons)
+        row["message"] = " ".join(reason.message for reason in reasons)
+        row["warnings"] = "; ".join(self.warnings)
+        return row
+
+    def plot(self) -> Any:
+        """Return a matplotlib figure: the film, and the saliency map of each stage that ran.
+
+        Raises
+        ------
+        UsageError
+            Where the answer has no display copy: ``predict(..., display=True)`` keeps one.
+        MissingExtraError
+            Where matplotlib is not installed.
+        """
+        if self.display is None or "plot" not in RENDERERS:
+            raise UsageError("this answer has no picture of its film; predict(..., display=True) keeps one")
+        return RENDERERS["plot"](self)
+
+    def _repr_html_(self) -> str | None:
+        """Return a small card for notebooks, with the film where the answer has a display copy."""
+        return RENDERERS["html"](self) if "html" in RENDERERS else None
+
+
+def encodable(text: str) -> str:
+    """Escape what is not UTF-8 in a file's name (Python reads such bytes as lone surrogates)."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def reasons_of(prediction: Prediction) -> tuple[Reason, ...]:

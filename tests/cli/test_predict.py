@@ -20,7 +20,6 @@ from pneumocascade.audit.history import History
 from pneumocascade.cli import app
 from pneumocascade.cli.predict import _rate
 from pneumocascade.model.gate import UNCHECKED
-from pneumocascade.output.rows import to_dict
 from tests.conftest import draw_chest
 
 runner = CliRunner()
@@ -54,7 +53,7 @@ def test_every_film_gets_a_line_and_bad_ones_show_in_the_exit_status(films: Path
 def test_the_command_line_says_what_the_cascade_says(chest_png: Path, cascade: Cascade) -> None:
     result = run(chest_png, "--format", "json", "--operating-point", "sensitive")
     [row] = json.loads(result.stdout)
-    expected = to_dict(cascade.predict(chest_png, operating_point="sensitive"))
+    expected = cascade.predict(chest_png, operating_point="sensitive").to_dict()
     assert result.exit_code == 0
     del row["elapsed_ms"], expected["elapsed_ms"]
     assert row == expected
@@ -81,7 +80,7 @@ def test_an_image_on_standard_input_is_judged(chest_png: Path, cascade: Cascade,
     result = run("-", "--format", "json", "--save-pictures", pictures, stdin=chest_png.read_bytes())
     (row,) = json.loads(result.stdout)
     assert row["source"] == "-"
-    assert row["stage1"] == to_dict(cascade.predict(chest_png))["stage1"]
+    assert row["stage1"] == cascade.predict(chest_png).to_dict()["stage1"]
     assert list(pictures.glob("film-*-steps.png"))
     assert (
         run("-", "--engine", "ray", "--output", tmp_path / "out", stdin=chest_png.read_bytes()).exit_code == 1

@@ -13,8 +13,7 @@ import pytest
 from pneumocascade import Cascade, DataSetError, UsageError
 from pneumocascade.datasets.films import find_films, fingerprint
 from pneumocascade.evaluation.evaluate import PREDICTION_COLUMNS, evaluate
-from pneumocascade.output.rows import CSV_COLUMNS
-from pneumocascade.types import DISCLAIMER
+from pneumocascade.types import DISCLAIMER, ROW_COLUMNS
 from tests.conftest import vary_example
 from tests.evaluation.conftest import draw_film, lay_out_films, make_cascade
 
@@ -121,7 +120,7 @@ def test_the_files_written(written: tuple[Path, dict[str, Any]]) -> None:
 
 
 def test_predictions_tell_answer_and_reference_standard(written: tuple[Path, dict[str, Any]]) -> None:
-    assert PREDICTION_COLUMNS[: len(CSV_COLUMNS)] == CSV_COLUMNS
+    assert PREDICTION_COLUMNS[: len(ROW_COLUMNS)] == ROW_COLUMNS
     rows = rows_of(written[0] / "predictions.csv")
     assert len(rows) == 12
     missed = rows["person1_bacteria_2"]

@@ -13,7 +13,6 @@ import pytest
 from pneumocascade import Cascade
 from pneumocascade.imaging.find import find_sources
 from pneumocascade.imaging.studies import Found
-from pneumocascade.output.rows import to_dict
 from pneumocascade.types import Prediction
 from tests.conftest import draw_chest
 from tests.imaging.dicom.objects import dataset, report, to_bytes
@@ -123,7 +122,7 @@ def test_a_dicomdir_stands_for_what_it_lists(tmp_path: Path) -> None:
 
 
 def without_time(prediction: Prediction) -> dict[str, object]:
-    return {**to_dict(prediction), "elapsed_ms": 0, "source": ""}
+    return {**prediction.to_dict(), "elapsed_ms": 0, "source": ""}
 
 
 def test_every_way_to_an_object_gives_the_same_answer(study: Path, tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from pneumocascade import Cascade, UsageError, read_radiograph
 from pneumocascade.errors import FileAccessError, MissingExtraError
 from pneumocascade.imaging.find import find_sources
 from pneumocascade.imaging.uris import is_uri, read_uri
-from pneumocascade.output.rows import to_dict
 from tests.tiny_models import write_tiny_models
 
 
@@ -106,8 +105,8 @@ def test_one_process_answers_uris_as_it_answers_paths(chest_png: Path, tmp_path:
         [str(chest_png), f"file://{chest_png}", f"file://{tmp_path}/none.png"], workers=2
     )
     assert (by_path.status, missing.status) == ("ok", "error")
-    assert to_dict(by_uri) == {
-        **to_dict(by_path),
+    assert by_uri.to_dict() == {
+        **by_path.to_dict(),
         "source": f"file://{chest_png}",
         "elapsed_ms": by_uri.elapsed_ms,
     }

@@ -23,7 +23,6 @@ from pneumocascade.inference.cascade import neither_fits
 from pneumocascade.model.gate import UNCHECKED
 from pneumocascade.model.onnx_classifier import ModelOutput
 from pneumocascade.model.spec import OPERATING_POINTS
-from pneumocascade.output.rows import to_dict
 from tests.conftest import draw_chest, vary_example
 from tests.tiny_models import PNEUMONIA_FROM, SCALE, VIRAL_FROM, write_tiny_models
 
@@ -47,7 +46,7 @@ def film_of(mean: float, seed: int = 0) -> NDArray[np.uint8]:
 
 
 def without_time(prediction: Prediction) -> dict[str, Any]:
-    content = to_dict(prediction)
+    content = prediction.to_dict()
     del content["elapsed_ms"]
     return content
 
@@ -95,7 +94,7 @@ def assert_consistent(prediction: Prediction, cascade: Cascade) -> None:
 
 # The contract, with the bundled models
 
-EXAMPLE = Path(pneumocascade.__file__).parent / "examples" / "NORMAL2-IM-1427-0001.jpeg"
+EXAMPLE = Path(pneumocascade.__file__).parent / "examples" / "NORMAL2-IM-1440-0001.jpeg"
 
 
 @pytest.fixture(scope="module")

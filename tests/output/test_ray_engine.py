@@ -31,7 +31,7 @@ from pneumocascade.output.ray_engine import (
     connected,
     predict_on_ray,
 )
-from pneumocascade.output.rows import encodable
+from pneumocascade.types import encodable
 from tests.conftest import EXAMPLES, vary_example
 from tests.test_golden import EXPECTED, TOLERANCE
 from tests.tiny_models import INVERTED_FROM, write_tiny_models

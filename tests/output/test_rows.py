@@ -11,8 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pneumocascade.output.rows import CSV_COLUMNS, encodable, to_csv, to_csv_row, to_dict, to_json_line
-from pneumocascade.types import DISCLAIMER, Prediction, Reason, StageResult, reasons_of
+from pneumocascade.output.rows import to_csv, to_csv_row
+from pneumocascade.types import (
+    DISCLAIMER,
+    ROW_COLUMNS,
+    Prediction,
+    Reason,
+    StageResult,
+    encodable,
+    reasons_of,
+)
 
 COMMON = {"source", "status", "operating_point", "prior", "warnings", "model_version", "elapsed_ms"}
 STAGE1 = StageResult({"normal": 0.031, "pneumonia": 0.969}, "pneumonia", 0.62, ("pneumonia",))
@@ -51,7 +59,7 @@ def read_csv(text: str) -> list[dict[str, str]]:
 
 
 def test_an_answer_has_the_keys_and_values_of_the_contract() -> None:
-    assert to_dict(PNEUMONIA) == {
+    assert PNEUMONIA.to_dict() == {
         "source": "films/a.jpeg",
         "status": "ok",
         "finding": "pneumonia",
@@ -78,13 +86,13 @@ def test_an_answer_has_the_keys_and_values_of_the_contract() -> None:
 
 
 def test_a_stage_that_did_not_run_is_null() -> None:
-    row = to_dict(NORMAL)
+    row = NORMAL.to_dict()
     assert set(row) == COMMON | {"finding", "aetiology", "stage1", "stage2", "familiarity"}
     assert (row["finding"], row["aetiology"], row["stage2"]) == ("normal", None, None)
 
 
 def test_a_refused_film_has_reasons_and_no_finding() -> None:
-    row = to_dict(REFUSED)
+    row = REFUSED.to_dict()
     assert set(row) == COMMON | {"reasons"}
     assert row["reasons"] == [
         {"code": "too_small", "message": "Too small."},
@@ -93,7 +101,7 @@ def test_a_refused_film_has_reasons_and_no_finding() -> None:
 
 
 def test_an_unread_film_has_an_error_and_no_finding() -> None:
-    row = to_dict(ERROR)
+    row = ERROR.to_dict()
     assert set(row) == COMMON | {"error"}
     assert row["error"] == {"code": "unreadable_image", "message": "no image"}
 
@@ -102,14 +110,14 @@ def test_an_unread_film_has_an_error_and_no_finding() -> None:
     "prediction", [PNEUMONIA, NORMAL, REFUSED, ERROR], ids=lambda p: f"{p.status}-{p.finding}"
 )
 def test_json_brings_back_the_object(prediction: Prediction) -> None:
-    line = to_json_line(prediction)
+    line = prediction.to_json()
     assert "\n" not in line
-    assert json.loads(line) == to_dict(prediction)
+    assert json.loads(line) == prediction.to_dict()
 
 
 @given(names, names)
 def test_any_name_stays_on_one_json_line(name: str, message: str) -> None:
-    line = to_json_line(Prediction(name, "error", "balanced", "1", error=Reason("code", message)))
+    line = Prediction(name, "error", "balanced", "1", error=Reason("code", message)).to_json()
     assert "\n" not in line
     assert "\r" not in line
     assert json.loads(line)["source"] == name
@@ -117,7 +125,7 @@ def test_any_name_stays_on_one_json_line(name: str, message: str) -> None:
 
 def test_csv_rows_have_the_columns_and_leave_empty_what_does_not_apply() -> None:
     rows = [to_csv_row(prediction) for prediction in (PNEUMONIA, NORMAL, REFUSED, ERROR)]
-    assert all(tuple(row) == CSV_COLUMNS for row in rows)
+    assert all(tuple(row) == ROW_COLUMNS for row in rows)
     first, normal, refused, error = rows
     assert [first[f"probability_{label}"] for label in ("normal", "pneumonia", "bacterial", "viral")] == [
         0.031,
@@ -161,9 +169,9 @@ def test_csv_rows_have_the_columns_and_leave_empty_what_does_not_apply() -> None
 
 def test_csv_has_one_header_and_one_row_for_each_answer() -> None:
     text = to_csv([PNEUMONIA, REFUSED, ERROR])
-    assert text.splitlines()[0] == ",".join(CSV_COLUMNS)
+    assert text.splitlines()[0] == ",".join(ROW_COLUMNS)
     assert [row["status"] for row in read_csv(text)] == ["ok", "refused", "error"]
-    assert to_csv([]).splitlines() == [",".join(CSV_COLUMNS)]
+    assert to_csv([]).splitlines() == [",".join(ROW_COLUMNS)]
 
 
 @pytest.mark.parametrize(
@@ -184,7 +192,7 @@ def test_csv_survives_any_names(sources: list[str]) -> None:
 
 
 def test_json_and_csv_agree_on_the_figures() -> None:
-    content: dict[str, Any] = to_dict(PNEUMONIA)
+    content: dict[str, Any] = PNEUMONIA.to_dict()
     (row,) = read_csv(to_csv([PNEUMONIA]))
     for stage in ("stage1", "stage2"):
         assert float(row[f"{stage}_threshold"]) == content[stage]["threshold"]
@@ -211,12 +219,12 @@ def test_the_disclaimer_is_the_agreed_sentence() -> None:
 def test_a_name_cannot_become_a_formula(name: str) -> None:
     prediction = Prediction(name, "error", "balanced", "1", error=Reason("empty_file", "empty"))
     assert to_csv_row(prediction)["source"] == f"'{name}"
-    assert json.loads(to_json_line(prediction))["source"] == name
+    assert json.loads(prediction.to_json())["source"] == name
 
 
 def test_names_that_are_not_utf8_or_hold_line_ends_do_not_break_a_batch() -> None:
     name = b"fi\xe9lm\r\n\0.png".decode("utf-8", "surrogateescape")
     prediction = Prediction(name, "error", "balanced", "1", error=Reason("empty_file", "empty"))
-    assert json.loads(to_json_line(prediction).encode())["source"] == name
+    assert json.loads(prediction.to_json().encode())["source"] == name
     rows = list(csv.DictReader(io.StringIO(to_csv([prediction, prediction]), newline="")))
     assert [row["status"] for row in rows] == ["error", "error"]

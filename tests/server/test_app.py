@@ -17,7 +17,6 @@ from PIL import Image
 
 from pneumocascade import Cascade, UsageError, __version__, server
 from pneumocascade.audit.counter import STATE_VARIABLE, Counter
-from pneumocascade.output.rows import to_dict
 from pneumocascade.server import app as application
 from pneumocascade.server import predictions
 from pneumocascade.server.batcher import Batcher
@@ -52,7 +51,7 @@ def test_one_film_gets_the_answer_of_the_cascade(client: TestClient, cascade: Ca
     response = client.post(URL, files={"files": ("a.png", png(), "image/png")})
     assert response.status_code == 200
     (found,) = response.json()["predictions"]
-    expected = to_dict(cascade.predict(png(), name="a.png"))
+    expected = cascade.predict(png(), name="a.png").to_dict()
     assert found.pop("elapsed_ms") >= 0
     expected.pop("elapsed_ms")
     assert found == expected
@@ -217,7 +216,7 @@ def test_concurrent_clients_get_the_answers_of_the_cascade_alone(watched: Watche
         )
         answers = response.json()["predictions"]
         assert [{**one, "elapsed_ms": 0} for one in answers] == [
-            {**comparable(to_dict(expected)), "elapsed_ms": 0} for expected in alone
+            {**comparable(expected.to_dict()), "elapsed_ms": 0} for expected in alone
         ]
         assert all(one["elapsed_ms"] > 0 for one in answers)
         analysed += sum(one["status"] == "ok" for one in answers)

@@ -87,6 +87,10 @@ def test_the_models_are_whole_and_calibrated_on_both_domains(models: Path) -> No
         assert tuple(spec.operating_points) == OPERATING_POINTS
         assert spec.operating_points["balanced"].threshold == spec.prior == 0.5
         assert spec.validation_data.startswith("out-of-fold predictions: ")
+    exported = json.loads((models / "export.json").read_text())
+    for name, spec in (("stage1", first), ("stage2", second)):
+        assert exported[name]["bias"] == spec.bias
+        assert np.isfinite(exported[name]["offset"])
     assert "auroc@adults" in first.metrics
     assert "auroc@adults" not in second.metrics
 

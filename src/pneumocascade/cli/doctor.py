@@ -46,8 +46,7 @@ def _show(checks: list[Check]) -> None:
     from rich.table import Table
 
     from pneumocascade.doctor.examination import summary_of
-    from pneumocascade.output.rows import encodable
-    from pneumocascade.types import DISCLAIMER
+    from pneumocascade.types import DISCLAIMER, encodable
 
     # A pipe or a file has no width of its own: 120 columns fit into a page.
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)

@@ -319,7 +319,7 @@ def _sources(named: Iterable[str], *, all_frames: bool, follow_links: bool) -> t
 
 def _say_left_out(left_out: Sequence[Found]) -> bool:
     """Name on standard error what is no film; return whether a film may be missing for it."""
-    from pneumocascade.output.rows import encodable
+    from pneumocascade.types import encodable
 
     counted = Counter(kind for _, kind in left_out)
     for kind, text in _LEFT_OUT.items():

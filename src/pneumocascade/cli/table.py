@@ -8,8 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from pneumocascade.output.rows import encodable
-from pneumocascade.types import DISCLAIMER, UNDETERMINED, reasons_of
+from pneumocascade.types import DISCLAIMER, UNDETERMINED, encodable, reasons_of
 
 if TYPE_CHECKING:
     from pneumocascade.types import Prediction, StageResult

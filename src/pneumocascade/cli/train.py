@@ -56,7 +56,7 @@ def train(
     split: Annotated[Path | None, typer.Option(help="Use the split of another run (split.json).")] = None,
     schedule: Annotated[
         str | None,
-        typer.Option(help="Input size and epochs, as in 160x3,224x4. Default: that of each stage."),
+        typer.Option(help="Input size and epochs. Default: 160x3,224x4."),
     ] = None,
     batch_size: Annotated[int, typer.Option(min=2)] = 32,
     learning_rate: Annotated[

@@ -25,7 +25,8 @@ from pneumocascade.evaluation.results import (
 )
 from pneumocascade.evaluation.subgroups import measure_by_patient, measure_subgroups
 from pneumocascade.inference.cascade import DEFAULT_OPERATING_POINT, Cascade
-from pneumocascade.output.rows import CSV_COLUMNS, to_csv_row
+from pneumocascade.output.rows import to_csv_row
+from pneumocascade.types import ROW_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -37,7 +38,7 @@ METRICS_FILE = "metrics.json"
 PREDICTIONS_FILE = "predictions.csv"
 REPORT_FILE = "report.html"
 
-PREDICTION_COLUMNS = (*CSV_COLUMNS, "true_finding", "true_aetiology", "patient", "stage2_probability_viral")
+PREDICTION_COLUMNS = (*ROW_COLUMNS, "true_finding", "true_aetiology", "patient", "stage2_probability_viral")
 """Columns of ``predictions.csv``; the last is filled for every answered true pneumonia film."""
 
 

@@ -26,11 +26,21 @@ from pneumocascade.imaging.uris import is_uri, read_uri
 from pneumocascade.types import Radiograph
 
 if TYPE_CHECKING:
-    from typing import TypeAlias, TypeGuard
+    from typing import BinaryIO, TypeAlias, TypeGuard
 
     from pydicom.dataset import Dataset
 
-    Source: TypeAlias = str | os.PathLike[str] | bytes | NDArray[Any] | Image.Image | Dataset
+    Source: TypeAlias = (
+        str
+        | os.PathLike[str]
+        | bytes
+        | bytearray
+        | memoryview
+        | BinaryIO
+        | NDArray[Any]
+        | Image.Image
+        | Dataset
+    )
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF", "JPEG2000", "AVIF", "PPM")
 """Pillow's names of the formats that are read. Its JPEG opener opens MPO, too (a JPEG with further
@@ -94,10 +104,11 @@ def read_radiograph(source: Source, name: str | None = None) -> Radiograph:
 
     Parameters
     ----------
-    source : path, URI, bytes, ndarray, PIL.Image.Image or pydicom.Dataset
+    source : path, URI, bytes, binary file, ndarray, tensor, PIL.Image.Image or pydicom.Dataset
         A path may lead into a zip archive (:mod:`pneumocascade.imaging.files`). A URI is text with a scheme
         and ``://``. Arrays have shape (H, W), (H, W, 1), (H, W, 3) in RGB
-        or (H, W, 4) in RGBA; dtype bool, integer in 0..255 or 0..65535, or float in 0..1 or 0..255.
+        or (H, W, 4) in RGBA, or (1, H, W) or (3, H, W); dtype bool, integer in 0..255 or 0..65535, or
+        float in 0..1 or 0..255.
     name : str, optional
         Name shown for the film; by default the path, or the kind of source.
 
@@ -113,8 +124,20 @@ def read_radiograph(source: Source, name: str | None = None) -> Radiograph:
         The bytes are no supported image, or are damaged.
     UnsuitableImageError
         There is nothing in the picture that could be judged.
+    TypeError
+        The source is of a type that is not taken.
     """
     name = name or name_of(source)
+    if _is_dataset(source):
+        from pneumocascade.imaging.dicom.objects import content_of as content_of_dataset
+
+        source = content_of_dataset(source)
+    elif isinstance(source, (bytearray, memoryview)):
+        source = bytes(source)
+    elif hasattr(source, "read") and not isinstance(source, Image.Image):
+        source = _content_of_file(source)
+    elif hasattr(source, "__array__") and not isinstance(source, (np.ndarray, Image.Image)):
+        source = np.asarray(source)  # a tensor of PyTorch, for instance
     if isinstance(source, np.ndarray):
         if np.ma.is_masked(source):
             raise UnsuitableImageError(
@@ -125,18 +148,29 @@ def read_radiograph(source: Source, name: str | None = None) -> Radiograph:
         return _finish(_grey_of_image(source), name)
     if isinstance(source, bytes):
         return _film_of_bytes(source, name, None)
-    if _is_dataset(source):
-        from pneumocascade.imaging.dicom.objects import content_of as content_of_dataset
-
-        return _film_of_bytes(content_of_dataset(source), name, None)
     if isinstance(source, (str, os.PathLike)):
         data, frame = content_of(os.fsdecode(source))
         return _film_of_bytes(data, name, frame)
-    raise UnreadableImageError(
-        "unsupported_format",
-        "a film is given as path, bytes, NumPy array, PIL image or pydicom Dataset, not as "
-        f"{type(source).__name__}",
+    raise TypeError(
+        "a film is given as path, bytes, file, NumPy array, tensor, PIL image or pydicom Dataset, not as "
+        f"{type(source).__name__}"
     )
+
+
+def _content_of_file(file: Any) -> bytes:
+    """Return what a file object holds from where it stands.
+
+    Raises
+    ------
+    TypeError
+        Where it gives text.
+    """
+    content = file.read(MAX_BYTES + 1)
+    if not isinstance(content, bytes):
+        raise TypeError(f"a file is to be opened in binary mode; this one gives {type(content).__name__}")
+    if len(content) > MAX_BYTES:
+        raise FileAccessError("unreadable_file", f"the file has more than {MAX_BYTES} bytes")
+    return content
 
 
 def _is_dataset(source: object) -> TypeGuard[Dataset]:
@@ -330,11 +364,14 @@ def _grey_of_rgb(image: Image.Image) -> _Grey:
 
 
 def _grey_of_array(array: NDArray[Any]) -> _Grey:
+    if array.ndim == 3 and array.shape[0] in (1, 3) and min(array.shape[1:]) > 4:
+        array = np.moveaxis(array, 0, -1)  # channels first, as in PyTorch
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[..., 0]
     if not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))) or 0 in array.shape:
         raise UnsuitableImageError(
-            "bad_shape", f"the array has shape {array.shape}, expected (H, W), (H, W, 3) or (H, W, 4)"
+            "bad_shape",
+            f"the array has shape {array.shape}, expected (H, W), (H, W, 3), (H, W, 4) or (3, H, W)",
         )
     if array.shape[0] * array.shape[1] > MAX_PIXELS:
         raise _too_many_pixels(f"{array.shape[1]} x {array.shape[0]} pixels")

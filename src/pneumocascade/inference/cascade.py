@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
@@ -10,12 +11,13 @@ from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pneumocascade.errors import UsageError
+from pneumocascade.errors import FilmError, ModelError, UsageError
+from pneumocascade.explain import card as card  # lets notebooks show answers
 from pneumocascade.inference.prefetch import prefetch_map
 from pneumocascade.inference.prepare import PreparedFilm, prepare_film, with_names
 from pneumocascade.model.calibration import check_prior, judge
@@ -23,7 +25,14 @@ from pneumocascade.model.gate import Assessment, FeatureGate
 from pneumocascade.model.onnx_classifier import ModelOutput, OnnxClassifier
 from pneumocascade.model.preprocess import prepare
 from pneumocascade.model.spec import OPERATING_POINTS
-from pneumocascade.model.store import STAGES, bundled_models, load_classifier, load_gate, read_manifest
+from pneumocascade.model.store import (
+    MANIFEST,
+    STAGES,
+    bundled_models,
+    load_classifier,
+    load_gate,
+    read_manifest,
+)
 from pneumocascade.types import Prediction, Radiograph, StageResult
 
 if TYPE_CHECKING:
@@ -32,12 +41,43 @@ if TYPE_CHECKING:
 DEFAULT_OPERATING_POINT = OPERATING_POINTS[0]
 
 
+_FEATURES = 2048
+"""Channels of the last feature map of a ResNet-50."""
+
+
 class Terms(NamedTuple):
     """How films are judged: operating point, whether the gate may refuse, prior of pneumonia."""
 
     operating_point: str
     gate: bool
     prior: float | None
+
+
+class _Origin(NamedTuple):
+    """Where a cascade was loaded from."""
+
+    folder: str
+    sha256: str
+    threads: int
+    provider: str
+
+
+def _digest_of(folder: Path) -> str:
+    """Return the SHA-256 of a folder's manifest, which holds those of its files."""
+    return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
+
+
+def _loaded_again(folder: str, sha256: str, threads: int, provider: str) -> Cascade:
+    """Load the models of a pickled cascade.
+
+    Raises
+    ------
+    ModelError
+        Where other models lie in the folder now.
+    """
+    if _digest_of(Path(folder)) != sha256:
+        raise ModelError(f"{folder} holds other models than when the cascade was pickled")
+    return Cascade.load(folder, threads=threads, provider=provider)
 
 
 class Cascade:
@@ -81,6 +121,7 @@ class Cascade:
         self.gate = gate
         self.reader = reader
         self.recorder = recorder
+        self._origin: _Origin | None = None
 
     @property
     def batch_size(self) -> int:
@@ -128,7 +169,68 @@ class Cascade:
         with ThreadPoolExecutor(2) as pool:  # side by side: loading is most of the start of a process
             load = partial(load_classifier, path, manifest, threads=threads, provider=provider)
             stage1, stage2 = pool.map(load, STAGES)
-        return cls(stage1, stage2, manifest.version, load_gate(path, manifest), reader, recorder)
+        cascade = cls(stage1, stage2, manifest.version, load_gate(path, manifest), reader, recorder)
+        cascade._origin = _Origin(str(path.resolve()), _digest_of(path), threads, provider)
+        return cascade
+
+    def __repr__(self) -> str:
+        """Return version, input size and provider."""
+        size, provider = self.stage1.spec.input_size, self._origin.provider if self._origin else "unknown"
+        return f"<Cascade: models {self.version}, input {size} x {size}, provider {provider}>"
+
+    def __reduce__(self) -> tuple[Callable[..., Cascade], tuple[object, ...]]:
+        """Pickle as where the models lie and what they are: the other process loads them again.
+
+        Raises
+        ------
+        UsageError
+            Where it was not made by :meth:`load`, or has a reader or recorder of its own.
+        """
+        if self._origin is None or self.reader is not prepare_film or self.recorder is not None:
+            raise UsageError(
+                "only a cascade from Cascade.load without reader and recorder can be pickled; load one "
+                "in the other process"
+            )
+        return _loaded_again, tuple(self._origin)
+
+    def __call__(self, source: AnySource, **options: Any) -> Prediction:
+        """Judge one film; the same as :meth:`predict`."""
+        return self.predict(source, **options)
+
+    def embed(self, sources: Iterable[AnySource], *, stage: int = 1) -> NDArray[np.float32]:
+        """Return the features of films that a stage's classifier works on, for classifiers of your own.
+
+        Parameters
+        ----------
+        sources : iterable
+            As for :meth:`predict_many`. The gate is not asked.
+        stage : int
+            1 or 2.
+
+        Returns
+        -------
+        ndarray of float32, shape (N, 2048)
+            The last feature map of the network, averaged over the film.
+
+        Raises
+        ------
+        FilmError
+            For the first film that cannot be read.
+        UsageError
+            For another stage.
+        """
+        if stage not in (1, 2):
+            raise UsageError(f"stage is {stage!r}; expected 1 or 2")
+        model = self.stage1 if stage == 1 else self.stage2
+        specs = (self.stage1.spec, self.stage2.spec)
+        prepare_one = partial(self.reader, specs=specs, gate=False)
+        rows = []
+        for film in prefetch_map(prepare_one, with_names(sources, None), workers=1, ahead=2):
+            if not film.inputs:
+                reason = film.error or film.reasons[0]
+                raise FilmError(reason.code, f"{film.source}: {reason.message}")
+            rows.append(model.run(film.inputs[stage - 1]).features.mean(axis=(2, 3)))
+        return np.concatenate(rows) if rows else np.empty((0, _FEATURES), np.float32)
 
     def predict(
         self,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pneumocascade.errors import MissingExtraError, UsageError
-from pneumocascade.output.rows import CSV_COLUMNS, encodable, to_row
+from pneumocascade.types import ROW_COLUMNS, encodable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -24,7 +24,7 @@ PATTERN = "part-{:06d}.parquet"
 
 _NUMBERS = frozenset(
     name
-    for name in CSV_COLUMNS
+    for name in ROW_COLUMNS
     if name.startswith(("probability", "elapsed", "prior", "familiarity")) or name.endswith("threshold")
 )
 """Columns of numbers; the others are text."""
@@ -91,14 +91,14 @@ def to_parquet_row(prediction: Prediction) -> dict[str, object]:
     """Return an answer as one row; text is as it is, without the apostrophes that guard spreadsheets."""
     return {
         name: (encodable(value) or None) if isinstance(value, str) else value
-        for name, value in to_row(prediction).items()
+        for name, value in prediction.to_row().items()
     }
 
 
 def table_of(rows: Iterable[dict[str, object]]) -> Any:
     """Return rows as a PyArrow table, whose columns have the same types whatever is in them."""
     pa, _ = _pyarrow()
-    schema = pa.schema([(name, pa.float64() if name in _NUMBERS else pa.string()) for name in CSV_COLUMNS])
+    schema = pa.schema([(name, pa.float64() if name in _NUMBERS else pa.string()) for name in ROW_COLUMNS])
     return pa.Table.from_pylist(list(rows), schema=schema)
 
 

@@ -23,7 +23,7 @@ from pneumocascade.imaging.uris import is_uri
 from pneumocascade.inference.cascade import Cascade
 from pneumocascade.model.store import Manifest, bundled_models, read_manifest
 from pneumocascade.output.parquet import table_of, to_parquet_row
-from pneumocascade.output.rows import encodable
+from pneumocascade.types import encodable
 
 BLOCK = 256
 """Films a block at most: what is done anew where an actor dies."""

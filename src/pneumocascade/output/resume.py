@@ -14,8 +14,9 @@ from typing import Any, BinaryIO
 from pneumocascade.errors import UsageError
 from pneumocascade.model.gate import UNCHECKED
 from pneumocascade.output.parquet import rows_of
-from pneumocascade.output.rows import CSV_COLUMNS, csv_text, encodable
+from pneumocascade.output.rows import csv_text
 from pneumocascade.output.writers import Format
+from pneumocascade.types import ROW_COLUMNS, encodable
 
 _COLUMNS = ("source", "status", "model_version", "operating_point", "prior", "warnings")
 
@@ -182,7 +183,7 @@ def _json_rows(file: BinaryIO, output: Path) -> Rows:
 
 def _is_head(line: bytes, output: Path) -> bool:
     """Return whether a CSV file has its head; an empty file, or one cut short in it, has not."""
-    head = (",".join(CSV_COLUMNS) + "\n").encode()
+    head = (",".join(ROW_COLUMNS) + "\n").encode()
     if not head.startswith(line):
         raise UsageError(f"{output} does not begin as a file of answers does")
     return line == head
@@ -202,7 +203,7 @@ def _csv_rows(file: BinaryIO, output: Path) -> Rows:
     number = 0
     try:
         for cells in rows:
-            yield dict(zip(CSV_COLUMNS, cells, strict=True)), end
+            yield dict(zip(ROW_COLUMNS, cells, strict=True)), end
             number += 1
     except csv.Error as error:
         if "unexpected end of data" not in str(error):  # that is a row cut short within quotes

@@ -1,116 +1,28 @@
-"""From :class:`Prediction` to JSON and CSV: the one shape of answer that every door gives."""
+"""Answers as rows of CSV and as a table."""
 
 from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING
 
-from pneumocascade.types import Prediction, Reason, StageResult, reasons_of
+from pneumocascade.errors import MissingExtraError
+from pneumocascade.types import ROW_COLUMNS, Prediction, encodable
 
-CSV_COLUMNS = (
-    "source",
-    "status",
-    "finding",
-    "aetiology",
-    "probability_normal",
-    "probability_pneumonia",
-    "probability_bacterial",
-    "probability_viral",
-    "stage1_threshold",
-    "stage2_threshold",
-    "stage1_prediction_set",
-    "stage2_prediction_set",
-    "operating_point",
-    "code",
-    "message",
-    "warnings",
-    "model_version",
-    "elapsed_ms",
-    "prior",
-    "familiarity",
-)
-
-
-def to_dict(prediction: Prediction) -> dict[str, Any]:
-    """Return an answer as the JSON object that the interfaces promise.
-
-    A refused or unread film has ``reasons`` or ``error`` and no finding.
-    """
-    row: dict[str, Any] = {"source": prediction.source, "status": prediction.status}
-    if prediction.status == "ok":
-        row["finding"] = prediction.finding
-        row["aetiology"] = prediction.aetiology
-        row["stage1"] = _stage(prediction.stage1)
-        row["stage2"] = _stage(prediction.stage2)
-        row["familiarity"] = prediction.familiarity
-    elif prediction.status == "refused":
-        row["reasons"] = [_reason(reason) for reason in prediction.reasons]
-    elif prediction.error is not None:
-        row["error"] = _reason(prediction.error)
-    row["operating_point"] = prediction.operating_point
-    row["prior"] = prediction.prior
-    row["warnings"] = list(prediction.warnings)
-    row["model_version"] = prediction.model_version
-    row["elapsed_ms"] = prediction.elapsed_ms
-    return row
-
-
-def _stage(result: StageResult | None) -> dict[str, Any] | None:
-    if result is None:
-        return None
-    return {
-        "probabilities": dict(result.probabilities),
-        "label": result.label,
-        "threshold": result.threshold,
-        "prediction_set": list(result.prediction_set),
-    }
-
-
-def _reason(reason: Reason) -> dict[str, str]:
-    return {"code": reason.code, "message": reason.message}
-
-
-def to_json_line(prediction: Prediction) -> str:
-    """Return an answer as one line of JSON."""
-    return encodable(json.dumps(to_dict(prediction), ensure_ascii=False))
-
-
-def encodable(text: str) -> str:
-    """Escape what is not UTF-8 in a file's name (Python reads such bytes as lone surrogates)."""
-    return text.encode("utf-8", "backslashreplace").decode()
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 def to_csv_row(prediction: Prediction) -> dict[str, object]:
-    """Return an answer as one row by ``CSV_COLUMNS``; what does not apply is empty.
+    """Return an answer as one row by ``ROW_COLUMNS``; what does not apply is empty.
 
     Text that a spreadsheet would take for a formula (OWASP, "CSV injection") gets an apostrophe in
     front, a carriage return becomes a backslash and an r, and a NUL, which not every reader of CSV takes, a
     backslash and a zero; JSON has the text as it is.
     """
-    row = to_row(prediction)
+    row = prediction.to_row()
     return {name: csv_text(value) if isinstance(value, str) else value for name, value in row.items()}
-
-
-def to_row(prediction: Prediction) -> dict[str, object]:
-    """Return an answer as one row by ``CSV_COLUMNS``, text as it is; what does not apply is empty text."""
-    row: dict[str, object] = dict.fromkeys(CSV_COLUMNS, "")
-    for name in ("source", "status", "operating_point", "model_version", "elapsed_ms", "prior"):
-        row[name] = getattr(prediction, name)
-    row["familiarity"] = "" if prediction.familiarity is None else prediction.familiarity
-    row["finding"] = prediction.finding or ""
-    row["aetiology"] = prediction.aetiology or ""
-    for number, result in prediction.stages.items():
-        row.update({f"probability_{label}": value for label, value in result.probabilities.items()})
-        row[f"stage{number}_threshold"] = result.threshold
-        row[f"stage{number}_prediction_set"] = " ".join(result.prediction_set)
-    reasons = reasons_of(prediction)
-    row["code"] = "; ".join(reason.code for reason in reasons)
-    row["message"] = " ".join(reason.message for reason in reasons)
-    row["warnings"] = "; ".join(prediction.warnings)
-    return row
 
 
 def csv_text(text: str) -> str:
@@ -122,7 +34,28 @@ def csv_text(text: str) -> str:
 def to_csv(predictions: Iterable[Prediction]) -> str:
     """Return answers as CSV text with a header line."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, CSV_COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(text, ROW_COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(to_csv_row(prediction) for prediction in predictions)
     return text.getvalue()
+
+
+def to_frame(predictions: Iterable[Prediction]) -> DataFrame:
+    """Return answers as a pandas table, one row each, by ``ROW_COLUMNS``; what does not apply is missing.
+
+    Parameters
+    ----------
+    predictions : iterable of Prediction
+        Such as what ``predict_many`` yields.
+
+    Raises
+    ------
+    MissingExtraError
+        Where pandas is not installed (it comes with the extra ``[web]``).
+    """
+    try:
+        import pandas as pd
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("a table of answers", "web") from error
+    rows = [prediction.to_row() for prediction in predictions]
+    return pd.DataFrame(rows, columns=list(ROW_COLUMNS)).replace("", None)

@@ -12,8 +12,8 @@ from typing import Literal, Protocol, TextIO
 
 from pneumocascade.errors import UsageError
 from pneumocascade.output.parquet import Parquet
-from pneumocascade.output.rows import CSV_COLUMNS, to_csv_row, to_json_line
-from pneumocascade.types import Prediction
+from pneumocascade.output.rows import to_csv_row
+from pneumocascade.types import ROW_COLUMNS, Prediction
 
 Format = Literal["table", "json", "jsonl", "csv", "parquet"]
 
@@ -36,7 +36,7 @@ class JsonLines:
 
     def write(self, prediction: Prediction) -> None:
         """Write one line."""
-        self._file.write(to_json_line(prediction) + "\n")
+        self._file.write(prediction.to_json() + "\n")
         self._file.flush()
 
     def close(self) -> None:
@@ -53,7 +53,7 @@ class JsonArray:
 
     def write(self, prediction: Prediction) -> None:
         """Write one element, in one piece: an interruption leaves no comma without one behind it."""
-        self._file.write(self._before + to_json_line(prediction))
+        self._file.write(self._before + prediction.to_json())
         self._before = ",\n"
 
     def close(self) -> None:
@@ -66,7 +66,7 @@ class Csv:
 
     def __init__(self, file: TextIO, *, header: bool = True) -> None:
         self._file = file
-        self._writer = csv.DictWriter(file, CSV_COLUMNS, lineterminator="\n")
+        self._writer = csv.DictWriter(file, ROW_COLUMNS, lineterminator="\n")
         if header:
             self._writer.writeheader()
 

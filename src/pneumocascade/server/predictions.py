@@ -11,7 +11,6 @@ from fastapi.concurrency import run_in_threadpool
 from pneumocascade.errors import UsageError
 from pneumocascade.inference.cascade import DEFAULT_OPERATING_POINT
 from pneumocascade.model.spec import OPERATING_POINTS
-from pneumocascade.output import rows as report
 from pneumocascade.server.attachments import ATTACHMENTS, attachments_of
 from pneumocascade.server.problems import RESPONSES
 from pneumocascade.server.schema import Predictions
@@ -95,7 +94,7 @@ def add_predictions(app: FastAPI, batcher: Batcher, counter: Counter, metrics: M
 
 
 def _bodies(found: list[Prediction], wanted: frozenset[str]) -> list[dict[str, Any]]:
-    return [report.to_dict(prediction) | attachments_of(prediction, wanted) for prediction in found]
+    return [prediction.to_dict() | attachments_of(prediction, wanted) for prediction in found]
 
 
 def _wanted(include: list[str]) -> frozenset[str]:

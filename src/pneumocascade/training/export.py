@@ -32,8 +32,8 @@ from pneumocascade.training.onnx_export import add_activation_map, quantise, to_
 from pneumocascade.training.run import SPLIT_FILE, Sources, read_run, training_films
 from pneumocascade.training.trainer import WEIGHTS
 
-RANGE_FILMS = 256
-"""Training films on which the ranges of the INT8 activations are found."""
+RANGE_FILMS = 64
+"""Training films on which the ranges of the INT8 activations are found; each takes 50 MB of memory."""
 
 PARITY_FILMS = 8
 PARITY = 1e-3

@@ -60,7 +60,7 @@ CHANGED_REFUSALS = 0.02
 CHEST_DIRECTIONS = 64
 """Principal components that upright chests may differ along without being strange."""
 
-VIEW_MARGIN = 0.2
+VIEW_MARGIN = 0.1
 """Where the limit of the view lies, from the films learnt from (0) to the projections from the side (1)."""
 
 DISTANCE_MARGIN = 1.05

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import tempfile
 import warnings
 from collections.abc import Iterable
@@ -24,6 +26,13 @@ from torch import nn
 from pneumocascade.model.onnx_classifier import MAP_OUTPUT
 from pneumocascade.model.spec import METADATA_KEY, ModelSpec
 from pneumocascade.training.network import WithFeatures
+
+RANGE_PERCENTILE = 99.99
+"""Share of an activation's values, in percent, that its 8 bits reach over.
+
+With the largest value instead, logits of stage 2 had a correlation of .975 with those of float32 and a bias
+of -.85; with this, .996 and -.05 (one fold, 700 films).
+"""
 
 
 def to_onnx(network: nn.Module, spec: ModelSpec, path: Path) -> None:
@@ -74,7 +83,8 @@ def quantise(float_model: Path, path: Path, inputs: Iterable[NDArray[np.float32]
     inputs : iterable of ndarray, shape (1, 3, S, S)
         Films to find the range of each activation on.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    # ONNX Runtime prints how it finds the ranges.
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         prepared = Path(folder) / "prepared.onnx"
         quant_pre_process(float_model, prepared, skip_symbolic_shape=True)
         quantize_static(
@@ -86,7 +96,8 @@ def quantise(float_model: Path, path: Path, inputs: Iterable[NDArray[np.float32]
             weight_type=QuantType.QInt8,
             per_channel=True,
             reduce_range=True,
-            calibrate_method=CalibrationMethod.MinMax,
+            calibrate_method=CalibrationMethod.Percentile,
+            extra_options={"CalibPercentile": RANGE_PERCENTILE},
         )
 
 
@@ -112,6 +123,12 @@ def add_activation_map(path: Path, classifier: NDArray[np.float32]) -> None:
     model.graph.output.append(onnx.helper.make_tensor_value_info(MAP_OUTPUT, onnx.TensorProto.FLOAT, shape))
     onnx.checker.check_model(model)
     onnx.save(model, path)
+
+
+def read_spec(path: Path) -> ModelSpec:
+    """Return the specification of an ONNX file."""
+    properties = {each.key: each.value for each in onnx.load(path).metadata_props}
+    return ModelSpec.from_json(properties[METADATA_KEY])
 
 
 def write_spec(path: Path, spec: ModelSpec) -> None:

@@ -6,11 +6,12 @@
 3. For each stage a *student* learns from all films, half by their labels, half by what the teachers said.
    That of stage 1 goes on from the first teacher's weights, that of stage 2 from those of the student of
    stage 1.
-4. The students are exported; calibration, operating points and prediction sets come from the out-of-fold
-   predictions; the gate is fitted on the features of the student of stage 1.
-5. The teachers of the first fold are exported in the same way, calibrated by the other folds, as
-   ``held-out``: what needs films that a pair has not seen (subgroups, shifts, failure modes) is measured with
-   these.
+4. The teachers of the first fold are exported, calibrated by the other folds, as ``held-out``: what needs
+   films that a pair has not seen (subgroups, shifts, failure modes) is measured with these.
+5. The students are exported; calibration, operating points and prediction sets come from the out-of-fold
+   predictions of the teachers. A student's logits may lie higher or lower than theirs: its bias is moved by
+   the mean difference on films that both have learnt from. The gate is fitted on the features of the
+   student of stage 1.
 
 Each step leaves files behind and is passed over where they are there: a run that was cut goes on.
 """
@@ -39,7 +40,7 @@ from pneumocascade.model.store import (
     read_manifest,
     write_manifest,
 )
-from pneumocascade.training.calibrate import StageOutputs
+from pneumocascade.training.calibrate import StageOutputs, row_weights
 from pneumocascade.training.checkpoint import replace_text
 from pneumocascade.training.config import TrainingConfig
 from pneumocascade.training.cross_fitting import (
@@ -50,6 +51,7 @@ from pneumocascade.training.cross_fitting import (
     three_way,
 )
 from pneumocascade.training.export import export_stage, fit_gate_of, sides_of, write_models
+from pneumocascade.training.onnx_export import read_spec, write_spec
 from pneumocascade.training.run import (
     SPLIT_FILE,
     Sources,
@@ -59,20 +61,26 @@ from pneumocascade.training.run import (
     train,
 )
 from pneumocascade.training.split import block_folds
-from pneumocascade.training.trainer import METRICS, WEIGHTS, read_rows
+from pneumocascade.training.trainer import METRICS, WEIGHTS, evenly, read_rows
 
 FOLDS = 3
 SEED = 2018
 OUTPUTS = "outputs.csv"
 INT8 = "int8.json"
 
+OFFSET_FILMS = 1000
+"""Films on which the logits of student and teacher are compared."""
+
+FROZEN = 3
+"""Stages of the network that stage 2 leaves as stage 1 made them: stem, layer1, layer2."""
+
 TEACHERS = {
-    "stage1": TrainingConfig(1, schedule=((160, 3), (224, 4))),
-    "stage2": TrainingConfig(2, schedule=((224, 3),), label_smoothing=0.1),
+    "stage1": TrainingConfig(1, schedule=((160, 3), (224, 3))),
+    "stage2": TrainingConfig(2, schedule=((224, 2),), label_smoothing=0.1, frozen_stages=FROZEN),
 }
 STUDENTS = {
-    "stage1": TrainingConfig(1, schedule=((224, 5),), learning_rate=7e-5),
-    "stage2": TrainingConfig(2, schedule=((224, 4),), label_smoothing=0.1),
+    "stage1": TrainingConfig(1, schedule=((224, 5),)),
+    "stage2": TrainingConfig(2, schedule=((224, 3),), label_smoothing=0.1, frozen_stages=FROZEN),
 }
 
 Say = Callable[[str], None]
@@ -123,7 +131,10 @@ def build(plan: Plan, say: Say = print) -> Path:
     _write_records(plan, splits, out_of_fold)
     others = {stage: joined(outputs[1:]) for stage, outputs in by_fold.items()}
     _assemble(plan.output / "fold1", plan.output / "held-out", f"{plan.version}+fold1", others, say)
-    models = _assemble(plan.output / "student", plan.output / "models", plan.version, out_of_fold, say)
+    teachers = plan.output / "fold1", plan.output / "held-out"
+    models = _assemble(
+        plan.output / "student", plan.output / "models", plan.version, out_of_fold, say, teachers
+    )
     manifest = read_manifest(models)
     first, second = (
         cross_judge(load_classifier(models, manifest, stage).spec, out_of_fold[stage], SEED)
@@ -259,8 +270,18 @@ def soft_labels(outputs: StageOutputs) -> dict[str, float]:
     return {name: round(float(np.mean(values)), 6) for name, values in sorted(of_film.items())}
 
 
-def _assemble(run: Path, models: Path, version: str, out_of_fold: dict[str, StageOutputs], say: Say) -> Path:
-    """Export both stages of a run, calibrated by out-of-fold predictions, with their gate and manifest."""
+def _assemble(
+    run: Path,
+    models: Path,
+    version: str,
+    out_of_fold: dict[str, StageOutputs],
+    say: Say,
+    teachers: tuple[Path, Path] | None = None,
+) -> Path:
+    """Export both stages of a run, calibrated by out-of-fold predictions, with their gate and manifest.
+
+    ``teachers``: run and exported models of those whose logits the students' are brought to.
+    """
     if (models / MANIFEST).exists():
         say(f"{models} is there already")
         return models
@@ -269,11 +290,32 @@ def _assemble(run: Path, models: Path, version: str, out_of_fold: dict[str, Stag
         stage: export_stage(run / stage, models / f"{stage}.onnx", version, say, out_of_fold[stage])
         for stage in STAGES
     }
+    if teachers is not None:
+        for stage in STAGES:
+            offset = _move_bias(models / f"{stage}.onnx", stage, *teachers, say)
+            report[stage] |= {"offset": offset, "bias": read_spec(models / f"{stage}.onnx").bias}
+            say(f"{stage}: logits of the student lie {offset:+.3f} from those of the teacher")
     report["gate"] = fit_gate_of(run / STAGES[0], models / f"{STAGES[0]}.onnx", say)
     replace_text(models / "export.json", json.dumps(report, indent=1) + "\n")
     write_manifest(models, version)
     say(f"models {version} written to {models}")
     return models
+
+
+def _move_bias(path: Path, stage: str, run: Path, models: Path, say: Say) -> float:
+    """Move the bias of a student by how far its logits lie from a teacher's; return how far that is.
+
+    Measured on films that both have learnt from, as the mean over classes and domains.
+    """
+    record = read_run(run / stage)
+    learnt, _ = sides_of(run / stage, record["sources"], ModelSpec.from_json(json.dumps(record["spec"])), say)
+    shown = [replace(sample, renderings=sample.renderings[-1:]) for sample in evenly(learnt, OFFSET_FILMS)]
+    student, teacher = (run_clean(each, shown) for each in (path, models / f"{stage}.onnx"))
+    difference = np.diff(student.logits.astype(np.float64) - teacher.logits)[:, 0]
+    offset = float(row_weights(student) @ difference)
+    spec = read_spec(path)
+    write_spec(path, replace(spec, bias=spec.bias - offset / spec.temperature))
+    return round(offset, 6)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
