@@ -28,7 +28,18 @@ def every_outcome(cascade: Cascade) -> Items:
     turned = Radiograph(np.ascontiguousarray(normal.pixels.T.astype(np.uint8)), "turned.png")
     films = [normal, bacterial, viral, turned]
     items: Items = [(cascade.predict(film), film) for film in films]
+    items[2] = (_as_viral(items[2][0]), viral)  # none of the examples is called viral
     return [*items, (cascade.predict(b"no picture", name="broken.png"), None)]
+
+
+def _as_viral(answer: Prediction) -> Prediction:
+    """Return an answer with the probabilities of stage 2 exchanged, and the label that follows."""
+    assert answer.stage2 is not None
+    assert answer.stage2.label == "bacterial"
+    values = list(answer.stage2.probabilities.values())[::-1]
+    probabilities = dict(zip(answer.stage2.probabilities, values, strict=True))
+    result = replace(answer.stage2, probabilities=probabilities, label="viral", prediction_set=("viral",))
+    return replace(answer, aetiology="viral", stage2=result)
 
 
 def acquired(film: Radiograph) -> Radiograph:
