@@ -1,13 +1,13 @@
-"""Throughput and latency of the REST API under concurrent clients, with a line before the models and without.
+"""Throughput and latency of the REST API under concurrent clients, with a queue and without.
 
     python -m benchmarks.server_load kermany224
 
 Two servers with the same bundled models, in this process, on free ports of the loopback interface: in one
-all films stand in one line, and two batches for each core are judged at once, as ``serve`` does; in the other
+all films wait in one queue, and two batches for each core are judged at once, as ``serve`` does; in the other
 each request takes its films through the cascade on a thread of its own, at most 40 at a time. Each client
 posts one film after the other over one connection and waits for the answer. The servers take turns, round by
 round, after requests that do not count. The clients run in this process too, and what they take is part of
-every figure. Prints a table in Markdown; the ratios are the line to each request alone. Needs a machine with
+every figure. Prints a table in Markdown; the ratios are the queue to each request alone. Needs a machine with
 nothing else to do.
 """
 
@@ -203,7 +203,7 @@ def main() -> None:
     cascade = Cascade.load(threads=usable_cores())  # as ``serve`` does
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     print(f"{len(bodies)} films, {machine}\n")
-    names = ("each request alone", "one line")
+    names = ("each request alone", "one queue")
     with tempfile.TemporaryDirectory() as state, ExitStack() as stack:
         os.environ[STATE_VARIABLE] = state  # these films are not counted
         size, workers = arguments.batch_size, arguments.workers
