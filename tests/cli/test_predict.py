@@ -21,6 +21,7 @@ from pneumocascade.cli import app
 from pneumocascade.cli.predict import _rate
 from pneumocascade.model.gate import UNCHECKED
 from tests.conftest import draw_chest
+from tests.imaging.film_files import make_closed
 
 runner = CliRunner()
 
@@ -103,15 +104,7 @@ def test_a_film_that_may_be_missing_shows_in_the_exit_status(
     for name in ("b.png", "c.jpeg"):
         (films / name).unlink()
     closed = films / "closed"
-    closed.mkdir()
-    scan = os.scandir
-
-    def refusing(path: str) -> Any:
-        if str(path) == str(closed):
-            raise PermissionError(13, "Permission denied", str(path))
-        return scan(path)
-
-    monkeypatch.setattr(os, "scandir", refusing)
+    make_closed(closed, monkeypatch)
     result = run(films, "--format", "jsonl")
     assert f"1 file or folder could not be opened: {closed}" in result.stderr
     assert result.exit_code == 1

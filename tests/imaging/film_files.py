@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import zlib
+from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -100,3 +102,16 @@ def film_or_code(content: bytes) -> Radiograph | str:
         return read_radiograph(content)
     except FilmError as error:
         return error.code
+
+
+def make_closed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make a folder that cannot be opened, whoever runs the test: to root every real one is open."""
+    folder.mkdir()
+    scan = os.scandir
+
+    def refusing(path: str) -> Any:
+        if str(path) == str(folder):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +16,7 @@ from pneumocascade.types import Prediction
 from tests.conftest import draw_chest
 from tests.imaging.dicom.objects import dataset, report, to_bytes
 from tests.imaging.dicom.test_study import written_study
-from tests.imaging.film_files import encode
+from tests.imaging.film_files import encode, make_closed
 from tests.tiny_models import write_tiny_models
 
 CHEST = draw_chest(height=300, width=300)
@@ -74,16 +73,8 @@ def test_links_are_followed_where_asked_for_and_a_circle_ends(tmp_path: Path) ->
 
 def test_what_cannot_be_opened_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     closed = tmp_path / "closed"
-    closed.mkdir()
+    make_closed(closed, monkeypatch)
     (tmp_path / "film.png").write_bytes(encode(CHEST, "PNG"))
-    scan = os.scandir
-
-    def refusing(path: str) -> Any:
-        if str(path) == str(closed):
-            raise PermissionError(13, "Permission denied", str(path))
-        return scan(path)
-
-    monkeypatch.setattr(os, "scandir", refusing)
     left_out: list[Found] = []
     assert list(find_sources([str(tmp_path)], left_out=left_out)) == [str(tmp_path / "film.png")]
     assert left_out == [(str(closed), "unopened")]
