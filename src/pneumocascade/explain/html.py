@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pneumocascade.errors import MissingExtraError
+from pneumocascade.types import DISCLAIMER, UNDETERMINED
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -55,10 +56,18 @@ def environment() -> Environment:
         from jinja2 import Environment, PackageLoader, StrictUndefined
     except ModuleNotFoundError as error:
         raise MissingExtraError("a report", "report") from error
-    return Environment(
+    made = Environment(
         loader=PackageLoader("pneumocascade.reports", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters["data_uri"] = data_uri
+    made.globals.update(disclaimer=DISCLAIMER, undetermined=UNDETERMINED)
+    return made
+
+
+def render(template: str, **values: Any) -> str:
+    """Return a template filled with values; their text is escaped."""
+    return environment().get_template(template).render(**values)

@@ -13,7 +13,7 @@ from pneumocascade.errors import UsageError
 from pneumocascade.explain.html import environment
 from pneumocascade.reports.pages import FilmPage, make_page
 from pneumocascade.reports.stages import model_card, saliency_legend, stage_figures
-from pneumocascade.types import DISCLAIMER, UNDETERMINED, Prediction, Radiograph
+from pneumocascade.types import Prediction, Radiograph
 
 if TYPE_CHECKING:
     from pneumocascade.inference.cascade import Cascade
@@ -116,8 +116,6 @@ def html_parts(report: Report, styles: tuple[str, ...] = SCREEN) -> Iterator[str
     return template.generate(
         report=report,
         styles=styles,
-        disclaimer=DISCLAIMER,
-        undetermined=UNDETERMINED,
         legend=saliency_legend(),
         version=__version__,
     )

@@ -16,7 +16,7 @@ from pneumocascade.explain.pictures import NO_BREAK, Verdict, film_picture, perc
 from pneumocascade.explain.quality import quality_of
 from pneumocascade.model.gate import UNCHECKED
 from pneumocascade.model.preprocess import steps_of, to_eight_bit
-from pneumocascade.reports.stages import PagePicture, StageCard, stage_cards
+from pneumocascade.reports.stages import PagePicture, StageCard, stage_cards, undetermined_fit
 from pneumocascade.types import Radiograph
 
 if TYPE_CHECKING:
@@ -67,6 +67,8 @@ class FilmPage:
     verdict : Verdict
         Its ``lines`` are for a film without a finding alone.
     undetermined : bool
+    fit : str
+        Of a film whose type is undetermined, from :func:`undetermined_fit`.
     operating_point : str
     shares : tuple of str
         Probability of pneumonia, of bacterial and of viral; empty text for a stage that did not run.
@@ -86,6 +88,7 @@ class FilmPage:
     source: str
     verdict: Verdict
     undetermined: bool
+    fit: str
     operating_point: str
     shares: tuple[str, str, str]
     pictures: tuple[PagePicture, ...]
@@ -137,6 +140,7 @@ def make_page(
         source=source,
         verdict=Verdict(verdict.tone, verdict.title, lines),
         undetermined=prediction.undetermined,
+        fit=undetermined_fit(prediction),
         operating_point=prediction.operating_point,
         shares=_shares(prediction),
         pictures=_pictures(radiograph, small, last, cascade.stage1.spec),

@@ -1,4 +1,4 @@
-"""What a report shows of the two stages: bars with thresholds, stored figures, saliency maps."""
+"""What reports and web app show of the two stages: bars with thresholds, stored figures, saliency maps."""
 
 from __future__ import annotations
 
@@ -79,27 +79,30 @@ class StageCard:
 
 
 def stage_cards(
-    prediction: Prediction, small: Radiograph | None, cascade: Cascade
+    prediction: Prediction, small: Radiograph | None = None, cascade: Cascade | None = None
 ) -> tuple[StageCard, StageCard]:
     """Return what both stages said of a film.
 
     Parameters
     ----------
     prediction : Prediction
-    small : Radiograph or None
-        The film at the size of the report.
-    cascade : Cascade
-        That answered.
+    small : Radiograph, optional
+        The film at the size of the report, for the saliency maps.
+    cascade : Cascade, optional
+        That answered, for the sensitivity and specificity stored with the operating point.
     """
     point = prediction.operating_point
-    if prediction.stage1 is None:
+    stage1, stage2 = prediction.stage1, prediction.stage2
+    spec1, spec2 = (cascade.stage1.spec, cascade.stage2.spec) if cascade is not None else (None, None)
+    if stage1 is None:
         obstacle = "was refused" if prediction.status == "refused" else "could not be read"
-        why = (f"Gave no answer: the film {obstacle}.",)
-        return StageCard(STAGE_TITLES[0], (), why), StageCard(STAGE_TITLES[1], (), why)
-    first = _card(0, prediction.stage1, small, cascade.stage1.spec, point)
-    if prediction.stage2 is not None:
-        return first, _card(1, prediction.stage2, small, cascade.stage2.spec, point)
-    stage1 = prediction.stage1
+        return (
+            StageCard(STAGE_TITLES[0], (), (f"No answer: the film {obstacle}.",)),
+            StageCard(STAGE_TITLES[1], (), (f"Did not run: the film {obstacle}.",)),
+        )
+    first = _card(0, stage1, small, spec1, point)
+    if stage2 is not None:
+        return first, _card(1, stage2, small, spec2, point)
     why = (
         f"Did not run: the probability of {stage1.positive} "
         f"({percent(stage1.probabilities[stage1.positive])}) is below the threshold of the {point} "
@@ -108,8 +111,17 @@ def stage_cards(
     return first, StageCard(STAGE_TITLES[1], (), why)
 
 
+def undetermined_fit(prediction: Prediction) -> str:
+    """Return how a film whose type is undetermined fits the two aetiologies; empty text for others."""
+    if prediction.stage2 is None or not prediction.undetermined:
+        return ""
+    if prediction.stage2.prediction_set:
+        return "fits bacterial and viral pneumonia alike"
+    return "fits neither bacterial nor viral pneumonia"
+
+
 def _card(
-    index: int, result: StageResult, small: Radiograph | None, spec: ModelSpec, point: str
+    index: int, result: StageResult, small: Radiograph | None, spec: ModelSpec | None, point: str
 ) -> StageCard:
     saliency = None
     if small is not None and result.activation_map is not None:
@@ -131,13 +143,14 @@ def _bars(result: StageResult) -> tuple[Bar, ...]:
     )
 
 
-def _notes(result: StageResult, spec: ModelSpec, point: str) -> tuple[str, ...]:
+def _notes(result: StageResult, spec: ModelSpec | None, point: str) -> tuple[str, ...]:
     members = " and ".join(result.prediction_set) or NEITHER
+    marked = f"the threshold of the {point} operating point" if spec is not None else "the threshold"
     notes = [
-        f"The line marks the threshold of the {point} operating point: {result.positive} from "
-        f"{percent(result.threshold)}. 90 % prediction set: {members}."
+        f"The line marks {marked}: {result.positive} from {percent(result.threshold)}. "
+        f"90 % prediction set: {members}."
     ]
-    if (stored := spec.operating_points.get(point)) is not None:
+    if spec is not None and (stored := spec.operating_points.get(point)) is not None:
         data = "the films named under Models" if stored.data == spec.validation_data else stored.data
         notes.append(
             f"Stored for this point: sensitivity {percent(stored.sensitivity)}, specificity "

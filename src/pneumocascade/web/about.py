@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
+from pneumocascade.reports.stages import STAGE_TITLES
 from pneumocascade.web.configuration import figures, operating_points
+from pneumocascade.web.fragments import piece
 
 if TYPE_CHECKING:
     from pneumocascade.inference.cascade import Cascade
@@ -24,7 +26,7 @@ def build_about_tab(cascade: Cascade) -> None:
     """Lay out the tab; its figures come from the models."""
     with gr.Column(elem_classes="pc-prose"):
         gr.Markdown(content("pipeline.md"))
-        gr.HTML(f'<div class="pc-diagram pc-scroll">{content("pipeline.svg")}</div>')
+        gr.HTML(piece("diagram", content("pipeline.svg")))
         gr.Markdown(content("steps.md"))
         gr.HTML(_measured(cascade), elem_id="about-figures")
         for name in ("data.md", "intended_use.md", "references.md", "licence.md"):
@@ -32,11 +34,7 @@ def build_about_tab(cascade: Cascade) -> None:
 
 
 def _measured(cascade: Cascade) -> str:
-    parts = [
-        "<h2>Measured figures</h2>",
-        f"<p>Read from the models that run here, version {cascade.version}.</p>",
-    ]
-    for spec in (cascade.stage1.spec, cascade.stage2.spec):
-        parts.append(f"<h3>Stage {spec.stage}: {' or '.join(spec.labels)}</h3>")
-        parts += [figures(spec), operating_points(spec)]
+    parts = [piece("measured", cascade.version)]
+    for title, spec in zip(STAGE_TITLES, (cascade.stage1.spec, cascade.stage2.spec), strict=True):
+        parts += [piece("heading", title), figures(spec), operating_points(spec)]
     return "".join(parts)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import secrets
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -13,9 +12,9 @@ from gradio import processing_utils
 from pneumocascade import __version__
 from pneumocascade.audit.counter import Counter
 from pneumocascade.errors import StorageError
-from pneumocascade.types import DISCLAIMER
 from pneumocascade.web.about import CONTENT, build_about_tab
 from pneumocascade.web.batch import build_batch_tab
+from pneumocascade.web.fragments import piece
 from pneumocascade.web.header import header
 from pneumocascade.web.single import build_single_tab
 from pneumocascade.web.uploads import SECONDS_KEPT, paths_in, prepare_folder, uploaded
@@ -111,10 +110,7 @@ def build_app(cascade: Cascade, counter: Counter | None = None) -> gr.Blocks:
                 build_batch_tab(cascade, counter, page_header)
             with gr.Tab("About", id="about"):
                 build_about_tab(cascade)
-        gr.HTML(
-            f'<footer class="pc-footer">{escape(DISCLAIMER)} pneumocascade {__version__}, '
-            f"models {escape(cascade.version)}. MIT licence.</footer>"
-        )
+        gr.HTML(piece("footer", __version__, cascade.version))
         blocks.load(
             lambda: header(counter.value(), fetched=True),
             outputs=page_header,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING
 
 from pneumocascade.explain.pictures import percent
 from pneumocascade.model.spec import figures_of
-from pneumocascade.web.fragments import note, table
+from pneumocascade.web.fragments import note, piece, table
 
 if TYPE_CHECKING:
     from pneumocascade.inference.cascade import Cascade
@@ -70,11 +69,8 @@ def _chosen_on(spec: ModelSpec) -> str:
     names: dict[str, list[str]] = {}
     for name, point in spec.operating_points.items():
         names.setdefault(point.data, []).append(name)
-    return "".join(
-        f'<p class="pc-small">{escape(", ".join(those))}: chosen on {escape(data)}.</p>'
-        for data, those in names.items()
-        if data
-    )
+    lines = [f"{', '.join(those)}: chosen on {data}." for data, those in names.items() if data]
+    return piece("small_print", lines)
 
 
 def figures(spec: ModelSpec) -> str:
@@ -82,10 +78,8 @@ def figures(spec: ModelSpec) -> str:
     rows = [(_title(name), _with_interval(*figure)) for name, figure in figures_of(spec.metrics).items()]
     if not rows:
         return note("This model carries no measured figures.")
-    caption = f"Measured on: {spec.validation_data}" if spec.validation_data else ""
-    return table(("Figure", "Value (95 % confidence interval)"), rows) + (
-        f'<p class="pc-small">{escape(caption)}</p>' if caption else ""
-    )
+    caption = [f"Measured on: {spec.validation_data}"] if spec.validation_data else []
+    return table(("Figure", "Value (95 % confidence interval)"), rows) + piece("small_print", caption)
 
 
 def _with_interval(value: float, interval: tuple[float, float] | None) -> str:

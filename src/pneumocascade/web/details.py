@@ -43,7 +43,7 @@ class Details:
 
 def heading(text: str) -> gr.HTML:
     """Return a heading between components."""
-    return gr.HTML(f"<h3>{text}</h3>", elem_classes="pc-heading")
+    return gr.HTML(fragments.piece("heading", text), elem_classes="pc-heading")
 
 
 def build_verdict(prefix: str, shown: Analysis | None) -> tuple[gr.HTML, gr.HTML]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
-from html import escape
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from pneumocascade.explain.html import data_uri
 from pneumocascade.explain.pictures import film_picture
 from pneumocascade.imaging.read import read_radiograph
 from pneumocascade.web.analysis import Analysis, analyse
+from pneumocascade.web.fragments import piece
 
 if TYPE_CHECKING:
     from pneumocascade.inference.cascade import Cascade
@@ -42,27 +42,15 @@ def preview(path: Path, *, example: bool) -> str:
 
     An upload is decoded once, when it is analysed.
     """
-    return (
-        f'<div class="pc-preview">{_image(path, 96) if example else ""}'
-        f"<p><span>Film to analyse</span><b>{escape(path.name)}</b></p></div>"
-    )
+    return piece("preview", path.name, _address(path, 96) if example else "")
 
 
 def example_tiles(films: list[Path], chosen: int | None) -> str:
     """Return the example films with their reference standard, the chosen one marked."""
-    tiles = "".join(
-        f'<button type="button" class="pc-example" data-index="{index}" title="{escape(path.name)}" '
-        f'aria-pressed="{str(index == chosen).lower()}">{_image(path, 120)}'
-        f"<span>{reference_of(path).capitalize()}</span></button>"
-        for index, path in enumerate(films)
-    )
-    return (
-        f'<div class="pc-examples">{tiles}</div>'
-        '<p class="pc-small">Click a film to analyse it. Below it stands its reference standard. '
-        "Kermany et al. 2018, CC BY 4.0.</p>"
-    )
+    tiles = [(path.name, reference_of(path), _address(path, 120)) for path in films]
+    return piece("examples", tiles, chosen)
 
 
 @lru_cache(maxsize=32)
-def _image(path: Path, height: int) -> str:
-    return f'<img src="{data_uri(film_picture(read_radiograph(path), height), "WEBP")}" alt="">'
+def _address(path: Path, height: int) -> str:
+    return data_uri(film_picture(read_radiograph(path), height), "WEBP")

@@ -1,16 +1,12 @@
-"""Pieces of HTML made from answers. Whatever comes from a file is escaped here."""
+"""Pieces of the page made from answers; the templates escape whatever comes from a file."""
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from pneumocascade.explain.html import data_uri
+from pneumocascade.explain.html import environment
 from pneumocascade.explain.pictures import percent, reasons_of, verdict_of
 from pneumocascade.explain.plots import distribution_plots
 from pneumocascade.output.rows import to_csv
@@ -29,65 +25,29 @@ _QUALITY_ROWS = (
 )
 
 
-def figure(picture: NDArray[np.uint8], caption: str, kind: str = "WEBP") -> str:
-    """Return a picture with its caption."""
-    text = escape(caption)
-    return (
-        f'<figure><div class="pc-frame"><img src="{data_uri(picture, kind)}" alt="{text}"></div>'
-        f"<figcaption>{text}</figcaption></figure>"
-    )
+def piece(name: str, *values: Any) -> str:
+    """Return what a macro of ``web/fragments.html.j2`` makes of values."""
+    return str(getattr(environment().get_template("web/fragments.html.j2").module, name)(*values))
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], css_class: str = "") -> str:
-    """Return a table whose first column heads its rows; cells are escaped."""
-    head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in header)
-    # Where rows are stacked on narrow pages, each cell names its column by itself.
-    body = "".join(
-        f'<tr><th scope="row">{escape(row[0])}</th>'
-        + "".join(
-            f'<td data-label="{escape(name)}">{escape(cell)}</td>'
-            for name, cell in zip(header[1:], row[1:], strict=True)
-        )
-        + "</tr>"
-        for row in rows
-    )
-    return (
-        f'<div class="pc-scroll {css_class}"><table class="pc-table"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
-    )
+    """Return a table whose first column heads its rows."""
+    return piece("table", header, rows, css_class)
 
 
 def note(text: str, kind: str = "plain") -> str:
     """Return a short message; ``kind`` is ``"plain"`` or ``"warning"``."""
-    return f'<p class="pc-note pc-{kind}">{escape(text)}</p>'
+    return piece("note", text, kind)
 
 
 def film_and_processed(analysis: Analysis) -> str:
     """Return the film beside the picture the model is given."""
-    if analysis.film is None:
-        return note("There is no picture to show: the file could not be read.")
-    last = analysis.steps[-1]
-    side = f"{last.picture.shape[1]} x {last.picture.shape[0]} pixels"
-    return (
-        '<div class="pc-pair">'
-        + figure(analysis.film, f"Original, {analysis.width} x {analysis.height} pixels")
-        + figure(last.picture, f"Preprocessed: {last.caption}, {side}", "PNG")
-        + "</div>"
-    )
+    return piece("film_and_processed", analysis)
 
 
 def steps(analysis: Analysis) -> str:
     """Return the steps of preprocessing."""
-    if not analysis.steps:
-        return note("No step was taken: the file could not be read.")
-    figures = [
-        figure(step.picture, f"{number}. {step.caption}", "PNG")
-        for number, step in enumerate(analysis.steps, start=1)
-    ]
-    text = ""
-    if analysis.prediction.status == "refused":
-        text = note("The film was refused: no finding rests on these pictures.")
-    return f'<div class="pc-steps">{"".join(figures)}</div>{text}'
+    return piece("steps", analysis)
 
 
 def quality(analysis: Analysis) -> str:
@@ -111,34 +71,19 @@ def plots(analysis: Analysis, measure: str) -> str:
     """Return the distribution of a measure in each step."""
     if not analysis.steps:
         return note("Nothing was measured: the file could not be read.")
-    cells = "".join(f"<div>{svg}</div>" for svg in distribution_plots(analysis.steps, measure))
-    return f'<div class="pc-plots" data-measure="{escape(measure)}">{cells}</div>'
+    return piece("plots", measure, distribution_plots(analysis.steps, measure))
 
 
 def gallery(analyses: Sequence[Analysis]) -> str:
     """Return a tile to click for each film, with its verdict banner."""
-    tiles = "".join(
-        f'<button type="button" class="pc-tile" data-index="{index}" '
-        f'aria-pressed="{"true" if index == 0 else "false"}">'
-        f'<img src="{data_uri(analysis.tile, "WEBP")}" '
-        f'alt="{escape(analysis.name)}: {escape(verdict_of(analysis.prediction).title)}">'
-        f"<span>{escape(analysis.name)}</span>"
-        f"{f'<span>{UNDETERMINED.capitalize()}</span>' if analysis.prediction.undetermined else ''}</button>"
-        for index, analysis in enumerate(analyses)
-    )
-    return f'<div class="pc-gallery">{tiles}</div>'
+    return piece("gallery", [(analysis, verdict_of(analysis.prediction)) for analysis in analyses])
 
 
 def results(analyses: Sequence[Analysis]) -> str:
     """Return the table of answers with the link that saves them as CSV."""
     predictions = [analysis.prediction for analysis in analyses]
-    header = ("Film", "Verdict", "Pneumonia", "Bacterial", "Viral", "Remarks")
     csv = base64.b64encode(to_csv(predictions).encode()).decode()
-    return (
-        table(header, [_result_row(prediction) for prediction in predictions], "pc-stacked")
-        + f'<a class="pc-download" download="predictions.csv" href="data:text/csv;base64,{csv}">'
-        "Download CSV</a>"
-    )
+    return piece("results", [_result_row(prediction) for prediction in predictions], csv)
 
 
 def _result_row(prediction: Prediction) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import gradio as gr
 
 from pneumocascade.explain.pictures import percent
 from pneumocascade.model.spec import OPERATING_POINTS
+from pneumocascade.web.fragments import piece
 
 if TYPE_CHECKING:
     from gradio.components import Component
@@ -116,7 +117,7 @@ def place(*parts: Component) -> None:
 
 def formats_note() -> gr.HTML:
     """Return the line that names the formats, to stand below an upload."""
-    return gr.HTML(f'<p class="pc-small pc-formats">{FORMATS}</p>')
+    return gr.HTML(piece("formats", FORMATS))
 
 
 def points_explained(stage1: ModelSpec, stage2: ModelSpec) -> str:
