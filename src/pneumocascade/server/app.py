@@ -51,7 +51,7 @@ def create_app(
         Answers the requests for predictions; by default one around the cascade.
     token : str, optional
         Asked of every request but those for the server's health; see
-        :class:`pneumocascade.server.middleware.authentication.TokenGuard`.
+        :class:`pneumocascade.server.middleware.authentication.TokenCheck`.
     access : Access, optional
         Who may come in; by default requests for any host, and no page of another site.
 

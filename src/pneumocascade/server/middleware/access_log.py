@@ -9,9 +9,10 @@ import uuid
 from typing import TYPE_CHECKING
 
 from pneumocascade.server.logs import Request, request
+from pneumocascade.server.middleware.base import HttpMiddleware
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from starlette.types import Message, Receive, Scope, Send
 
 HEADER = b"x-request-id"
 """Of requests, where a proxy or client may give an id, and of answers."""
@@ -21,7 +22,7 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 _log = logging.getLogger(__name__)
 
 
-class AccessLog:
+class AccessLog(HttpMiddleware):
     """Give each request an id, say it in the answer's header, and log the request when it is over.
 
     The line has the method, the route's template, status, milliseconds, bytes in and out and, where it is
@@ -33,14 +34,8 @@ class AccessLog:
     app : ASGI application
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, and count what goes in and out."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
         with request(request_id(scope)) as at_hand:
             exchange = _Exchange(at_hand, receive, send)
             try:

@@ -8,15 +8,17 @@ import hmac
 from typing import TYPE_CHECKING
 
 from pneumocascade.errors import UsageError
+from pneumocascade.server.middleware.base import CheckMiddleware
 from pneumocascade.server.problems import problem
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.responses import Response
+    from starlette.types import ASGIApp, Scope
 
 MIN_LENGTH = 16
 """Fewest characters of a token."""
 
-OPEN = frozenset({"/healthz", "/readyz"})
+NO_TOKEN_PATHS = frozenset({"/healthz", "/readyz"})
 """Paths that tell nothing but that the server runs: those who watch over it need no token."""
 
 
@@ -36,7 +38,7 @@ def check_token(token: str) -> str:
     return token
 
 
-class TokenGuard:
+class TokenCheck(CheckMiddleware):
     """Let only those in who know the token.
 
     ``/api`` and ``/metrics`` want ``Authorization: Bearer TOKEN`` (RFC 6750): a browser that was made to
@@ -50,24 +52,19 @@ class TokenGuard:
     """
 
     def __init__(self, app: ASGIApp, token: str) -> None:
-        self.app = app
+        super().__init__(app)
         self._token = check_token(token).encode()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 401 unless the token is right."""
-        if scope["type"] == "lifespan" or scope["path"] in OPEN:
-            await self.app(scope, receive, send)
-            return
+    def refusal(self, scope: Scope) -> Response | None:
+        """Return status 401 unless the token is right."""
+        if scope["path"] in NO_TOKEN_PATHS:
+            return None
         for_programs = scope["path"].startswith(("/api", "/metrics"))
         given = _password(dict(scope["headers"]).get(b"authorization", b""), basic=not for_programs)
         if hmac.compare_digest(given, self._token):  # takes as long, whatever is wrong
-            await self.app(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008})
-        else:
-            scheme = "Bearer" if for_programs else 'Basic realm="pneumocascade", charset="UTF-8"'
-            refusal = problem(401, "the token is missing or wrong", {"WWW-Authenticate": scheme})
-            await refusal(scope, receive, send)
+            return None
+        scheme = "Bearer" if for_programs else 'Basic realm="pneumocascade", charset="UTF-8"'
+        return problem(401, "the token is missing or wrong", {"WWW-Authenticate": scheme})
 
 
 def _password(header: bytes, *, basic: bool) -> bytes:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 from starlette.datastructures import MutableHeaders
 
+from pneumocascade.server.middleware.base import HttpMiddleware
+
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -36,7 +38,7 @@ NO_PAGE = "default-src 'none'; sandbox"
 _INLINE = re.compile(rb"<script\b[^>]*>(.*?)</script>", re.DOTALL)
 
 
-class SecurityHeaders:
+class SecurityHeaders(HttpMiddleware):
     """Add Content-Security-Policy (CSP level 3) and the headers that go with it to every answer.
 
     Parameters
@@ -48,14 +50,12 @@ class SecurityHeaders:
     """
 
     def __init__(self, app: ASGIApp, frame_ancestors: str = NOBODY) -> None:
-        self.app = app
+        super().__init__(app)
         self.frame_ancestors = frame_ancestors
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Add the headers to the first message of an answer."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-        elif scope["path"] == PAGE and scope["method"] in ("GET", "HEAD"):
+        if scope["path"] == PAGE and scope["method"] in ("GET", "HEAD"):
             await self._page(scope, receive, send)
         else:
             await self.app(scope, receive, self._sender(scope, send))

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING
 
 from fastapi import HTTPException
 
+from pneumocascade.server.middleware.base import CheckMiddleware, HttpMiddleware, refuse
 from pneumocascade.server.problems import problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_TOTAL_BYTES = 2 * 1024**3
@@ -42,11 +44,11 @@ MAX_CLIENTS = 10_000
 RETRY_SECONDS = 5
 """When those who are refused may try again."""
 
-OPEN = frozenset({"/healthz", "/readyz", "/metrics"})
+UNLIMITED_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 """Paths that are answered however busy the server is: they cost nothing and tell how busy it is."""
 
 
-class BodyLimit:
+class BodyLimit(HttpMiddleware):
     """Refuse a request whose body is too large, or for which there is no room now, before it is stored.
 
     Parameters
@@ -63,15 +65,15 @@ class BodyLimit:
     def __init__(
         self, app: ASGIApp, limit: int, prefix: str | tuple[str, ...], total: int = MAX_TOTAL_BYTES
     ) -> None:
-        self.app = app
+        super().__init__(app)
         self.limit = limit
         self.prefix = prefix
         self.total = total
         self.held = 0
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Count the bytes as they come; a declared length is believed only if it is too large."""
-        if scope["type"] != "http" or not scope["path"].startswith(self.prefix):
+        if not scope["path"].startswith(self.prefix):
             await self.app(scope, receive, send)
             return
         declared = dict(scope["headers"]).get(b"content-length", b"0")
@@ -101,7 +103,7 @@ class BodyLimit:
         return f"the request is larger than {self.limit} bytes"
 
 
-class SlowBodies:
+class SlowBodies(HttpMiddleware):
     """Give up on a client that sends its request's body too slowly (408), so that it holds nothing for long.
 
     Only the time counts in which the server waits for the client. A client may keep it waiting for
@@ -119,15 +121,12 @@ class SlowBodies:
     def __init__(
         self, app: ASGIApp, grace: float = GRACE_SECONDS, rate: float = MIN_BYTES_PER_SECOND
     ) -> None:
-        self.app = app
+        super().__init__(app)
         self.grace = grace
         self.rate = rate
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Wait for the body no longer than what was sent of it allows."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
         left = self.grace
         whole = False
 
@@ -165,12 +164,12 @@ class RequestLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Count those that are worked on."""
-        if scope["type"] == "lifespan" or scope["path"] in OPEN:
+        if scope["type"] == "lifespan" or scope["path"] in UNLIMITED_PATHS:
             await self.app(scope, receive, send)
             return
         if self.current >= self.most:
             text = f"{self.current} requests are worked on and at most {self.most} may be"
-            await refuse(scope, receive, send, 503, text)
+            await refuse(problem(503, text, _later()), scope, receive, send, close_code=1013)
             return
         self.current += 1
         try:
@@ -179,7 +178,7 @@ class RequestLimit:
             self.current -= 1
 
 
-class RateLimit:
+class RateLimit(CheckMiddleware):
     """Refuse what one address sends beyond a rate (429): a bucket of tokens that fills as time goes by.
 
     What only asks (GET, HEAD, OPTIONS) is not counted. Addresses of one IPv6 network (/64) are one. Behind
@@ -195,22 +194,20 @@ class RateLimit:
     """
 
     def __init__(self, app: ASGIApp, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self.app = app
+        super().__init__(app)
         self.clock = clock
         self.per_minute = per_minute
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Take one out of the sender's bucket."""
+    def refusal(self, scope: Scope) -> Response | None:
+        """Take one out of the sender's bucket; return status 429 where there is none."""
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
-            await self.app(scope, receive, send)
-            return
+            return None
         wait = self._wait(sender(scope["client"][0] if scope.get("client") else ""), self.clock())
-        if wait > 0:
-            text = f"more than {self.per_minute} requests came from this address within a minute"
-            await refuse(scope, receive, send, 429, text, int(wait) + 1)
-            return
-        await self.app(scope, receive, send)
+        if wait == 0:
+            return None
+        text = f"more than {self.per_minute} requests came from this address within a minute"
+        return problem(429, text, _later(int(wait) + 1))
 
     def _wait(self, address: str, now: float) -> float:
         """Return 0 and take one out, or return the seconds until there is one."""
@@ -232,16 +229,6 @@ def sender(address: str) -> str:
     if found.version == 4:
         return str(found)
     return str(found.ipv4_mapped or ipaddress.ip_network((found, OWN_BITS), strict=False))
-
-
-async def refuse(
-    scope: Scope, receive: Receive, send: Send, status: int, text: str, seconds: int = RETRY_SECONDS
-) -> None:
-    """Answer with a problem report that says when to try again."""
-    if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": 1013})
-        return
-    await problem(status, text, _later(seconds))(scope, receive, send)
 
 
 def _later(seconds: int = RETRY_SECONDS) -> dict[str, str]:

@@ -15,10 +15,12 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 
 from pneumocascade.errors import UsageError
+from pneumocascade.server.middleware.base import CheckMiddleware
 from pneumocascade.server.problems import problem
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.responses import Response
+    from starlette.types import ASGIApp, Scope
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 """Names of this machine for itself."""
@@ -26,7 +28,7 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
 
-class HostCheck:
+class HostCheck(CheckMiddleware):
     """Answer only requests for a host that is known (RFC 9110, 15.5.20: 421).
 
     Parameters
@@ -37,23 +39,19 @@ class HostCheck:
     """
 
     def __init__(self, app: ASGIApp, hosts: Iterable[str]) -> None:
-        self.app = app
+        super().__init__(app)
         self.hosts = check_hosts(hosts)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hold the Host header against the names."""
-        if scope["type"] == "lifespan" or not self.hosts:
-            await self.app(scope, receive, send)
-            return
+    def refusal(self, scope: Scope) -> Response | None:
+        """Return status 421 unless the Host header has one of the names."""
         given = Headers(scope=scope).getlist("host")
-        if len(given) == 1 and host_of(given[0]) in self.hosts:
-            await self.app(scope, receive, send)
-            return
+        if not self.hosts or (len(given) == 1 and host_of(given[0]) in self.hosts):
+            return None
         named = ", ".join(sorted(self.hosts))
-        await _refuse(scope, receive, send, 421, f"this server answers for {named} and for no other host")
+        return problem(421, f"this server answers for {named} and for no other host")
 
 
-class SameOrigin:
+class SameOrigin(CheckMiddleware):
     """Refuse what a page of another site made a browser send (403), unless it only asks.
 
     Browsers say so in ``Sec-Fetch-Site``; older ones, and those that came by plain HTTP, in ``Origin``,
@@ -65,15 +63,11 @@ class SameOrigin:
     app : ASGI application
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Look at where a request comes from."""
-        if scope["type"] == "lifespan" or scope.get("method", "") in _SAFE or _at_home(Headers(scope=scope)):
-            await self.app(scope, receive, send)
-            return
-        await _refuse(scope, receive, send, 403, "a page of another site made this request")
+    def refusal(self, scope: Scope) -> Response | None:
+        """Return status 403 for a request of another site's page."""
+        if scope.get("method", "") in _SAFE or _at_home(Headers(scope=scope)):
+            return None
+        return problem(403, "a page of another site made this request")
 
 
 def check_hosts(hosts: Iterable[str]) -> frozenset[str]:
@@ -120,10 +114,3 @@ def _at_home(headers: Headers) -> bool:
         return urlsplit(origin).netloc.lower() == headers.get("host", "").lower() != ""
     except ValueError:
         return False
-
-
-async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, text: str) -> None:
-    if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": 1008})
-        return
-    await problem(status, text)(scope, receive, send)

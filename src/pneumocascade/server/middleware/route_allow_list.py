@@ -11,15 +11,17 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from pneumocascade.server.middleware.base import CheckMiddleware
 from pneumocascade.server.problems import problem
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.responses import Response
+    from starlette.types import Scope
 
 OURS = ("/api", "/healthz", "/readyz", "/metrics")
 """Beginnings of paths that Gradio never sees."""
 
-PAGE = ("/", "/config", "/theme.css", "/favicon.ico", "/manifest.json", "/robots.txt")
+PAGES = ("/", "/config", "/theme.css", "/favicon.ico", "/manifest.json", "/robots.txt")
 PARTS = ("/assets/", "/static/", "/svelte/")
 """The page, and beginnings of the paths of its scripts, styles and fonts."""
 
@@ -33,7 +35,7 @@ _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)
 """Begins an address, as ``https:``; one letter before a colon is a drive of Windows."""
 
 
-class RouteAllowList:
+class RouteAllowList(CheckMiddleware):
     """Answer 404 to what is neither a route of ours nor one that the web app's page needs.
 
     Parameters
@@ -41,17 +43,11 @@ class RouteAllowList:
     app : ASGI application
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hold the path against the list."""
-        if scope["type"] == "lifespan" or (scope["type"] == "http" and is_open(scope["path"])):
-            await self.app(scope, receive, send)
-        elif scope["type"] == "websocket":  # the page opens none
-            await send({"type": "websocket.close", "code": 1008})
-        else:
-            await problem(404, "Not Found")(scope, receive, send)
+    def refusal(self, scope: Scope) -> Response | None:
+        """Return status 404 unless the path is on the list; the page opens no WebSocket."""
+        if scope["type"] == "http" and is_open(scope["path"]):
+            return None
+        return problem(404, "Not Found")
 
 
 def is_open(path: str) -> bool:
@@ -60,7 +56,7 @@ def is_open(path: str) -> bool:
     Of ``/gradio_api/file=`` only paths are, which Gradio holds against the folder of uploads by itself;
     addresses, which it would fetch, are not.
     """
-    if path in PAGE or path.startswith((*OURS, *PARTS)):
+    if path in PAGES or path.startswith((*OURS, *PARTS)):
         return True
     rest = path.removeprefix("/gradio_api/")
     if rest == path:

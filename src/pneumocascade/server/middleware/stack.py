@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fastapi.middleware.cors import CORSMiddleware
 
 from pneumocascade.server.metrics import Meter
-from pneumocascade.server.middleware.authentication import TokenGuard, check_token
+from pneumocascade.server.middleware.authentication import TokenCheck, check_token
 from pneumocascade.server.middleware.headers import NOBODY, SecurityHeaders
 from pneumocascade.server.middleware.limits import BodyLimit, RateLimit, RequestLimit, SlowBodies
 from pneumocascade.server.middleware.origins import HostCheck, SameOrigin, check_hosts
@@ -58,7 +58,7 @@ def add_middleware(
     max_body : int
         Largest request, in bytes.
     token : str, optional
-        See :class:`pneumocascade.server.middleware.authentication.TokenGuard`.
+        See :class:`pneumocascade.server.middleware.authentication.TokenCheck`.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def add_middleware(
     app.add_middleware(BodyLimit, limit=max_body, prefix=UPLOADS)
     app.add_middleware(SlowBodies)
     if token is not None:
-        app.add_middleware(TokenGuard, token=check_token(token))
+        app.add_middleware(TokenCheck, token=check_token(token))
     app.add_middleware(SameOrigin)
     if access.per_minute:
         app.add_middleware(RateLimit, per_minute=access.per_minute)
