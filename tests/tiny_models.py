@@ -28,12 +28,14 @@ SCALE = 10.0
 
 
 def tiny_spec(stage: int) -> ModelSpec:
-    """Return the baseline recipe with thresholds .5, .3 and .7."""
+    """Return the baseline recipe with thresholds .5, .3 and .7; sets hold what has a probability of .3."""
     points = {
         name: OperatingPoint(threshold, 0.9, 0.9, "phantoms")
         for name, threshold in zip(OPERATING_POINTS, (0.5, 0.3, 0.7), strict=True)
     }
-    return replace(for_recipe(stage, "baseline"), version="tiny", operating_points=points)
+    recipe = for_recipe(stage, "baseline")
+    minima = {"": dict.fromkeys(recipe.labels, 0.3)}
+    return replace(recipe, version="tiny", operating_points=points, prediction_set_minimum=minima)
 
 
 def tiny_model(

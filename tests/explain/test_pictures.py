@@ -14,20 +14,17 @@ from PIL import Image
 
 from pneumocascade import Cascade, Prediction, Reason, StageResult, UsageError, read_radiograph, steps_of
 from pneumocascade.explain.pictures import (
-    NO_BREAK,
-    TONES,
     _wrap,
     film_beside_steps,
-    percent,
     safe_stem,
     save_pictures,
     step_pictures,
     steps_picture,
-    verdict_of,
     with_banner,
 )
 from pneumocascade.explain.plots import distribution_plots
 from pneumocascade.explain.quality import MEASURES
+from pneumocascade.explain.verdict import TONES, percent, verdict_of
 from pneumocascade.model.spec import for_recipe
 from tests.conftest import draw_chest
 
@@ -36,7 +33,14 @@ STAGE1 = StageResult({"normal": 0.031, "pneumonia": 0.969}, "pneumonia", 0.62, (
 STAGE2 = StageResult({"bacterial": 0.22, "viral": 0.78}, "viral", 0.5, ("bacterial", "viral"))
 VIRAL = Prediction("films/a.jpeg", "ok", "balanced", "1.0.0", "pneumonia", "viral", STAGE1, STAGE2)
 NORMAL = Prediction(
-    "films/b.jpeg", "ok", "balanced", "1.0.0", "normal", stage1=replace(STAGE1, label="normal")
+    "films/b.jpeg",
+    "ok",
+    "balanced",
+    "1.0.0",
+    "normal",
+    stage1=replace(
+        STAGE1, probabilities={"normal": 0.9, "pneumonia": 0.1}, label="normal", prediction_set=("normal",)
+    ),
 )
 REFUSED = Prediction(
     "c.png", "refused", "balanced", "1.0.0", reasons=(Reason("too_small", "The shorter side has 64 pixels."),)
@@ -47,33 +51,6 @@ UNREAD = Prediction("d.png", "error", "balanced", "1.0.0", error=Reason("empty_f
 def tone_of(picture: NDArray[np.uint8]) -> str:
     """Colour at the banner's left edge."""
     return "#" + "".join(f"{value:02x}" for value in picture[-3, 2])
-
-
-@pytest.mark.parametrize(
-    ("probability", "text"),
-    [
-        (0.0, "0.0~%"),
-        (0.0004, "<~0.1~%"),
-        (0.0312, "3.1~%"),
-        (0.9996, ">~99.9~%"),
-        (1.0, "100.0~%"),
-    ],
-)
-def test_percent_never_rounds_to_certainty(probability: float, text: str) -> None:
-    assert percent(probability) == text.replace("~", NO_BREAK)
-
-
-def test_verdict_in_words() -> None:
-    verdict = verdict_of(VIRAL)
-    assert verdict.title == "Pneumonia, viral"
-    assert tuple(line.replace(NO_BREAK, " ") for line in verdict.lines) == (
-        "Calibrated probability: normal 3.1 %, pneumonia 96.9 % (pneumonia from 62.0 %)",
-        "Calibrated probability: bacterial 22.0 %, viral 78.0 % (viral from 50.0 %)",
-        "Type undetermined: at a coverage of 90 % neither can be ruled out",
-    )
-    assert verdict_of(NORMAL).title == "Normal"
-    assert verdict_of(REFUSED).lines == ("too_small: The shorter side has 64 pixels.",)
-    assert (verdict_of(UNREAD).title, verdict_of(UNREAD).tone) == ("Not read", "error")
 
 
 def test_a_banner_breaks_no_line_between_number_and_sign() -> None:

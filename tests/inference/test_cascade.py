@@ -84,7 +84,7 @@ def assert_consistent(prediction: Prediction, cascade: Cascade) -> None:
         if stage is not None:
             negative, positive = model.spec.labels
             assert sum(stage.probabilities.values()) == pytest.approx(1, abs=1e-9)
-            assert stage.threshold == model.spec.operating_points[prediction.operating_point].threshold
+            assert stage.threshold == model.spec.point(prediction.operating_point).threshold
             assert stage.label == (positive if stage.probabilities[positive] >= stage.threshold else negative)
             assert set(stage.prediction_set) <= {negative, positive}
             assert stage.label in stage.prediction_set or not stage.prediction_set

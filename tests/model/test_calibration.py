@@ -135,3 +135,13 @@ def test_a_prior_that_is_no_share_is_refused(prior: float) -> None:
 def test_an_unknown_operating_point_names_those_that_exist() -> None:
     with pytest.raises(UsageError, match="'best'; stage 2 stores balanced, sensitive, specific"):
         judge(np.zeros(2), tiny_spec(2), "best")
+
+
+def test_the_operating_point_is_that_of_stage_1() -> None:
+    second = tiny_spec(2)
+    logits = np.log(np.array([0.6, 0.4]))
+    answers = [judge(logits, second, name) for name in second.operating_points]
+    assert {(answer.label, answer.threshold) for answer in answers} == {("bacterial", 0.5)}
+    first = tiny_spec(1)
+    labels = [judge(logits, first, name).label for name in first.operating_points]
+    assert labels == ["normal", "pneumonia", "normal"]

@@ -24,7 +24,7 @@ Items = list[tuple[Prediction, Radiograph | None]]
 
 def every_outcome(cascade: Cascade) -> Items:
     """Return a normal, a bacterial of undetermined type, a viral, a refused and an unreadable film."""
-    normal, bacterial, viral = (read_radiograph(EXAMPLES[i], EXAMPLES[i].name) for i in (0, 2, 3))
+    normal, bacterial, viral = (read_radiograph(EXAMPLES[i], EXAMPLES[i].name) for i in (1, 2, 3))
     turned = Radiograph(np.ascontiguousarray(normal.pixels.T.astype(np.uint8)), "turned.png")
     films = [normal, bacterial, viral, turned]
     items: Items = [(cascade.predict(film), film) for film in films]

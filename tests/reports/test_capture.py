@@ -10,7 +10,8 @@ import pytest
 from pydicom.dataset import Dataset
 
 from pneumocascade import Prediction, Reason, UsageError
-from pneumocascade.explain.pictures import TONES, film_picture
+from pneumocascade.explain.pictures import film_picture
+from pneumocascade.explain.verdict import TONES
 from pneumocascade.reports.capture import HEIGHT, WIDTH, capture_picture, secondary_capture
 from pneumocascade.reports.common_attributes import header_of
 from pneumocascade.types import DISCLAIMER

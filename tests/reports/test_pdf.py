@@ -15,9 +15,9 @@ import pytest
 from PIL import Image, ImageFile
 
 from pneumocascade import Cascade, MissingExtraError, Prediction, UsageError
-from pneumocascade.explain.pictures import percent, verdict_of
+from pneumocascade.explain.verdict import percent, verdict_of
 from pneumocascade.reports.pdf import report_pdf, to_pdf, weasyprint_module, write_report
-from pneumocascade.types import DISCLAIMER, UNDETERMINED, Reason
+from pneumocascade.types import DISCLAIMER, Reason
 from tests.imaging.film_files import code_of, encode
 from tests.reports.films import HOSTILE, MADE, Items, every_outcome
 
@@ -80,7 +80,6 @@ def test_every_film_has_one_page_after_the_summary(pdf: bytes, items: Items) -> 
         assert f"Film {number} of {len(items)}" in text
         assert prediction.source in text
         assert verdict_of(prediction).title in text
-        assert (UNDETERMINED in text) == prediction.undetermined
         for result in (prediction.stage1, prediction.stage2):
             for value in result.probabilities.values() if result else ():
                 assert words(percent(value)) in text
@@ -110,7 +109,7 @@ def test_the_summary_tells_the_page_of_each_film(cascade: Cascade) -> None:
     assert [page.count(DISCLAIMER) for page in pages] == [2] * len(pages)
     for i, text in enumerate(pages[summaries:]):
         assert f"film-{i:03d}-of-many.png" in text
-        assert f"film-{i:03d}-of-many.png Not read — — — 0 {summaries + 1 + i} " in told
+        assert f"film-{i:03d}-of-many.png Cannot read this file — — — 0 {summaries + 1 + i} " in told
 
 
 def test_all_pictures_are_in_it(pdf: bytes) -> None:

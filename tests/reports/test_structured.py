@@ -50,9 +50,16 @@ def answer(tiny: Tiny, what: str) -> Prediction:
         return tiny.answer(REFUSED_MEAN)
     prediction = tiny.answer(MEANS["viral" if what == "undetermined" else what])
     assert prediction.stage1 is not None
-    if prediction.stage2 is None or what == "undetermined":
-        return replace(prediction, warnings=(WARNING,))
-    return replace(prediction, stage2=replace(prediction.stage2, prediction_set=(prediction.stage2.label,)))
+    if prediction.stage2 is not None:
+        members = (
+            (prediction.stage2.label,) if what != "undetermined" else tuple(prediction.stage2.probabilities)
+        )
+        return replace(
+            prediction,
+            stage2=replace(prediction.stage2, prediction_set=members),
+            warnings=(WARNING,) if what == "undetermined" else (),
+        )
+    return replace(prediction, warnings=(WARNING,))
 
 
 def report_of(tiny: Tiny, what: str, source: Dataset | None = None) -> ComprehensiveSR:
@@ -128,7 +135,7 @@ def test_an_undetermined_type_keeps_its_label_and_its_prediction_set(tiny: Tiny)
     group = groups_of(report)[1]
     members = [item.value for item in group.get_qualitative_evaluations(pc.IN_SET)]
     assert members == [pc.LABELS["bacterial"], pc.LABELS["viral"]]
-    assert "Type undetermined" in values(report, codes.DCM.Summary)[0]
+    assert "type undetermined" in values(report, codes.DCM.Summary)[0]
 
 
 @pytest.mark.parametrize("point", ["balanced", "sensitive", "specific"])

@@ -11,7 +11,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from pneumocascade import Cascade
-from pneumocascade.explain.pictures import verdict_of
+from pneumocascade.explain.verdict import verdict_of
 from pneumocascade.types import DISCLAIMER
 from pneumocascade.web.examples import example_films
 from tests.conftest import draw_chest, vary_example
@@ -115,7 +115,7 @@ def test_a_file_that_is_no_film_is_told_in_words(page: Page, tmp_path: Path) -> 
     path.write_text("these are notes")
     analyse_single(page, path)
     card = page.locator("#single-verdict")
-    expect(card.locator(".pc-verdict")).to_have_text("Not read")
+    expect(card.locator(".pc-verdict")).to_have_text("Cannot read this file")
     expect(card.locator("code")).to_have_text("unreadable_image")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pneumocascade import Cascade, ModelSpec, OperatingPoint
-from pneumocascade.explain.pictures import NO_BREAK, percent
+from pneumocascade.explain.verdict import NO_BREAK, percent
 from pneumocascade.model.spec import OPERATING_POINTS, for_recipe
 from pneumocascade.web.examples import analyse_example, example_films, example_tiles
 from pneumocascade.web.inputs import points_explained

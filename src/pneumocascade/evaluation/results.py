@@ -170,7 +170,7 @@ def _measure_stage(
     probability = np.array([result.probabilities[positive] for _, result, _ in rows], np.float64)
     answer = np.array([result.label == positive for _, result, _ in rows], np.int64)
     # Every answer carries this very threshold; it is also known where there is no answer.
-    threshold = spec.operating_points[operating_point].threshold
+    threshold = spec.point(operating_point).threshold
     films = [film for _, _, film in rows]
     figures = stage_figures(
         labels,

@@ -17,7 +17,7 @@ HEIGHT = 240
 
 def card_html(prediction: Prediction) -> str:
     """Return an answer as a piece of HTML without scripts; with pictures where it has a display copy."""
-    from pneumocascade.explain.pictures import TONES, verdict_of
+    from pneumocascade.explain.verdict import TONES, verdict_of
 
     verdict = verdict_of(prediction)
     lines = [*verdict.lines, *prediction.warnings]
@@ -65,8 +65,8 @@ def plot_of(prediction: Prediction) -> Figure:
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
         raise MissingExtraError("a plot of an answer", "evaluate") from error
-    from pneumocascade.explain.pictures import verdict_of
     from pneumocascade.explain.saliency import overlay
+    from pneumocascade.explain.verdict import verdict_of
 
     assert prediction.display is not None, "checked by Prediction.plot"
     pictures = [("Film", prediction.display.pixels)]

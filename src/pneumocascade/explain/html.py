@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pneumocascade.errors import MissingExtraError
-from pneumocascade.types import DISCLAIMER, UNDETERMINED
+from pneumocascade.types import DISCLAIMER
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -64,7 +64,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters["data_uri"] = data_uri
-    made.globals.update(disclaimer=DISCLAIMER, undetermined=UNDETERMINED)
+    made.globals.update(disclaimer=DISCLAIMER)
     return made
 
 

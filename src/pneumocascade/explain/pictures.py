@@ -20,50 +20,19 @@ from PIL import Image, ImageDraw, ImageFont
 from pneumocascade.errors import UsageError
 from pneumocascade.explain.quality import grey_of
 from pneumocascade.explain.saliency import overlay
+from pneumocascade.explain.verdict import NO_BREAK, TONES, Verdict, verdict_of
 from pneumocascade.model.preprocess import Steps, steps_of
 from pneumocascade.model.spec import ModelSpec
-from pneumocascade.types import DISCLAIMER, UNDETERMINED, Prediction, Radiograph, StageResult
-from pneumocascade.types import reasons_of as reasons_of
+from pneumocascade.types import DISCLAIMER, Prediction, Radiograph
 
 Rgb = NDArray[np.uint8]
-
-TONES = {
-    "normal": "#2f9e6e",
-    "bacterial": "#e8590c",
-    "viral": "#9c5fd6",
-    "refused": "#c99a1a",
-    "error": "#8a94a3",
-}
-"""Colour of a verdict; what it means is always said in words, too."""
 
 STEP_COLOURS = ("#8a94a3", "#3b8bd9", "#e8590c")
 """Colours of the plots of the steps, readable on white and on black."""
 
-NO_BREAK = "\u00a0"
-"""A space that no line is broken at."""
-
 _INK = "#fdfdfd"
 _PAPER = "#10151c"
 _MIN_BANNER_WIDTH = 448
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """An answer in words.
-
-    Attributes
-    ----------
-    tone : str
-        Key of ``TONES``.
-    title : str
-        ``"Normal"``, ``"Pneumonia, viral"``, ``"Refused"``, ``"Not read"``.
-    lines : tuple of str
-        Probabilities with their thresholds, or why there is no finding.
-    """
-
-    tone: str
-    title: str
-    lines: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,40 +47,6 @@ class StepPicture:
 
     caption: str
     picture: NDArray[np.uint8]
-
-
-def percent(probability: float) -> str:
-    """Return a probability (0..1) in percent; never a rounded 0 or 100 that it is not.
-
-    Its spaces do not break: number and sign stay on one line.
-    """
-    text = f"{100 * probability:.1f} %"
-    if 0.0 < probability < 0.0005:
-        text = "< 0.1 %"
-    if 0.9995 <= probability < 1.0:
-        text = "> 99.9 %"
-    return text.replace(" ", NO_BREAK)
-
-
-def verdict_of(prediction: Prediction) -> Verdict:
-    """Return an answer in words."""
-    if prediction.stage1 is None or prediction.finding is None:
-        title = "Refused" if prediction.status == "refused" else "Not read"
-        lines = tuple(f"{reason.code}: {reason.message}" for reason in reasons_of(prediction))
-        return Verdict(prediction.status, title, lines)
-    lines = (_probability_line(prediction.stage1),)
-    if prediction.stage2 is None:
-        return Verdict("normal", prediction.finding.capitalize(), lines)
-    lines += (_probability_line(prediction.stage2),)
-    title = f"{prediction.finding.capitalize()}, {prediction.aetiology}"
-    if prediction.undetermined:
-        lines += (f"{UNDETERMINED.capitalize()}: at a coverage of 90 % neither can be ruled out",)
-    return Verdict(prediction.aetiology or "error", title, lines)
-
-
-def _probability_line(result: StageResult) -> str:
-    shares = ", ".join(f"{label} {percent(value)}" for label, value in result.probabilities.items())
-    return f"Calibrated probability: {shares} ({result.positive} from {percent(result.threshold)})"
 
 
 def step_pictures(steps: Steps, spec: ModelSpec) -> tuple[StepPicture, ...]:

@@ -76,7 +76,7 @@ def judge(
             f"{', '.join(spec.operating_points)}"
         )
     stored = float(positive_probability(logits[None], spec.temperature, spec.bias)[0])
-    threshold = spec.operating_points[operating_point].threshold
+    threshold = spec.point(operating_point).threshold
     if prior is None:
         positive = round(stored, DECIMALS)
     else:

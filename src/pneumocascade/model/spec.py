@@ -179,6 +179,20 @@ class ModelSpec:
             if wrong:
                 raise ModelSpecError(f"this is not a usable model specification: {message}")
 
+    def point(self, name: str) -> OperatingPoint:
+        """Return the operating point that applies where one of ``name`` was asked for.
+
+        The operating point is stage 1's: it says how many films with pneumonia may be missed. Stage 2 has no
+        class that must not be missed and keeps its balanced point, whatever the name.
+
+        Raises
+        ------
+        KeyError
+            Where the model stores none of that name.
+        """
+        asked = self.operating_points[name]
+        return asked if self.stage == 1 else self.operating_points.get(OPERATING_POINTS[0], asked)
+
     def prepares_like(self, other: ModelSpec) -> bool:
         """Return whether both make the same input of a film."""
         return all(getattr(self, name) == getattr(other, name) for name in PREPARATION)

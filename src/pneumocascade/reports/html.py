@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from pneumocascade import __version__
 from pneumocascade.errors import UsageError
 from pneumocascade.explain.html import environment
+from pneumocascade.explain.verdict import OUTCOMES
 from pneumocascade.reports.pages import FilmPage, make_page
 from pneumocascade.reports.stages import model_card, saliency_legend, stage_figures
 from pneumocascade.types import Prediction, Radiograph
@@ -20,15 +21,6 @@ if TYPE_CHECKING:
 
 Item: TypeAlias = tuple[Prediction, Radiograph | None]
 """An answer, and its film; ``None`` for a film that could not be read."""
-
-OUTCOMES = {
-    "normal": "Normal",
-    "bacterial": "Pneumonia, bacterial",
-    "viral": "Pneumonia, viral",
-    "refused": "Refused",
-    "error": "Not read",
-}
-"""Outcomes that films are counted by, by the tone of :func:`pneumocascade.explain.pictures.verdict_of`."""
 
 SCREEN = ("page.css", "screen.css", "paper.css")
 """Style sheets of a report that is read in a browser, or printed from there."""
@@ -43,8 +35,6 @@ class Report:
     films : tuple of FilmPage
     counts : tuple of tuple
         Tone, outcome and number of films, of every outcome.
-    undetermined : int
-        Films with a type undetermined.
     operating_points : tuple of str
     figures : tuple of tuple of str
         See :func:`pneumocascade.reports.stages.stage_figures`.
@@ -55,7 +45,6 @@ class Report:
 
     films: tuple[FilmPage, ...]
     counts: tuple[tuple[str, str, int], ...]
-    undetermined: int
     operating_points: tuple[str, ...]
     figures: tuple[tuple[str, ...], ...]
     model_card: str
@@ -90,7 +79,6 @@ def make_report(items: Iterable[Item], cascade: Cascade, made: datetime | None =
     return Report(
         films,
         tuple((tone, outcome, counted[tone]) for tone, outcome in OUTCOMES.items()),
-        sum(film.undetermined for film in films),
         points,
         tuple(stage_figures(cascade, points)),
         model_card(cascade),

@@ -7,16 +7,17 @@ films is made of an iterator, one film at a time.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pneumocascade.errors import UsageError
 from pneumocascade.explain.html import data_uri
-from pneumocascade.explain.pictures import NO_BREAK, Verdict, film_picture, percent, step_pictures, verdict_of
+from pneumocascade.explain.pictures import film_picture, step_pictures
 from pneumocascade.explain.quality import quality_of
+from pneumocascade.explain.verdict import NO_BREAK, Verdict, percent, verdict_of
 from pneumocascade.model.gate import UNCHECKED
 from pneumocascade.model.preprocess import steps_of, to_eight_bit
-from pneumocascade.reports.stages import PagePicture, StageCard, stage_cards, undetermined_fit
+from pneumocascade.reports.stages import PagePicture, StageCard, stage_cards
 from pneumocascade.types import Radiograph
 
 if TYPE_CHECKING:
@@ -65,10 +66,7 @@ class FilmPage:
     name, source : str
         File name, and the path or address where that says more, else empty; both shortened.
     verdict : Verdict
-        Its ``lines`` are for a film without a finding alone.
-    undetermined : bool
-    fit : str
-        Of a film whose type is undetermined, from :func:`undetermined_fit`.
+        Its ``lines`` are what stands below the headline: one sentence, or why there is no finding.
     operating_point : str
     shares : tuple of str
         Probability of pneumonia, of bacterial and of viral; empty text for a stage that did not run.
@@ -87,8 +85,6 @@ class FilmPage:
     name: str
     source: str
     verdict: Verdict
-    undetermined: bool
-    fit: str
     operating_point: str
     shares: tuple[str, str, str]
     pictures: tuple[PagePicture, ...]
@@ -127,7 +123,7 @@ def make_page(
             "make the report with the cascade that answered"
         )
     verdict = verdict_of(prediction)
-    lines = () if prediction.stage1 is not None else tuple(map(_sentence, verdict.lines))
+    lines = (verdict.sentence,) if verdict.sentence else tuple(map(_sentence, verdict.lines))
     warnings = tuple(map(_sentence, prediction.warnings))
     last_part = re.split(r"[/\\]", prediction.source)[-1] or prediction.source
     name = shorten(visible(last_part), _NAME_LENGTH)
@@ -138,9 +134,7 @@ def make_page(
         number=number,
         name=name,
         source=source,
-        verdict=Verdict(verdict.tone, verdict.title, lines),
-        undetermined=prediction.undetermined,
-        fit=undetermined_fit(prediction),
+        verdict=replace(verdict, lines=lines),
         operating_point=prediction.operating_point,
         shares=_shares(prediction),
         pictures=_pictures(radiograph, small, last, cascade.stage1.spec),

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pneumocascade.explain.html import data_uri
-from pneumocascade.explain.pictures import percent
 from pneumocascade.explain.saliency import FULL_HEAT, overlay
-from pneumocascade.model.spec import figures_of
+from pneumocascade.explain.verdict import percent
+from pneumocascade.model.spec import OPERATING_POINTS, figures_of
 from pneumocascade.types import NEITHER
 
 if TYPE_CHECKING:
@@ -111,15 +111,6 @@ def stage_cards(
     return first, StageCard(STAGE_TITLES[1], (), why)
 
 
-def undetermined_fit(prediction: Prediction) -> str:
-    """Return how a film whose type is undetermined fits the two aetiologies; empty text for others."""
-    if prediction.stage2 is None or not prediction.undetermined:
-        return ""
-    if prediction.stage2.prediction_set:
-        return "fits bacterial and viral pneumonia alike"
-    return "fits neither bacterial nor viral pneumonia"
-
-
 def _card(
     index: int, result: StageResult, small: Radiograph | None, spec: ModelSpec | None, point: str
 ) -> StageCard:
@@ -145,15 +136,16 @@ def _bars(result: StageResult) -> tuple[Bar, ...]:
 
 def _notes(result: StageResult, spec: ModelSpec | None, point: str) -> tuple[str, ...]:
     members = " and ".join(result.prediction_set) or NEITHER
-    marked = f"the threshold of the {point} operating point" if spec is not None else "the threshold"
+    of_point = f" of the {point} operating point" if spec is not None and spec.stage == 1 else ""
     notes = [
-        f"The line marks {marked}: {result.positive} from {percent(result.threshold)}. "
+        f"The line marks the threshold{of_point}: {result.positive} from {percent(result.threshold)}. "
         f"90 % prediction set: {members}."
     ]
-    if spec is not None and (stored := spec.operating_points.get(point)) is not None:
+    if spec is not None and point in spec.operating_points:
+        stored = spec.point(point)
         data = "the films named under Models" if stored.data == spec.validation_data else stored.data
         notes.append(
-            f"Stored for this point: sensitivity {percent(stored.sensitivity)}, specificity "
+            f"Stored for this threshold: sensitivity {percent(stored.sensitivity)}, specificity "
             f"{percent(stored.specificity)}, on the very films that it was chosen on: {data}."
         )
     return tuple(notes)
@@ -176,19 +168,23 @@ def model_card(cascade: Cascade) -> str:
 
 
 def stage_figures(cascade: Cascade, points: Iterable[str]) -> list[tuple[str, ...]]:
-    """Return stage, operating point, threshold, sensitivity, specificity and AUROC, a row for each pair."""
+    """Return stage, operating point, threshold, sensitivity, specificity and AUROC, a row for each.
+
+    Stage 2 has one operating point.
+    """
+    rows = [(STAGE_TITLES[0], cascade.stage1.spec, point) for point in points]
+    rows.append((STAGE_TITLES[1], cascade.stage2.spec, OPERATING_POINTS[0]))
     return [
         (
             title,
             point,
-            percent(stored.threshold),
-            percent(stored.sensitivity),
-            percent(stored.specificity),
+            percent(spec.point(point).threshold),
+            percent(spec.point(point).sensitivity),
+            percent(spec.point(point).specificity),
             f"{spec.metrics['auroc']:.3f}" if "auroc" in spec.metrics else "—",
         )
-        for title, spec in zip(STAGE_TITLES, (cascade.stage1.spec, cascade.stage2.spec), strict=True)
-        for point in points
-        if (stored := spec.operating_points.get(point)) is not None
+        for title, spec, point in rows
+        if point in spec.operating_points
     ]
 
 

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import pneumocascade
 from pneumocascade.errors import MissingExtraError, UnsuitableImageError, UsageError
-from pneumocascade.explain.pictures import NO_BREAK, verdict_of
+from pneumocascade.explain.verdict import NO_BREAK, verdict_of
 from pneumocascade.model.store import GATE, Manifest
 from pneumocascade.reports import codes as pc
 from pneumocascade.reports import common_attributes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pneumocascade.explain.pictures import percent
+from pneumocascade.explain.verdict import percent
 from pneumocascade.model.spec import figures_of
 from pneumocascade.web.fragments import note, piece, table
 

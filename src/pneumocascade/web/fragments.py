@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pneumocascade.explain.html import environment
-from pneumocascade.explain.pictures import percent, reasons_of, verdict_of
 from pneumocascade.explain.plots import distribution_plots
+from pneumocascade.explain.verdict import percent, verdict_of
 from pneumocascade.output.rows import to_csv
-from pneumocascade.types import UNDETERMINED
+from pneumocascade.types import reasons_of
 
 if TYPE_CHECKING:
     from pneumocascade.explain.quality import Quality
@@ -94,6 +94,5 @@ def _result_row(prediction: Prediction) -> tuple[str, ...]:
     }
     remarks = [f"{reason.code}: {reason.message}" for reason in reasons_of(prediction)]
     figures = (shares.get(label, "—") for label in ("pneumonia", "bacterial", "viral"))
-    verdict = verdict_of(prediction).title
-    verdict += f" ({UNDETERMINED})" if prediction.undetermined else ""
-    return prediction.source, verdict, *figures, " ".join([*remarks, *prediction.warnings])
+    remarks += prediction.warnings
+    return prediction.source, verdict_of(prediction).title, *figures, " ".join(remarks)

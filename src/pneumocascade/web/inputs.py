@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from pneumocascade.explain.pictures import percent
+from pneumocascade.explain.verdict import percent
 from pneumocascade.model.spec import OPERATING_POINTS
 from pneumocascade.web.fragments import piece
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pneumocascade.explain.html import render
-from pneumocascade.explain.pictures import percent, reasons_of, verdict_of
-from pneumocascade.reports.stages import stage_cards, undetermined_fit
+from pneumocascade.explain.verdict import percent, verdict_of
+from pneumocascade.reports.stages import stage_cards
+from pneumocascade.types import reasons_of
 
 if TYPE_CHECKING:
-    from pneumocascade.types import StageResult
+    from pneumocascade.types import Prediction
     from pneumocascade.web.analysis import Analysis
 
 
@@ -22,17 +23,18 @@ def verdict_card(analysis: Analysis) -> str:
         prediction=prediction,
         verdict=verdict_of(prediction),
         reasons=reasons_of(prediction),
-        figures=[_figure_of(result) for result in prediction.stages.values()],
-        fit=undetermined_fit(prediction),
+        figures=_figures_of(prediction),
         stages=stage_cards(prediction),
     )
 
 
-def _figure_of(result: StageResult) -> tuple[str, str]:
-    """Return a probability, and of what: of the label, or of what was held against the threshold."""
-    shown, why = result.label, ""
-    if result.probabilities[result.label] < max(result.probabilities.values()):
-        shown = result.positive
-        side = "at or above" if result.label == shown else "below"
-        why = f", {side} the threshold of {percent(result.threshold)}"
-    return percent(result.probabilities[shown]), shown + why
+def _figures_of(prediction: Prediction) -> list[tuple[str, str]]:
+    """Return the probability of pneumonia and, where stage 2 ran, that of its label, and what each is of."""
+    figures = []
+    if prediction.stage1 is not None:
+        positive = prediction.stage1.positive
+        figures.append((percent(prediction.stage1.probabilities[positive]), positive))
+    if prediction.stage2 is not None:
+        label = prediction.stage2.label
+        figures.append((percent(prediction.stage2.probabilities[label]), f"{label}, if it is pneumonia"))
+    return figures
