@@ -104,7 +104,7 @@ def test_operating_point_is_followed(page: Page, cascade: Cascade) -> None:
 def test_refusal_is_shown_with_its_code(page: Page, films: list[Path]) -> None:
     analyse_single(page, films[2])
     card = page.locator("#single-verdict")
-    expect(card.locator(".pc-verdict")).to_have_text("Refused")
+    expect(card.locator(".pc-verdict")).to_have_text("Cannot judge: too few pixels")
     expect(card.locator("code")).to_have_text("too_small")
     expect(card).to_contain_text("The shorter side has 64 pixels; at least 100 are needed.")
     expect(card.locator(".pc-not-run")).to_have_count(2)
@@ -306,7 +306,7 @@ def test_map_is_laid_over_the_film_without_asking_the_server(
     page = context.new_page()
     open_app(page, tiny_address)
     analyse_single(page, bright)
-    expect(page.locator("#single-verdict .pc-verdict")).to_contain_text("type undetermined")
+    expect(page.locator("#single-verdict .pc-verdict")).to_contain_text("Pneumonia")
     first, second = (page.locator(f"#single-saliency [data-stage='{stage}']") for stage in (1, 2))
     expect(first).to_be_visible()
     expect(second).to_be_hidden()

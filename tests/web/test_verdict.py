@@ -21,9 +21,7 @@ NORMAL = replace(
     PNEUMONIA,
     finding="normal",
     aetiology=None,
-    stage1=replace(
-        STAGE1, probabilities={"normal": 0.9, "pneumonia": 0.1}, label="normal", prediction_set=("normal",)
-    ),
+    stage1=StageResult({"normal": 0.9, "pneumonia": 0.1}, "normal", 0.62, ("normal",)),
     stage2=None,
 )
 REFUSED = Prediction(
@@ -64,7 +62,8 @@ def test_card_of_pneumonia_shows_both_stages() -> None:
 
 def test_the_headline_is_that_of_every_surface() -> None:
     both = replace(PNEUMONIA, stage2=replace(STAGE2, prediction_set=("bacterial", "viral")))
-    doubtful = replace(NORMAL, stage1=replace(NORMAL.stage1, prediction_set=()))
+    unsure = StageResult({"normal": 0.6, "pneumonia": 0.4}, "normal", 0.5, ())
+    doubtful = replace(NORMAL, stage1=unsure)
     for prediction in (PNEUMONIA, NORMAL, both, doubtful, REFUSED):
         html = verdict_card(Analysis(prediction))
         (title,) = re.findall(r"<h2.*?</h2>", html)
