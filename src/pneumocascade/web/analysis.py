@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from pneumocascade.explain.html import encoded
 from pneumocascade.explain.pictures import StepPicture, film_picture, step_pictures, with_banner
 from pneumocascade.explain.quality import Quality, quality_of
-from pneumocascade.model.preprocess import steps_of
+from pneumocascade.model.preprocess import steps_of, to_eight_bit
 
 if TYPE_CHECKING:
     from pneumocascade.inference.cascade import Cascade
@@ -39,6 +40,8 @@ class Analysis:
         Steps of stage 1's preprocessing; empty where the film could not be read.
     quality : tuple of Quality
         Of the film and of the last step; empty where it could not be read.
+    full : bytes
+        The film at the size of its display copy, as JPEG, for the viewer; empty where it could not be read.
     reference : str
         Reference standard, ``"normal"`` or the aetiology; empty where none is known.
     """
@@ -49,6 +52,7 @@ class Analysis:
     height: int = 0
     steps: tuple[StepPicture, ...] = ()
     quality: tuple[Quality, ...] = ()
+    full: bytes = b""
     reference: str = ""
 
     @property
@@ -94,7 +98,7 @@ def analyse(
     )
     if prediction.display is None:
         return Analysis(prediction)
-    # A session keeps the analysis for an hour: not the large copy.
+    # A session keeps the analysis for an hour: the large copy as JPEG alone.
     return _drawn(cascade, prediction.display, replace(prediction, display=None))
 
 
@@ -110,4 +114,5 @@ def _drawn(cascade: Cascade, radiograph: Radiograph, prediction: Prediction) -> 
         height,
         steps,
         (quality_of(radiograph.pixels), quality_of(steps[-1].picture)),
+        encoded(to_eight_bit(radiograph.pixels), "JPEG"),
     )

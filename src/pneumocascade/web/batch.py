@@ -25,6 +25,7 @@ from pneumocascade.web.inputs import (
     scroll_to,
 )
 from pneumocascade.web.uploads import SECONDS_KEPT, analyse_upload
+from pneumocascade.web.viewer_panel import wire_viewer
 
 if TYPE_CHECKING:
     from pneumocascade.audit.counter import Counter
@@ -145,6 +146,12 @@ def _wire_choice(parts: _Parts) -> None:
     def plot(found: list[Analysis], index: int, measure: str) -> str:
         return fragments.plots(found[index], measure) if found else fragments.note(EXPIRED, "warning")
 
+    wire_viewer(
+        "batch",
+        details.pictures,
+        lambda found, index: found[index] if found else None,
+        [parts.analyses, parts.chosen],
+    )
     parts.gallery.click(
         show,
         [parts.analyses, details.measure],
