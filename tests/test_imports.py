@@ -219,25 +219,6 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     TopologicalSorter(graph).prepare()
 
 
-def test_training_and_serving_share_one_preprocessing() -> None:
-    inside = [item for item in INTERNAL if item.where == "pneumocascade.training.data"]
-    assert "pneumocascade.model.preprocess" in {item.module for item in inside}
-    tree = ast.parse((PACKAGE / "training" / "data.py").read_text(encoding="utf-8"))
-    calls = {
-        node.func.id
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-    }
-    assert "prepare" in calls
-    assert not calls & {"resize", "createCLAHE", "applyColorMap"}
-    users = [
-        module_name(path)
-        for path in PACKAGE.rglob("*.py")
-        if any(name in path.read_text(encoding="utf-8") for name in ("createCLAHE(", "cv2.COLORMAP_HOT"))
-    ]
-    assert users == ["pneumocascade.model.preprocess"]
-
-
 def loaded_after(statement: str) -> set[str]:
     """Return the top-level packages that a fresh interpreter has loaded after a statement."""
     shown = "json.dumps(sorted({name.split('.')[0] for name in sys.modules}))"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import asyncio
 import contextvars
 import io
@@ -313,17 +312,3 @@ def test_requests_at_once_keep_their_ids_apart() -> None:
     found = lines(stream)
     assert len(found) == 150
     assert all(line["request_id"] == f"id-{line['message']}" for line in found)
-
-
-def test_our_own_messages_are_constants() -> None:
-    """What is put into them is given apart, where a reader can see it."""
-    calls = [
-        (path.name, node)
-        for path in Path(pneumocascade.__file__).parent.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("_log.")
-    ]
-    assert len(calls) >= 3
-    for name, node in calls:
-        message = node.args[1 if ast.unparse(node.func) == "_log.log" else 0]
-        assert isinstance(message, ast.Constant), f"{name}:{node.lineno}"
