@@ -54,19 +54,6 @@ def test_a_group_that_pays_for_less_time_is_a_note(linux: Linux, monkeypatch: py
     assert "taskset --cpu-list 0 " in machine.check_cores(linux.proc, linux.groups)[0].advice
 
 
-def test_groups_of_the_older_kind_are_understood(linux: Linux) -> None:
-    linux.write("proc/self/cgroup", "3:cpu,cpuacct:/docker/1\n4:memory:/docker/1\n1:name=systemd:/\n")
-    linux.write("cgroup/cpu,cpuacct/cpu.cfs_quota_us", "200000\n")
-    linux.write("cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000\n")
-    linux.write("cgroup/memory/memory.limit_in_bytes", f"{500 * MIB}\n")
-    linux.write("cgroup/memory/memory.usage_in_bytes", f"{200 * MIB}\n")
-    linux.write("cgroup/memory/memory.stat", f"inactive_file {50 * MIB}\n")
-    assert machine.cpu_quota(linux.proc, linux.groups) == 2
-    assert machine.memory_left(linux.proc, linux.groups) == 350 * MIB
-    linux.write("cgroup/memory/memory.limit_in_bytes", f"{(1 << 63) - 4096}\n")
-    assert machine.memory_left(linux.proc, linux.groups) is None
-
-
 def test_without_groups_there_is_no_limit(linux: Linux) -> None:
     assert machine.cpu_quota(linux.proc, linux.groups) is None
     assert machine.memory_left(linux.proc, linux.groups) is None

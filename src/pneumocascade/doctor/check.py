@@ -11,8 +11,6 @@ from typing import Literal
 
 Status = Literal["ok", "note", "problem"]
 
-MEBIBYTE = 1 << 20
-
 
 @dataclass(frozen=True, slots=True)
 class Check:
