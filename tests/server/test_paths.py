@@ -26,7 +26,7 @@ import pneumocascade
 from pneumocascade.audit.counter import STATE_VARIABLE
 from pneumocascade.server.predictions import MAX_FILES
 from pneumocascade.web.uploads import FOLDER_VARIABLE
-from tests.conftest import draw_chest, vary_example
+from tests.conftest import draw_chest, film_png, vary_example
 from tests.imaging.dicom.objects import dataset, to_bytes
 from tests.imaging.dicom.test_study import dicomdir
 from tests.tiny_models import write_tiny_models
@@ -174,12 +174,6 @@ def archive(names: list[str], content: bytes, *, links: bool = False) -> bytes:
     return stream.getvalue()
 
 
-def png(seed: int = 0) -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(vary_example(seed, 128, 128)).save(stream, "PNG")
-    return stream.getvalue()
-
-
 def assert_nothing_was_looked_at(server: Watched) -> None:
     """Check that a server opened, listed, asked and called nothing but what is its own."""
     own = [
@@ -211,7 +205,7 @@ def assert_not_the_film(answer: bytes) -> None:
 def test_the_notes_are_taken(server: Watched) -> None:
     """What is looked for below would be found: an upload that is read is noted."""
     film = server.folder / "noted.png"
-    film.write_bytes(png())
+    film.write_bytes(film_png())
     client = Client(server.address)
     kept = client.upload(film)
     assert "data:image" in client.call(SINGLE, [file_data(kept), None, "balanced", 50, "intensity"], "noted")
@@ -221,7 +215,7 @@ def test_the_notes_are_taken(server: Watched) -> None:
 
 def test_names_of_films_are_names_alone(server: Watched) -> None:
     for name in names_of(server.private / f"{SECRET}.png"):
-        for content in (b"", b"no film", png()):
+        for content in (b"", b"no film", film_png()):
             status, answer = server.ask("POST", f"{URL}?include=pictures", *multipart([(name, content)]))
             assert status in (200, 400, 422), (name, status)
             assert_not_the_film(answer)
@@ -243,13 +237,13 @@ def test_a_large_upload_has_no_name(server: Watched) -> None:
 
 def test_members_of_archives_are_names_alone(server: Watched) -> None:
     names = [name for name in names_of(server.private / f"{SECRET}.png") if name and "\x00" not in name]
-    for data in (archive(names, png()), archive(names, b"", links=True), archive(names, b"no film")):
+    for data in (archive(names, film_png()), archive(names, b"", links=True), archive(names, b"no film")):
         assert len(names) <= MAX_FILES
         for name in ("study.zip", names[0], f"{names[1]}.zip"):
             status, answer = server.ask("POST", URL, *multipart([(name, data)]))
             assert status == 200
             assert_not_the_film(answer)
-    found = json.loads(server.ask("POST", URL, *multipart([("a.zip", archive(names, png()))]))[1])
+    found = json.loads(server.ask("POST", URL, *multipart([("a.zip", archive(names, film_png()))]))[1])
     assert {one["status"] for one in found["predictions"]} == {"ok"}
     told = {one["source"] for one in found["predictions"]}
     assert f"a.zip/{names[0]}" in told
@@ -333,7 +327,7 @@ def payloads(path: str) -> list[Any]:
 def test_no_call_opens_what_it_names(server: Watched) -> None:
     client = Client(server.address)
     film = server.folder / "inside.png"
-    film.write_bytes(png())
+    film.write_bytes(film_png())
     inside = client.upload(film)
     names = [*names_of(server.private / f"{SECRET}.png")[:-1], f"{Path(inside).parent}/../../../../{film}"]
     names += [f"{inside}/{'../' * 20}{server.private}/{SECRET}.png", f"{inside}/../../../{SECRET}"]
@@ -354,7 +348,7 @@ def test_no_call_opens_what_it_names(server: Watched) -> None:
 
 
 def test_uploads_lie_under_names_of_the_server_in_a_folder_of_its_own(server: Watched) -> None:
-    content = png(5)
+    content = film_png(5)
     for name in (*names_of(server.private / f"{SECRET}.png"), "<img src=x onerror=alert(1)>.png", "a" * 1000):
         status, answer = server.ask("POST", "/gradio_api/upload", *multipart([(name, content)]))
         if status != 200:
@@ -375,7 +369,7 @@ def test_uploads_lie_under_names_of_the_server_in_a_folder_of_its_own(server: Wa
 
 
 def test_another_server_has_other_folders(server: Watched, tmp_path: Path) -> None:
-    upload = multipart([("a.png", png(6))])
+    upload = multipart([("a.png", film_png(6))])
     first = Path(json.loads(server.ask("POST", "/gradio_api/upload", *upload)[1])[0])
     with watched_server(tmp_path) as another:
         second = Path(json.loads(another.ask("POST", "/gradio_api/upload", *upload)[1])[0])

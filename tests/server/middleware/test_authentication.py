@@ -24,7 +24,6 @@ TOKEN = "a-token-that-nobody-guesses"
 
 @pytest.fixture
 def client(cascade: Cascade, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TestClient:
-    monkeypatch.setenv(STATE_VARIABLE, str(tmp_path))
     return TestClient(create_app(cascade, with_web=False, token=TOKEN))
 
 

@@ -7,7 +7,7 @@ import itertools
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from pneumocascade.server.middleware import connections, limits
 from pneumocascade.server.middleware.connections import PatientProtocol, allow_files
 from pneumocascade.server.middleware.limits import BodyLimit, RateLimit, RequestLimit, SlowBodies
 from pneumocascade.server.problems import PROBLEM_JSON, add_problem_handlers
+from tests.conftest import wait_until
 
 SECONDS = 30.0
 """Longest wait for what should come at once."""
@@ -69,13 +70,6 @@ def serving(app: Any, patience: float = SECONDS, most: int = connections.MAX_CON
             server.should_exit = True
             thread.join(SECONDS)
             assert not thread.is_alive()
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
 
 
 def connect(port: int) -> socket.socket:
