@@ -1,4 +1,4 @@
-"""The command: exit status, table, JSON, and what a report of a defect must not tell."""
+"""The command: exit status, table, JSON, and what a report of a defect must not contain."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pneumocascade
 from pneumocascade.audit.counter import STATE_VARIABLE
 from pneumocascade.cli import app
 from pneumocascade.doctor import machine
-from pneumocascade.doctor.check import Check, guarded, tilde
+from pneumocascade.doctor.check import Check, checked, tilde
 from pneumocascade.model.store import bundled_models
 from pneumocascade.types import DISCLAIMER
 from tests.doctor.test_models import flip_last_byte
@@ -115,15 +115,15 @@ def test_a_check_that_raises_is_a_problem_and_the_others_go_on() -> None:
     def broken() -> list[Check]:
         raise metadata.PackageNotFoundError("pneumocascade")
 
-    (check,) = guarded("some", missing)
+    (check,) = checked("some", missing)
     assert (check.name, check.status) == ("some", "problem")
     assert check.advice.endswith("pip install --force-reinstall opencv-python-headless")
-    (check,) = guarded("some", broken)
+    (check,) = checked("some", broken)
     assert "PackageNotFoundError" in check.found
     assert check.advice.endswith("pip install --force-reinstall pneumocascade")
 
 
-def test_the_home_folder_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_home_folder_is_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "home", lambda: Path("/home/al"))
     assert tilde("/home/al/models has, /home/al: or /home/alice and '/home/al'") == (
         "~/models has, ~: or /home/alice and '~'"

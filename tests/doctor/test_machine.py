@@ -93,7 +93,7 @@ def test_memory_is_what_machine_and_group_leave(
 
 
 @pytest.mark.parametrize(
-    ("text", "status", "told"),
+    ("text", "status", "expected"),
     [
         ("flags\t\t: fpu avx2 avx512f avx512_vnni\n", "ok", "avx512_vnni"),
         ("flags\t\t: fpu avx2\n", "note", "avx2; no VNNI"),
@@ -102,12 +102,14 @@ def test_memory_is_what_machine_and_group_leave(
         (None, "ok", "does not list"),
     ],
 )
-def test_instructions_are_read_from_cpuinfo(linux: Linux, text: str | None, status: str, told: str) -> None:
+def test_instructions_are_read_from_cpuinfo(
+    linux: Linux, text: str | None, status: str, expected: str
+) -> None:
     if text is not None:
         linux.write("proc/cpuinfo", f"processor\t: 0\n{text}")
     (check,) = machine.check_processor(linux.proc)
     assert check.status == status
-    assert told in check.found
+    assert expected in check.found
 
 
 def test_telemetry_that_is_on_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:

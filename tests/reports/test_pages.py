@@ -58,10 +58,10 @@ def test_the_stored_figures_of_the_operating_point_are_told(cascade: Cascade, pa
     stages = zip(page.stages, (cascade.stage1.spec, cascade.stage2.spec), strict=True)
     for card, spec in stages:
         point = spec.operating_points["balanced"]
-        told = " ".join(card.notes)
-        assert f"sensitivity {percent(point.sensitivity)}" in told
-        assert f"specificity {percent(point.specificity)}" in told
-        assert percent(point.threshold) in told
+        notes = " ".join(card.notes)
+        assert f"sensitivity {percent(point.sensitivity)}" in notes
+        assert f"specificity {percent(point.specificity)}" in notes
+        assert percent(point.threshold) in notes
     rows = stage_figures(cascade, ["balanced", "sensitive", "no such point"])
     assert [row[1] for row in rows] == ["balanced", "sensitive"] * 2
 

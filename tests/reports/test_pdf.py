@@ -106,11 +106,11 @@ def test_the_summary_tells_the_page_of_each_film(cascade: Cascade) -> None:
     pages = texts(report_pdf(items, cascade, made=MADE))
     summaries = len(pages) - count
     assert summaries >= 2
-    told = " ".join(pages[:summaries])
+    found = " ".join(pages[:summaries])
     assert [page.count(DISCLAIMER) for page in pages] == [2] * len(pages)
     for i, text in enumerate(pages[summaries:]):
         assert f"film-{i:03d}-of-many.png" in text
-        assert f"film-{i:03d}-of-many.png Not read — — — 0 {summaries + 1 + i} " in told
+        assert f"film-{i:03d}-of-many.png Not read — — — 0 {summaries + 1 + i} " in found
 
 
 def test_all_pictures_are_in_it(pdf: bytes) -> None:
@@ -120,15 +120,15 @@ def test_all_pictures_are_in_it(pdf: bytes) -> None:
 
 def test_metadata_tells_what_it_is(pdf: bytes) -> None:
     with pypdfium2.PdfDocument(pdf) as document:
-        told = document.get_metadata_dict()
+        found = document.get_metadata_dict()
         assert pypdfium2.raw.FPDFCatalog_IsTagged(document)
         assert language(document) == "en"
         assert document.get_page_size(0) == pytest.approx((210 * MILLIMETRE, 297 * MILLIMETRE), abs=1)
-    assert "research use only" in told["Title"]
-    assert "research use only" in told["Keywords"]
-    assert told["Author"]
-    assert told["Subject"] == DISCLAIMER
-    assert told["CreationDate"].startswith("D:20261123093000")
+    assert "research use only" in found["Title"]
+    assert "research use only" in found["Keywords"]
+    assert found["Author"]
+    assert found["Subject"] == DISCLAIMER
+    assert found["CreationDate"].startswith("D:20261123093000")
 
 
 def test_the_same_films_at_the_same_time_give_the_same_bytes(

@@ -67,14 +67,14 @@ def test_operating_point_is_taken_and_checked(client: TestClient) -> None:
     assert_problem(response, 422, "operating point is 'odd'")
 
 
-def test_two_operating_points_are_told(client: TestClient) -> None:
+def test_two_operating_points_are_an_error(client: TestClient) -> None:
     response = client.post(
         f"{URL}?operating_point=balanced&operating_point=sensitive", files={"files": ("film.png", film_png())}
     )
     assert_problem(response, 422, "two operating points are given: balanced and sensitive")
 
 
-def test_text_in_place_of_a_file_is_told(client: TestClient) -> None:
+def test_text_in_place_of_a_file_is_an_error(client: TestClient) -> None:
     assert_problem(
         client.post(URL, data={"files": "film.png"}), 422, "files is text where a file is expected"
     )
@@ -121,7 +121,7 @@ def test_requests_that_make_no_sense_are_problems(client: TestClient) -> None:
         ("PUT", "/readyz", "GET, HEAD"),
     ],
 )
-def test_another_method_is_told_which_there_are(
+def test_another_method_gets_the_allowed_ones(
     client: TestClient, method: str, path: str, allowed: str
 ) -> None:
     response = client.request(method, path)
@@ -130,7 +130,7 @@ def test_another_method_is_told_which_there_are(
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/api/v1/nothing", "/nothing", URL])
-def test_browsers_are_told_to_guess_no_types(client: TestClient, path: str) -> None:
+def test_browsers_must_guess_no_types(client: TestClient, path: str) -> None:
     headers = client.get(path).headers
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["referrer-policy"] == "no-referrer"
@@ -255,7 +255,7 @@ def test_a_failure_of_the_models_is_a_problem_and_the_next_request_works(watched
         assert post(client, ["normal"]).status_code == 200
 
 
-def test_those_who_wait_at_shutdown_are_told_so(watched: Watched) -> None:
+def test_those_who_wait_at_shutdown_get_an_error(watched: Watched) -> None:
     batcher = Batcher(watched, workers=1)
     app = server.create_app(watched, with_web=False, batcher=batcher)
 

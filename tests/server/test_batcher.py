@@ -289,7 +289,7 @@ def test_the_worker_ends_when_it_is_stopped(make: Callable[..., Batcher]) -> Non
     wait_until(lambda: threading.active_count() <= before)
 
 
-def test_requests_that_make_no_sense_are_told_so(watched: Watched, make: Callable[..., Batcher]) -> None:
+def test_requests_that_make_no_sense_are_refused(watched: Watched, make: Callable[..., Batcher]) -> None:
     batcher = make(max_waiting=2)
     with pytest.raises(UsageError, match="operating point is 'odd'"):
         batcher.submit(films_of("a"), "odd")

@@ -109,10 +109,10 @@ def test_a_dicom_film_is_judged_and_nothing_tells_who_the_patient_is(
         answer = client.post(URL, files=files, params={"include": "saliency,pictures"})
         assert [row["status"] for row in answer.json()["predictions"]] == ["ok", "error"]
         assert answer.json()["predictions"][0]["aetiology"] == "viral"
-        told = [answer.text, client.get("/metrics").text, caplog.text, *capfd.readouterr()]
+        texts = [answer.text, client.get("/metrics").text, caplog.text, *capfd.readouterr()]
         assert len(list(history.entries())) == 2
-    told += [path.read_bytes().decode("latin-1") for path in tmp_path.rglob("*") if path.is_file()]
-    assert not [text for text in told if PLANTED in text]
+    texts += [path.read_bytes().decode("latin-1") for path in tmp_path.rglob("*") if path.is_file()]
+    assert not [text for text in texts if PLANTED in text]
 
 
 def test_an_archive_stands_for_its_films(client: TestClient) -> None:

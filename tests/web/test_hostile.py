@@ -224,11 +224,11 @@ def test_names_of_single_films(
     for number, name in enumerate(names):
         upload(page, "single", [(name, film_png() if number % 2 else b"no film")])
         expect(preview).not_to_have_text(example)
-        told = preview.inner_text()
+        shown = preview.inner_text()
         if server == "unchanged" and name.isprintable() and "/" not in name and len(name) < 200:
-            assert told == name.replace('"', "%22")  # browsers write quotes so
+            assert shown == name.replace('"', "%22")  # browsers write quotes so
         page.get_by_role("button", name="Analyze Image", exact=True).click()
-        expect(page.locator("#single-verdict .pc-source")).to_have_text(told)
+        expect(page.locator("#single-verdict .pc-source")).to_have_text(shown)
         told_apart = expect(title).not_to_have_text if number % 2 else expect(title).to_have_text
         told_apart("Not read")
         seen.assert_nothing(address)
@@ -265,7 +265,7 @@ def test_tags_of_a_film(seen: Seen, server: str, request: pytest.FixtureRequest)
 
 
 def test_a_planted_script_would_be_seen(seen: Seen, tmp_path: Path) -> None:
-    """What is looked for would be found: the same names on a page that does not escape them."""
+    """What the other tests search for would be found: the same names on a page that does not escape them."""
     for number, name in enumerate(NAMES[:8]):
         path = tmp_path / f"{number}.html"
         path.write_text(f'<!doctype html><title>x</title><p>{name}</p><input value="{name}">')

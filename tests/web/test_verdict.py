@@ -60,17 +60,19 @@ def test_card_of_pneumonia_shows_both_stages() -> None:
 
 
 @pytest.mark.parametrize(
-    ("viral", "label", "threshold", "told"),
+    ("viral", "label", "threshold", "expected"),
     [
         (0.6, "bacterial", 0.885, "60.0 % calibrated probability of viral, below the threshold of 88.5 %"),
         (0.2, "viral", 0.124, "20.0 % calibrated probability of viral, at or above the threshold of 12.4 %"),
         (0.9, "viral", 0.885, "90.0 % calibrated probability of viral"),
     ],
 )
-def test_what_decided_stands_in_the_headline(viral: float, label: str, threshold: float, told: str) -> None:
+def test_what_decided_stands_in_the_headline(
+    viral: float, label: str, threshold: float, expected: str
+) -> None:
     """Not the small probability of the label given, as if that were the ground for it."""
     stage2 = StageResult({"bacterial": round(1 - viral, 6), "viral": viral}, label, threshold, (label,))
-    assert headline(replace(PNEUMONIA, aetiology=label, stage2=stage2))[1] == told
+    assert headline(replace(PNEUMONIA, aetiology=label, stage2=stage2))[1] == expected
 
 
 def test_card_says_where_the_type_is_undetermined() -> None:
@@ -84,11 +86,11 @@ def test_card_says_where_the_type_is_undetermined() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reference", "told"), [("bacterial", "the answer agrees"), ("normal", "the answer differs")]
+    ("reference", "expected"), [("bacterial", "the answer agrees"), ("normal", "the answer differs")]
 )
-def test_card_of_an_example_does_not_hide_a_wrong_answer(reference: str, told: str) -> None:
+def test_card_of_an_example_does_not_hide_a_wrong_answer(reference: str, expected: str) -> None:
     text = text_of(verdict_card(Analysis(PNEUMONIA, reference=reference)))
-    assert f"Reference standard: {reference} ({told})" in text
+    assert f"Reference standard: {reference} ({expected})" in text
     assert "Reference standard" not in verdict_card(Analysis(PNEUMONIA))
 
 

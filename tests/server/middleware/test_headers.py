@@ -1,4 +1,4 @@
-"""What browsers are told with every kind of answer, read as a browser reads it."""
+"""Security headers of every kind of answer, read as a browser reads them."""
 
 from __future__ import annotations
 
@@ -279,7 +279,7 @@ def test_an_upload_is_given_back_as_no_page_and_no_script(web: httpx.Client, nam
         assert_no_page(response.headers)
 
 
-def test_another_host_may_show_the_page_where_it_is_told_so(cascade_here: Cascade) -> None:
+def test_another_host_may_show_the_page_where_it_is_allowed(cascade_here: Cascade) -> None:
     access = Access(frame_ancestors="https://films.example.org")
     with TestClient(create_app(cascade_here, with_web=False, access=access)) as client:
         headers = client.get("/healthz").headers

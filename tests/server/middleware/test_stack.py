@@ -1,4 +1,4 @@
-"""How often one address may send films, and in which order a request is looked at."""
+"""How often one address may send films, and in which order a request is checked."""
 
 from __future__ import annotations
 
