@@ -45,7 +45,7 @@ ACROSS = 6
 """Films in a row."""
 
 NEAREST = 10
-"""Training films that are looked at around a film."""
+"""Training films that are compared with a film."""
 
 Floats = NDArray[np.float64]
 Rgb = NDArray[np.uint8]

@@ -227,7 +227,7 @@ class StageResult:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The answer for one film, whichever door it came through.
+    """The answer for one film, whichever way it came in.
 
     Attributes
     ----------

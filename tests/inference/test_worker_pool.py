@@ -24,8 +24,9 @@ from pneumocascade.inference.prepare import PreparedFilm, prepare_film
 from pneumocascade.inference.worker_pool import IsolatedReader
 from pneumocascade.inference.worker_protocol import film_from_bytes, film_to_bytes, read_frame, write_frame
 from pneumocascade.types import Acquisition, Radiograph, Reason
+from tests.conftest import wait_until
 from tests.reports.sources import MEANS, film_object, film_of
-from tests.server.test_batcher import FILMS, wait_until
+from tests.server.test_batcher import FILMS
 from tests.tiny_models import write_tiny_models
 
 

@@ -1,4 +1,4 @@
-"""Command line: a thin door onto :class:`pneumocascade.Cascade`.
+"""Command line: a thin layer over :class:`pneumocascade.Cascade`.
 
 Only what every command needs is imported here; each command imports the rest when it runs, so that
 ``--version`` and ``--help`` stay fast.

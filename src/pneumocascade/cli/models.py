@@ -44,11 +44,11 @@ def evaluate(
     shift: Annotated[
         bool,
         typer.Option(
-            "--shift", help="Also measure on changed films: exposure, sharpness, layout, noise and more."
+            "--shift", help="Also measure on altered films: exposure, sharpness, layout, noise and more."
         ),
     ] = False,
     shift_films: Annotated[
-        int, typer.Option(min=1, help="Maximum number of films to change for --shift.")
+        int, typer.Option(min=1, help="Maximum number of films to alter for --shift.")
     ] = 200,
     operating_point: OperatingPointOption = "balanced",
     models: ModelsOption = None,
@@ -124,7 +124,7 @@ def serve(
         str,
         typer.Option(help="Address to listen on. The default accepts connections from this machine only."),
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535, envvar="PORT")] = 7860,
+    port: Annotated[int, typer.Option(min=1, max=65535, envvar="PORT", help="Port to listen on.")] = 7860,
     threads: Annotated[
         int, typer.Option(min=0, help="Threads per run of a model; 0 means one per core.")
     ] = 0,
@@ -150,7 +150,9 @@ def serve(
             help="POST requests per minute and client address; more get status 429. Default: no limit.",
         ),
     ] = None,
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], typer.Option()] = "warning",
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], typer.Option(help="Least severe messages to log.")
+    ] = "warning",
     log_json: Annotated[bool, typer.Option("--log-json", help="Log one JSON object per line.")] = False,
     history: HistoryOption = None,
     provider: ProviderOption = "cpu",

@@ -225,7 +225,7 @@ class Cascade:
         specs = (self.stage1.spec, self.stage2.spec)
         prepare_one = partial(self.reader, specs=specs, gate=False)
         rows = []
-        for film in prefetch_map(prepare_one, with_names(sources, None), workers=1, ahead=2):
+        for film in prefetch_map(prepare_one, with_names(sources, None), workers=1, prefetch=2):
             if not film.inputs:
                 reason = film.error or film.reasons[0]
                 raise FilmError(reason.code, f"{film.source}: {reason.message}")
@@ -361,14 +361,14 @@ class Cascade:
         specs = (self.stage1.spec, self.stage2.spec)
         prepare_one = partial(self.reader, specs=specs, gate=gate, display=display)
         films = prefetch_map(
-            prepare_one, with_names(sources, names), workers=workers, ahead=2 * max(batch_size, workers)
+            prepare_one, with_names(sources, names), workers=workers, prefetch=2 * max(batch_size, workers)
         )
         batches = iter(lambda: list(islice(films, batch_size)), [])
         judge_batch = partial(self._timed, how=Terms(operating_point, gate, prior))
         judged = (
             map(judge_batch, batches)
             if parallel == 1
-            else prefetch_map(judge_batch, batches, workers=parallel, ahead=2 * parallel)
+            else prefetch_map(judge_batch, batches, workers=parallel, prefetch=2 * parallel)
         )
         answers = chain.from_iterable(judged)
         return map(self.record, answers) if record else answers

@@ -84,7 +84,7 @@ def _logits(path: Path, groups: Iterable[list[Radiograph]]) -> Iterator[NDArray[
         return np.concatenate([model.run(prepare(each, model.spec)).logits for each in radiographs])
 
     cores = usable_cores()
-    return prefetch_map(judged, groups, workers=cores, ahead=2 * cores)
+    return prefetch_map(judged, groups, workers=cores, prefetch=2 * cores)
 
 
 def auroc_figure(outputs: StageOutputs) -> Estimate:

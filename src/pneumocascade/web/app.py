@@ -69,8 +69,8 @@ class UploadsOnly(gr.Blocks):
 
 def _words_for(error: Exception) -> str:
     if isinstance(error, StorageError):
-        return "The answer cannot be kept as it must be, so it is not given; see the server's log."
-    return "The server failed; its log tells why."
+        return "The answer could not be stored, so it is not shown. See the server's log."
+    return "The server failed. Its log says why."
 
 
 def theme() -> gr.themes.Base:

@@ -120,7 +120,7 @@ def _wire_analysis(parts: _Parts, cascade: Cascade, counter: Counter, page_heade
             header(count),
         )
 
-    # The progress bar is laid over the message, which therefore makes room first.
+    # The progress bar is laid over the message, which is therefore emptied first.
     emptied = asked.button.click(None, None, parts.message, js="() => ''", **QUIET)
     emptied.then(None, js=scroll_to("#batch-message"), **QUIET)
     emptied.then(

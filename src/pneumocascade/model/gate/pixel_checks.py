@@ -25,7 +25,7 @@ UNCHECKED = "The gate was switched off: of this film only the size was checked."
 """Warning that goes with every answer where the gate was switched off."""
 
 _SQUARE = 64
-"""Side, in pixels, of the square on which the grey values of a whole film are looked at."""
+"""Side, in pixels, of the square on which the grey values of a whole film are checked."""
 
 _LARGE = 10 * _SQUARE
 """Shorter side, in pixels, from which on less than a tenth is left out for speed."""
