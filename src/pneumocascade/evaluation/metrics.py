@@ -9,6 +9,7 @@ milliseconds for each resample.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -201,7 +202,22 @@ def stage_figures(
     shares = patients_of(
         patients, {"accuracy": everyone, "sensitivity": labels == 1, "specificity": labels == 0}
     )
-    return bootstrap(measure, patients, n, shares=shares, resamples=resamples, seed=seed)
+    figures = bootstrap(measure, patients, n, shares=shares, resamples=resamples, seed=seed)
+    return {**figures, "balanced_accuracy": _with_bounds(figures)}
+
+
+def _with_bounds(figures: Mapping[str, Estimate]) -> Estimate:
+    """Return the balanced accuracy; where it has no interval of its own, with that of its two parts.
+
+    Where sensitivity and specificity are both 0 or 1 each has an exact interval: the means of their lower
+    and of their upper bounds hold the balanced accuracy in at least 95 % of cases.
+    """
+    balanced, parts = figures["balanced_accuracy"], (figures["sensitivity"], figures["specificity"])
+    intervals = [part.ci95 for part in parts if part.ci95 is not None and part.value in (0.0, 1.0)]
+    if balanced.ci95 is not None or len(intervals) < len(parts):
+        return balanced
+    low, high = np.mean(intervals, axis=0).tolist()
+    return replace(balanced, ci95=(low, high))
 
 
 def patients_of(patients: Sequence[str], groups: Mapping[str, NDArray[np.bool_]]) -> dict[str, int]:
