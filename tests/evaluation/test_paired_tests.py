@@ -62,13 +62,15 @@ def test_delong_is_that_of_the_paper(decimals: int) -> None:
     z = (areas[1] - areas[0]) / error
     assert (test.difference, test.standard_error, test.z) == pytest.approx((areas[1] - areas[0], error, z))
     assert test.p == pytest.approx(2 * norm.sf(abs(z)))
-    assert test.ci95 == pytest.approx((test.difference - 1.959964 * error, test.difference + 1.959964 * error))
+    assert test.ci95 == pytest.approx(
+        (test.difference - 1.959964 * error, test.difference + 1.959964 * error)
+    )
 
 
 def test_delong_by_hand() -> None:
     labels = np.array([1, 1, 0, 0])
     first, second = np.array([0.9, 0.4, 0.5, 0.1]), np.array([0.9, 0.8, 0.2, 0.1])
-    # First: positives outrank 1 and 1/2 of the negatives, negatives are outranked by 1/2 and 1 of the positives.
+    # First: positives outrank 1 and 1/2 of the negatives; negatives are below 1/2 and 1 of the positives.
     areas, covariance = delong_covariance(labels, np.stack([first, second]))
     assert areas == pytest.approx([0.75, 1.0])
     assert covariance == pytest.approx(np.array([[0.125, 0.0], [0.0, 0.0]]))

@@ -108,7 +108,7 @@ def draw(stages: Sequence[MeasuredStage], both: MeasuredCascade) -> list[PageFig
         )
 
     pictures.append(
-        _picture("confusion_cascade", f"Confusion matrix of the cascade: {subtitle}", cascade_matrix)
+        page_figure("confusion_cascade", f"Confusion matrix of the cascade: {subtitle}", cascade_matrix)
     )
     return pictures
 
@@ -133,17 +133,18 @@ def _draw_stage(stage: MeasuredStage) -> list[PageFigure]:
         )
 
     return [
-        _picture(f"roc_stage{stage.stage}", f"ROC curve of stage {stage.stage}: {area}", roc),
-        _picture(
+        page_figure(f"roc_stage{stage.stage}", f"ROC curve of stage {stage.stage}: {area}", roc),
+        page_figure(
             f"reliability_stage{stage.stage}", f"Reliability of stage {stage.stage}: {error}", reliability
         ),
-        _picture(
+        page_figure(
             f"confusion_stage{stage.stage}", f"Confusion matrix of stage {stage.stage}: {share}", confusion
         ),
     ]
 
 
-def _picture(name: str, alt: str, drawn: Callable[[drawing.Theme], Figure]) -> PageFigure:
+def page_figure(name: str, alt: str, drawn: Callable[[drawing.Theme], Figure]) -> PageFigure:
+    """Return a picture that ``drawn`` draws in the colours of light and of dark pages."""
     return PageFigure(name, alt, drawing.png(drawn(drawing.LIGHT)), drawing.png(drawn(drawing.DARK)))
 
 

@@ -105,7 +105,8 @@ def delong_covariance(labels: Ints, probabilities: Floats) -> tuple[Floats, Floa
     positive, negative = probabilities[:, labels == 1], probabilities[:, labels == 0]
     m, n = positive.shape[1], negative.shape[1]
     ranks = rankdata(probabilities, axis=1)
-    # Of each positive film the share of negative ones below it, of each negative film that of positives above.
+    # Of each positive film the share of negative ones below it, and of each negative film of positive ones
+    # above it; ties count half.
     outranked = (ranks[:, labels == 1] - rankdata(positive, axis=1)) / n
     outranking = 1 - (ranks[:, labels == 0] - rankdata(negative, axis=1)) / m
     covariance = np.atleast_2d(np.cov(outranked)) / m + np.atleast_2d(np.cov(outranking)) / n
