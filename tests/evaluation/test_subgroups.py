@@ -120,7 +120,12 @@ def test_figures_worked_out_by_hand() -> None:
     assert value(top["stage2"]["auroc"]) == 1.0
     assert value(top["stage2"]["accuracy"]) == pytest.approx(2 / 3, abs=1e-6)
     assert value(top["cascade"]["accuracy"]) == pytest.approx(3 / 5)
-    assert side["stage2"]["auroc"] == {"value": None, "ci95": None, "n": 1}
+    assert side["stage2"]["auroc"] == {
+        "value": None,
+        "ci95": None,
+        "n": 1,
+        "reason": "there is no bacterial film",
+    }
     assert list(measured["marker"]) == ["at the top", "at the side"]
     assert {name: part["films"]["n"] for name, part in measured["resolution"].items()} == {
         "below 256": 5,

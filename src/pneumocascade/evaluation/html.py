@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pneumocascade.evaluation import chart_style as drawing
 from pneumocascade.evaluation import charts as figures
+from pneumocascade.evaluation import utility_charts
 from pneumocascade.evaluation.results import CATEGORIES, MeasuredCascade, MeasuredStage
 from pneumocascade.evaluation.subgroups import TITLES
 from pneumocascade.explain.html import encoded_uri, environment
@@ -96,7 +97,8 @@ def draw(stages: Sequence[MeasuredStage], both: MeasuredCascade) -> list[PageFig
     Returns
     -------
     list of PageFigure
-        ``roc_stage1``, ``reliability_stage1``, ``confusion_stage1``, the same of stage 2, and
+        ``roc_stage1``, ``reliability_stage1``, ``confusion_stage1`` and, where its utility was measured,
+        ``precision_recall_stage1`` and ``decision_curve_stage1``, the same of stage 2, and
         ``confusion_cascade``.
     """
     pictures = [picture for stage in stages for picture in _draw_stage(stage)]
@@ -140,6 +142,37 @@ def _draw_stage(stage: MeasuredStage) -> list[PageFigure]:
         page_figure(
             f"confusion_stage{stage.stage}", f"Confusion matrix of stage {stage.stage}: {share}", confusion
         ),
+        *_draw_utility(stage),
+    ]
+
+
+def _draw_utility(stage: MeasuredStage) -> list[PageFigure]:
+    """Draw precision against recall, and the decision curve."""
+    utility, title = stage.utility, f"Stage {stage.stage}"
+    if utility is None:
+        return []
+    average, share = f"average precision {utility.average_precision}", utility.positive_share
+    films = "no film" if share is None else f"share of {stage.categories[1]} in these films: {share:.3f}"
+
+    def precision_recall(theme: drawing.Theme) -> Figure:
+        return utility_charts.precision_recall(
+            stage.labels,
+            stage.probability,
+            stage.threshold,
+            f"{title}: precision and recall",
+            subtitle=average,
+            theme=theme,
+        )
+
+    def decision_curve(theme: drawing.Theme) -> Figure:
+        heading = f"{title}: decision curve"
+        return utility_charts.decision_curve(utility, stage.threshold, heading, subtitle=films, theme=theme)
+
+    curve = f"Precision-recall curve of stage {stage.stage}: {average}"
+    decision = f"Decision curve of stage {stage.stage}, beside calling all or no films positive; {films}"
+    return [
+        page_figure(f"precision_recall_stage{stage.stage}", curve, precision_recall),
+        page_figure(f"decision_curve_stage{stage.stage}", decision, decision_curve),
     ]
 
 
