@@ -145,10 +145,12 @@ def test_the_report_is_one_file_for_everyone(written: tuple[Path, dict[str, Any]
     page = (written[0] / "report.html").read_text(encoding="utf-8")
     assert DISCLAIMER in page
     links = re.findall(r'(?:src|srcset|href)="([^"]{0,30})', page)
-    assert len(links) == 2 * len(PICTURES)
-    assert all(link.startswith("data:image/png;base64,") for link in links)
+    plots = [link for link in links if link.startswith("data:image/png;base64,")]
+    films = [link for link in links if link.startswith("data:image/webp;base64,")]
+    assert (len(plots), len(films)) == (2 * len(PICTURES), len(links) - 2 * len(PICTURES))
+    assert len(films) == 6  # three wrong by stage 1, one by stage 2, two refused
     assert "prefers-color-scheme: dark" in page
-    assert page.count("alt=") == len(PICTURES)
+    assert page.count("alt=") == len(PICTURES) + len(films)
     assert 'name="viewport"' in page
     for told in ("0.625", "12 films of 10 patients", "unreadable_image", "2 refused by the gate"):
         assert told in page

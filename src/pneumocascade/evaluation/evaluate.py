@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pneumocascade.datasets.films import LabelledFilm, count_by_category, find_films, fingerprint
 from pneumocascade.errors import DataSetError, MissingExtraError, UsageError
 from pneumocascade.evaluation.bootstrap import RESAMPLES
+from pneumocascade.evaluation.gallery import galleries_of
 from pneumocascade.evaluation.judge_films import judge_films
 from pneumocascade.evaluation.results import (
     MeasuredCascade,
@@ -197,7 +198,8 @@ def _write(
     pictures = html.draw(stages, both)
     for picture in pictures:
         (output / f"{picture.name}.png").write_bytes(picture.light)
-    (output / REPORT_FILE).write_text(html.render(metrics, stages, both, pictures), encoding="utf-8")
+    page = html.render(metrics, stages, both, pictures, galleries_of(judged))
+    (output / REPORT_FILE).write_text(page, encoding="utf-8")
 
 
 def _write_predictions(path: Path, judged: Sequence[JudgedFilm]) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from pneumocascade.evaluation.bootstrap import Estimate
+    from pneumocascade.evaluation.gallery import Gallery
 
 MEANINGS = {
     "auroc": ("AUROC", "how often a {positive} film gets a higher probability than a {negative} one"),
@@ -186,6 +187,7 @@ def render(
     stages: Sequence[MeasuredStage],
     both: MeasuredCascade,
     pictures: Sequence[PageFigure],
+    galleries: Sequence[Gallery] = (),
 ) -> str:
     """Return the report as one HTML page that needs no other file.
 
@@ -197,6 +199,8 @@ def render(
     both : MeasuredCascade
     pictures : sequence of PageFigure
         From :func:`draw`.
+    galleries : sequence of Gallery
+        From :func:`~pneumocascade.evaluation.gallery.galleries_of`.
     """
     stage1, stage2 = stages
     return (
@@ -214,6 +218,7 @@ def render(
             tables=[_rows(stage.figures, stage.categories) for stage in stages],
             cascade_table=_rows(both.figures, ("", "")),
             pictures={picture.name: picture for picture in pictures},
+            galleries=galleries,
             patient_rows=PATIENT_ROWS,
             subgroup_columns=SUBGROUP_COLUMNS,
             subgroup_titles=TITLES,
