@@ -35,7 +35,9 @@ def test_version_is_said_quickly() -> None:
     assert min(seconds) < 0.5
 
 
-@pytest.mark.parametrize("command", ["predict", "evaluate", "train", "export", "serve", "info", "doctor"])
+@pytest.mark.parametrize(
+    "command", ["predict", "evaluate", "compare", "train", "export", "serve", "info", "doctor"]
+)
 def test_every_command_explains_itself(command: str) -> None:
     result = runner.invoke(app, [command, "--help"])
     assert result.exit_code == 0

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from pneumocascade import __version__
-from pneumocascade.cli import doctor, history, models, predict, train
+from pneumocascade.cli import compare, doctor, history, models, predict, train
 from pneumocascade.cli.streams import drop_unwritten, make_usable
 from pneumocascade.errors import PneumocascadeError, UsageError
 
@@ -45,6 +45,7 @@ def _options(
 
 app.command("predict")(predict.predict)
 app.command("evaluate")(models.evaluate)
+app.command("compare")(compare.compare)
 app.command("train")(train.train)
 app.command("export")(train.export)
 app.command("calibrate")(train.calibrate)

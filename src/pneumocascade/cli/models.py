@@ -50,6 +50,13 @@ def evaluate(
     shift_films: Annotated[
         int, typer.Option(min=1, help="Maximum number of films to alter for --shift.")
     ] = 200,
+    prevalence: Annotated[
+        list[float] | None,
+        typer.Option(
+            help="Further share of the positive class, between 0 and 1, to give predictive values at. "
+            "Repeatable. 0.05, 0.2 and 0.5 are always given."
+        ),
+    ] = None,
     operating_point: OperatingPointOption = "balanced",
     models: ModelsOption = None,
 ) -> None:
@@ -71,7 +78,13 @@ def evaluate(
             return lambda done, total: bar.update(task, completed=done, total=total)
 
         metrics = evaluation.evaluate(
-            data_dir, cascade, output, operating_point=operating_point, only=only, progress=show("films")
+            data_dir,
+            cascade,
+            output,
+            operating_point=operating_point,
+            only=only,
+            prevalences=prevalence or (),
+            progress=show("films"),
         )
         if shift:
             films = [film for film in find_films(data_dir) if only is None or film.name in only]
@@ -91,6 +104,10 @@ def evaluate(
         for name, figure in metrics[part].items():
             if isinstance(figure, dict) and "ci95" in figure:
                 console.print(f"  {name:18} {_figure(figure)}", highlight=False)
+        for at in metrics[part].get("predictive_values", ()):
+            for name in ("ppv", "npv"):
+                title = f"{name} at {100 * at['prevalence']:g} %"
+                console.print(f"  {title:18} {_figure(at[name])}", highlight=False)
     if (left_out := metrics["refused"])["n"]:
         codes = ", ".join(f"{code} {count}" for code, count in left_out["by_code"].items())
         text = f"{left_out['refused_by_gate']} refused, {left_out['unreadable']} could not be read ({codes})"
@@ -114,7 +131,8 @@ def _show_shift(console: Console, shifted: dict[str, Any]) -> None:
 
 def _figure(figure: dict[str, Any]) -> str:
     if figure["value"] is None:
-        return f"undefined (n = {figure['n']})"
+        reason = f": {figure['reason']}" if "reason" in figure else ""
+        return f"undefined (n = {figure['n']}){reason}"
     interval = "95 % CI {:.3f} - {:.3f}, ".format(*figure["ci95"]) if figure["ci95"] else ""
     return f"{figure['value']:.3f}  ({interval}n = {figure['n']})"
 

@@ -10,11 +10,13 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pneumocascade.datasets.films import LabelledFilm, count_by_category, find_films, fingerprint
 from pneumocascade.errors import DataSetError, MissingExtraError, UsageError
 from pneumocascade.evaluation.bootstrap import RESAMPLES
+from pneumocascade.evaluation.gallery import galleries_of
 from pneumocascade.evaluation.judge_films import judge_films
 from pneumocascade.evaluation.results import (
     MeasuredCascade,
@@ -24,6 +26,7 @@ from pneumocascade.evaluation.results import (
     measure_stage2,
 )
 from pneumocascade.evaluation.subgroups import measure_by_patient, measure_subgroups
+from pneumocascade.evaluation.utility import check_prevalences, measure_utility
 from pneumocascade.inference.cascade import DEFAULT_OPERATING_POINT, Cascade
 from pneumocascade.output.rows import to_csv_row
 from pneumocascade.types import ROW_COLUMNS
@@ -49,6 +52,7 @@ def evaluate(
     *,
     operating_point: str = DEFAULT_OPERATING_POINT,
     only: Collection[str] | None = None,
+    prevalences: Collection[float] = (),
     resamples: int = RESAMPLES,
     seed: int = 0,
     progress: ReportProgress | None = None,
@@ -66,6 +70,8 @@ def evaluate(
     operating_point : {"balanced", "sensitive", "specific"}
     only : collection of str, optional
         Names (without suffix) of the films to judge; by default all.
+    prevalences : collection of float
+        Further shares of the positive class, above 0 and below 1, to give predictive values at.
     resamples, seed : int
         Of the bootstrap over patients; no resamples, no intervals.
     progress : callable, optional
@@ -83,10 +89,12 @@ def evaluate(
     MissingExtraError
         Where ``output`` is given and matplotlib, scikit-learn or Jinja2 is not installed.
     UsageError
-        For an unknown operating point, fewer than 0 resamples, or an ``output`` that is no folder.
+        For an unknown operating point, a prevalence that is no share, fewer than 0 resamples, or an
+        ``output`` that is no folder.
     """
     if resamples < 0:
         raise UsageError(f"resamples is {resamples}; expected 0 or more")
+    stated = check_prevalences(tuple(prevalences))
     films = [film for film in find_films(data) if only is None or film.name in only]
     if not films:
         raise DataSetError(f"none of the {len(only or ())} films asked for is in {data}")
@@ -96,6 +104,10 @@ def evaluate(
     stages = [
         measure(judged, model.spec, operating_point, resamples=resamples, seed=seed)
         for measure, model in ((measure_stage1, cascade.stage1), (measure_stage2, cascade.stage2))
+    ]
+    stages = [
+        replace(stage, utility=measure_utility(stage, stated, resamples=resamples, seed=seed))
+        for stage in stages
     ]
     both = measure_cascade(judged, resamples=resamples, seed=seed)
     specs = cascade.stage1.spec, cascade.stage2.spec
@@ -186,7 +198,8 @@ def _write(
     pictures = html.draw(stages, both)
     for picture in pictures:
         (output / f"{picture.name}.png").write_bytes(picture.light)
-    (output / REPORT_FILE).write_text(html.render(metrics, stages, both, pictures), encoding="utf-8")
+    page = html.render(metrics, stages, both, pictures, galleries_of(judged))
+    (output / REPORT_FILE).write_text(page, encoding="utf-8")
 
 
 def _write_predictions(path: Path, judged: Sequence[JudgedFilm]) -> None:

@@ -168,6 +168,7 @@ def _measure(
         lambda weights: {"called_pneumonia": share(called, weights)},
         patients,
         {},
+        shares={"called_pneumonia": len(set(patients))},
         resamples=resamples,
         seed=seed,
     )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pneumocascade.datasets.films import data_set_of
 from pneumocascade.errors import TrainingError
 from pneumocascade.evaluation.bootstrap import Estimate, bootstrap
-from pneumocascade.evaluation.metrics import auroc, cascade_figures, stage_figures
+from pneumocascade.evaluation.metrics import auroc, cascade_figures, patients_of, stage_figures
 from pneumocascade.evaluation.shift_conditions import SHIFTS, Condition
 from pneumocascade.evaluation.shift_suite import choose_films, shifted_films
 from pneumocascade.imaging.read import read_radiograph
@@ -247,8 +247,11 @@ def _set_figures(
             "unlike": share(~held[:, 0] & ~held[:, 1], weights),
         }
 
-    n = {f"coverage_{label}": int(np.sum(outputs.labels == index)) for index, label in enumerate(spec.labels)}
-    return bootstrap(measure, outputs.patients, n, seed=seed)
+    everyone = np.ones(len(outputs.labels), np.bool_)
+    groups = {f"coverage_{label}": outputs.labels == index for index, label in enumerate(spec.labels)}
+    n = {name: int(np.sum(films)) for name, films in groups.items()}
+    shares = patients_of(outputs.patients, {**groups, "undetermined": everyone, "unlike": everyone})
+    return bootstrap(measure, outputs.patients, n, shares=shares, seed=seed)
 
 
 def _half(outputs: StageOutputs, seed: int) -> NDArray[np.bool_]:
