@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from pneumocascade.cli import app
 from pneumocascade.datasets.films import LabelledFilms, LabelOptions, load_films, load_training_films
 from tests.datasets import layouts
+from tests.tiny_models import write_tiny_models
 
 
 def labels_of(found: LabelledFilms) -> list[tuple[str, str, str]]:
@@ -120,3 +125,40 @@ def test_vindr_pcxr(tmp_path: Path) -> None:
     assert [film.category for film in found.films] == ["normal", "pneumonia", "pneumonia"]
     assert found.left_out.to_dict()["by_reason"] == {"other_label": 1}
     assert found.patient_sources == {"dicom": 3}
+
+
+def documented_commands() -> list[list[str]]:
+    """Return the arguments of the commands of docs/formats.md."""
+    text = (Path(__file__).parents[2] / "docs" / "formats.md").read_text(encoding="utf-8")
+    block = text.split("<!-- layouts -->\n```console\n")[1].split("```")[0]
+    return [shlex.split(line)[2:] for line in block.replace("\\\n", " ").splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("number", "counts"),
+    [
+        (0, {"normal": 1}),
+        (1, {"normal": 2, "pneumonia": 2}),
+        (2, {"normal": 1, "pneumonia": 2}),
+        (3, {"normal": 1, "pneumonia": 1}),
+        (4, {"normal": 1, "pneumonia": 1}),
+        (5, {"normal": 1, "pneumonia": 1}),
+        (6, {"normal": 1, "pneumonia": 2}),
+    ],
+)
+def test_the_documented_commands(
+    number: int, counts: dict[str, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layouts.kermany(tmp_path / "chest_xray")
+    layouts.nih(tmp_path / "nih")
+    layouts.rsna(tmp_path / "rsna")
+    layouts.chexpert(tmp_path / "CheXpert-v1.0-small")
+    layouts.vindr_pcxr(tmp_path / "vindr-pcxr")
+    (tmp_path / "models").mkdir()
+    write_tiny_models(tmp_path / "models")
+    monkeypatch.chdir(tmp_path)
+    command = documented_commands()[number]
+    result = CliRunner().invoke(app, [*command, "--models", "models"])
+    assert result.exit_code == 0, result.output
+    metrics = json.loads((tmp_path / "evaluation" / "metrics.json").read_text())
+    assert metrics["films"]["by_category"] == counts

@@ -16,8 +16,8 @@ def write(path: Path, content: str | bytes) -> Path:
     return path
 
 
-def categories(root: Path, *options: LabelOptions) -> dict[str, str]:
-    return {film.name: film.category for film in load_films(root, *options).films}
+def categories(root: Path, options: LabelOptions = LabelOptions()) -> dict[str, str]:  # noqa: B008
+    return {film.name: film.category for film in load_films(root, options).films}
 
 
 # Folders
@@ -145,7 +145,7 @@ def test_a_file_of_labels_as_it_is_documented(tmp_path: Path) -> None:
     ]
     assert found.patient_sources == {"labels": 4, "film": 1}
     assert found.left_out.to_dict()["first"] == {"other_aetiology": ["line 6: 'fungal'"]}
-    assert "patients are guessed: 1 films count as a patient each" in found.lines()[-1]
+    assert "the patients of 1 of 5 films are guessed (1 as a patient each)" in found.lines()[-1]
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,10 @@ class LabelledFilms:
         by_name, alone = (found.get(source, 0) for source in GUESSED)
         lines = self.left_out.lines() + self.remarks
         if by_name or alone:
-            parts = [f"of {by_name} films from their names"] * bool(by_name)
-            parts += [f"{alone} films count as a patient each"] * bool(alone)
-            lines.append(f"patients are guessed: {', '.join(parts)}; --patients says whose they are")
+            parts = [f"{by_name} from their names"] * bool(by_name)
+            parts += [f"{alone} as a patient each"] * bool(alone)
+            lines.append(
+                f"the patients of {by_name + alone} of {len(self.films)} films are guessed "
+                f"({', '.join(parts)}); --patients says whose they are"
+            )
         return lines
