@@ -134,6 +134,7 @@ def documented_commands() -> list[list[str]]:
     return [shlex.split(line)[2:] for line in block.replace("\\\n", " ").splitlines()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "counts"),
     [

@@ -109,6 +109,23 @@ def test_what_is_left_out_is_counted_by_reason(tmp_path: Path, monkeypatch: pyte
     assert found.left_out.lines()[-1].endswith("train/4.txt and 2 more")
 
 
+def test_links_to_classes_and_splits_are_followed(tmp_path: Path) -> None:
+    for name in ("store/films/a.png", "store/ill/BACTERIAL/b.png", "data/NORMAL/c.png"):
+        write_film(tmp_path / name)
+    data = tmp_path / "data"
+    (data / "PNEUMONIA").symlink_to(tmp_path / "store" / "ill")
+    (data / "latest").symlink_to(tmp_path / "store" / "films")
+    (data / "NORMAL" / "VIRAL").symlink_to(data)
+    (tmp_path / "link").symlink_to(data)
+    for root in (data, tmp_path / "link"):
+        found = load_films(root)
+        assert [film.path.relative_to(root).as_posix() for film in found.films] == [
+            "NORMAL/c.png",
+            "PNEUMONIA/BACTERIAL/b.png",
+        ]
+        assert found.left_out.first == {"linked_folder": ["NORMAL/VIRAL", "latest"]}
+
+
 def test_a_relative_folder_gives_relative_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_film(tmp_path / "set" / "train" / "NORMAL" / "a.png")
     write(tmp_path / "set" / "train" / "labels.csv", "path,finding\nNORMAL/a.png,normal\n")

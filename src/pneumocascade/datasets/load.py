@@ -16,10 +16,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from pneumocascade.datasets.by_file import label_by_file
-from pneumocascade.datasets.folders import SPLITS, TRAINING_SPLITS, label_by_folder
+from pneumocascade.datasets.folders import SPLITS, TRAINING_SPLITS, label_by_folder, split_of
 from pneumocascade.datasets.label_file import LabelOptions, is_csv, read_label_file
 from pneumocascade.datasets.labelled import LabelledFilm, LabelledFilms
-from pneumocascade.datasets.labels import FoundFilm
+from pneumocascade.datasets.labels import FoundFilm, folder_meanings
 from pneumocascade.datasets.left_out import LeftOut
 from pneumocascade.datasets.match import FilmIndex, match_labels, match_patients
 from pneumocascade.datasets.patients import Patients, patient_pattern
@@ -142,13 +142,12 @@ class _Loader:
             for each in (self.options.labels, self.options.patients)
             if each is not None and is_csv(each)
         }
-        others: list[Found] = []
-        files = [Path(each) for each in find_sources([str(self.top)], left_out=others)]
+        files, others = _walk(self.top)
         for name, kind in others:
             if (path := Path(name)) not in own:
                 shown = path.relative_to(self.top).as_posix() if path.is_relative_to(self.top) else name
                 self.left_out.add(_REASON_OF.get(kind, "not_a_film"), shown)
-        return [path for path in files if path != self.top]
+        return files
 
     def load(self) -> LabelledFilms:
         """Return the films."""
@@ -190,6 +189,30 @@ class _Loader:
             return Patients(pattern=patient_pattern(given))
         index = self._index_for(Path(given))
         return Patients(of_film=match_patients(Path(given), index, self.left_out))
+
+
+def _walk(top: Path) -> tuple[list[Path], list[Found]]:
+    """Return the films below a folder and what else is there.
+
+    Links to folders are followed where they are called as classes or splits and do not lead back.
+    """
+    files: list[Path] = []
+    others: list[Found] = []
+    folders, seen = [top], {os.path.realpath(top)}
+    for folder in folders:
+        found: list[Found] = []
+        films = [Path(each) for each in find_sources([str(folder)], left_out=found)]
+        files += [path for path in films if path != folder]
+        for name, kind in found:
+            link, target = Path(name), os.path.realpath(name)
+            back = target in seen or Path(os.path.realpath(link.parent)).is_relative_to(target)
+            called = folder_meanings(link.name) or split_of([link.name])
+            if kind == "linked folder" and called and not back:
+                seen.add(target)
+                folders.append(link)
+            else:
+                others.append((name, kind))
+    return files, others
 
 
 def _remarks_on_ids(films: Sequence[LabelledFilm]) -> list[str]:
