@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -204,15 +204,18 @@ def _walk(top: Path) -> tuple[list[Path], list[Found]]:
         films = [Path(each) for each in find_sources([str(folder)], left_out=found)]
         files += [path for path in films if path != folder]
         for name, kind in found:
-            link, target = Path(name), os.path.realpath(name)
-            back = target in seen or Path(os.path.realpath(link.parent)).is_relative_to(target)
-            called = folder_meanings(link.name) or split_of([link.name])
-            if kind == "linked folder" and called and not back:
-                seen.add(target)
-                folders.append(link)
+            if kind == "linked folder" and _is_followed(Path(name), seen):
+                seen.add(os.path.realpath(name))
+                folders.append(Path(name))
             else:
                 others.append((name, kind))
     return files, others
+
+
+def _is_followed(link: Path, seen: Collection[str]) -> bool:
+    target = os.path.realpath(link)
+    back = target in seen or Path(os.path.realpath(link.parent)).is_relative_to(target)
+    return not back and bool(folder_meanings(link.name) or split_of([link.name]))
 
 
 def _remarks_on_ids(films: Sequence[LabelledFilm]) -> list[str]:
