@@ -91,6 +91,8 @@ def test_films_without_an_answer_are_counted_by_code(bright_films: Path, bright_
         "n": 12,
         "patients": 10,
         "by_category": {"bacterial": 2, "normal": 5, "pneumonia": 1, "viral": 4},
+        "patients_from": {"name": 12},
+        "left_out": {"n": 0, "by_reason": {}, "first": {}},
     }
 
 
@@ -193,7 +195,8 @@ def test_no_film_that_can_be_answered(bright_cascade: Cascade, tmp_path: Path) -
     (tmp_path / "NORMAL" / "IM-0001-0001.png").write_bytes(b"")
     (tmp_path / "NORMAL" / "folder.png").mkdir()
     metrics = evaluate(tmp_path, bright_cascade, tmp_path / "out", resamples=30)
-    assert metrics["refused"]["by_code"] == {"empty_file": 1, "not_a_file": 1}
+    assert metrics["refused"]["by_code"] == {"empty_file": 1}
+    assert metrics["films"]["n"] == 1  # a folder is no film, whatever it is called
     nothing = {"value": None, "ci95": None, "n": 0, "reason": "no film was answered"}
     assert all(metrics["stage1"][name] == nothing for name in STAGE_FIGURES)
     assert metrics["stage2"]["auroc"]["reason"] == "no pneumonia film of known aetiology was answered"

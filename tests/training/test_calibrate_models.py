@@ -63,6 +63,7 @@ def test_weights_stay_and_what_is_fitted_is_new(films: CalibrationFilms, tiny: P
     assert new.version == new.stage1.spec.version == new.stage2.spec.version
     assert (new.stage1.spec.margin, new.stage2.spec.margin) == (0.1, 0.0)
     assert new.gate is not None
+    assert isinstance(films.data, Path)
     film = read_radiograph(find_films(films.data)[0].path)
     seen = read_radiograph(np.ascontiguousarray(inner(film.pixels, 0.1)))
     np.testing.assert_array_equal(

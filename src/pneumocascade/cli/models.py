@@ -17,6 +17,14 @@ from pneumocascade.cli.common import (
     import_extra,
     recorder_of,
 )
+from pneumocascade.cli.labels import (
+    LabelColumnsOption,
+    LabelsOption,
+    LabelValuesOption,
+    PatientsOption,
+    options_of,
+    say_loaded,
+)
 from pneumocascade.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,7 +42,13 @@ _CHOSEN = "operating points, with figures on the very films that the thresholds 
 
 
 def evaluate(
-    data_dir: Annotated[Path, typer.Argument(help="Folder with NORMAL/ and PNEUMONIA/.")],
+    data_dir: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Folder with NORMAL/ and PNEUMONIA/, at any depth. With --labels: the films' folder.",
+            show_default="the folder of --labels",
+        ),
+    ] = None,
     output: Annotated[
         Path, typer.Option(help="Folder for metrics.json, predictions.csv, plots and report.html.")
     ] = Path("evaluation"),
@@ -57,18 +71,28 @@ def evaluate(
             "Repeatable. 0.05, 0.2 and 0.5 are always given."
         ),
     ] = None,
+    labels: LabelsOption = None,
+    label_columns: LabelColumnsOption = None,
+    label_values: LabelValuesOption = None,
+    patients: PatientsOption = None,
     operating_point: OperatingPointOption = "balanced",
     models: ModelsOption = None,
 ) -> None:
-    """Measure the models on labelled films, with 95 % intervals over patients."""
+    """Measure the models on labelled films, with 95 % intervals over patients.
+
+    Exit status: 0 all labelled films were found, 1 some are missing or a folder could not be opened, 2 wrong
+    usage.
+    """
     from rich.console import Console
     from rich.progress import Progress
 
-    from pneumocascade.datasets.films import Split, find_films
+    from pneumocascade.datasets.films import Split, load_films
     from pneumocascade.inference.cascade import Cascade
 
     evaluation = import_extra("pneumocascade.evaluation.evaluate", "evaluation", "evaluate")
-    only = Split.load(split).validation if split else None
+    films = load_films(data_dir, options_of(labels, label_columns, label_values, patients))
+    say_loaded(films)
+    only = Split.load(split, films.patients).validation if split else None
     cascade = Cascade.load(models)
     shifted: dict[str, Any] | None = None
     with Progress(console=Console(stderr=True), transient=True) as bar:
@@ -78,7 +102,7 @@ def evaluate(
             return lambda done, total: bar.update(task, completed=done, total=total)
 
         metrics = evaluation.evaluate(
-            data_dir,
+            films,
             cascade,
             output,
             operating_point=operating_point,
@@ -87,11 +111,10 @@ def evaluate(
             progress=show("films"),
         )
         if shift:
-            films = [film for film in find_films(data_dir) if only is None or film.name in only]
             shifted = import_extra(
                 "pneumocascade.evaluation.shift_suite", "evaluation", "evaluate"
             ).evaluate_shift(
-                films,
+                (films if only is None else films.only(only)).films,
                 cascade,
                 output,
                 operating_point=operating_point,
@@ -115,6 +138,8 @@ def evaluate(
     if shifted is not None:
         _show_shift(console, shifted)
     console.print(f"written to {output}", highlight=False)
+    if films.left_out.incomplete:
+        raise typer.Exit(1)
 
 
 def _show_shift(console: Console, shifted: dict[str, Any]) -> None:

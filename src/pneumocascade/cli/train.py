@@ -9,6 +9,14 @@ from typing import Annotated, Literal
 import typer
 
 from pneumocascade.cli.common import ModelsOption, import_extra
+from pneumocascade.cli.labels import (
+    LabelColumnsOption,
+    LabelsOption,
+    LabelValuesOption,
+    PatientsOption,
+    options_of,
+    say_loaded,
+)
 
 
 def unnamed() -> str:
@@ -27,13 +35,15 @@ VersionOption = Annotated[
 
 
 def train(
-    data_dir: Annotated[
-        Path,
-        typer.Argument(
-            help="Films as published: train|val/NORMAL|PNEUMONIA (test/ is left out), or one such split."
-        ),
-    ],
     output: Annotated[Path, typer.Option(help="Folder of the run. An interrupted run in it is continued.")],
+    data_dir: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Films as published: train|val/NORMAL|PNEUMONIA (test/ is left out), or one such split. "
+            "With --labels: the films' folder.",
+            show_default="the folder of --labels",
+        ),
+    ] = None,
     backbone_weights: Annotated[
         str,
         typer.Option(
@@ -72,21 +82,35 @@ def train(
     ] = 2,
     elsewhere: Annotated[
         list[Path] | None,
-        typer.Option(help="Folder of labelled films of another source, for stage 1. Repeatable."),
+        typer.Option(
+            help="Folder of labelled films of another source, for stage 1, or their CSV file of labels. "
+            "Repeatable."
+        ),
     ] = None,
+    labels: LabelsOption = None,
+    label_columns: LabelColumnsOption = None,
+    label_values: LabelValuesOption = None,
+    patients: PatientsOption = None,
     seed: Annotated[int, typer.Option()] = 2018,
     workers: Annotated[int, typer.Option(min=0, help="Processes that read and change films.")] = 1,
 ) -> None:
     """Train one or both stages on a folder of labelled films."""
+    from pneumocascade.datasets.films import load_training_films
+
     run = import_extra("pneumocascade.training.run", "training", "train")
     config = import_extra("pneumocascade.training.config", "training", "train")
+    options = options_of(labels, label_columns, label_values, patients)
+    loaded = load_training_films(data_dir, options)
+    for films in (loaded, *map(load_training_films, elsewhere or ())):
+        say_loaded(films)
     sources = run.Sources(
-        data_dir,
+        data_dir or loaded.root,
         backbone_weights,
         tuple(renderings or ()),
         tuple(hold_out or ()),
         split,
         tuple(elsewhere or ()),
+        options,
     )
     for number in (1, 2) if stage == "both" else (int(stage),):
         given = {"schedule": config.parse_schedule(schedule) if schedule else None}
@@ -114,7 +138,6 @@ def export(
 
 
 def calibrate(
-    data_dir: Annotated[Path, typer.Argument(help="Labelled films: NORMAL and PNEUMONIA, as for train.")],
     output: Annotated[Path, typer.Option(help="Folder for the new models; not the one of the old ones.")],
     split: Annotated[
         Path,
@@ -123,6 +146,12 @@ def calibrate(
         ),
     ],
     version: VersionOption,
+    data_dir: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Labelled films: NORMAL and PNEUMONIA, as for train.", show_default="the folder of --labels"
+        ),
+    ] = None,
     renderings: Annotated[
         list[Path] | None,
         typer.Option(help="Further folder with the same films in another resolution. Repeatable."),
@@ -136,15 +165,21 @@ def calibrate(
     stage2_margin: Annotated[
         float | None, typer.Option(min=0, max=0.25, help="The same for stage 2.")
     ] = None,
+    labels: LabelsOption = None,
+    label_columns: LabelColumnsOption = None,
+    label_values: LabelValuesOption = None,
+    patients: PatientsOption = None,
     seed: Annotated[int, typer.Option()] = 2018,
     models: ModelsOption = None,
 ) -> None:
     """Calibrate models on other films, without training: probabilities, thresholds, sets, gate."""
-    from pneumocascade.datasets.films import Split
+    from pneumocascade.datasets.films import Split, load_training_films
     from pneumocascade.model.store import bundled_models
 
     module = import_extra("pneumocascade.training.calibrate_models", "calibration", "train")
-    films = module.CalibrationFilms(data_dir, Split.load(split), tuple(renderings or ()))
+    found = load_training_films(data_dir, options_of(labels, label_columns, label_values, patients))
+    say_loaded(found)
+    films = module.CalibrationFilms(found, Split.load(split, found.patients), tuple(renderings or ()))
     margins = (stage1_margin, stage2_margin)
     module.recalibrate(
         models or bundled_models(), output, films, version, margins=margins, seed=seed, say=typer.echo

@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pneumocascade.datasets.films import LabelledFilm, count_by_category, find_films, fingerprint
+from pneumocascade.datasets.films import LabelledFilms, count_by_category, fingerprint, load_films
 from pneumocascade.errors import DataSetError, MissingExtraError, UsageError
 from pneumocascade.evaluation.bootstrap import RESAMPLES
 from pneumocascade.evaluation.gallery import galleries_of
@@ -46,7 +46,7 @@ PREDICTION_COLUMNS = (*ROW_COLUMNS, "true_finding", "true_aetiology", "patient",
 
 
 def evaluate(
-    data: Path,
+    data: Path | LabelledFilms,
     cascade: Cascade,
     output: Path | None = None,
     *,
@@ -61,8 +61,8 @@ def evaluate(
 
     Parameters
     ----------
-    data : Path
-        Holds ``NORMAL/`` and ``PNEUMONIA/``; see :func:`pneumocascade.datasets.films.find_films`.
+    data : Path or LabelledFilms
+        Folder or file of labels, or what :func:`pneumocascade.datasets.films.load_films` returned for it.
     cascade : Cascade
     output : Path, optional
         Folder that gets ``metrics.json``, ``predictions.csv``, ``report.html`` and pictures; made
@@ -95,9 +95,11 @@ def evaluate(
     if resamples < 0:
         raise UsageError(f"resamples is {resamples}; expected 0 or more")
     stated = check_prevalences(tuple(prevalences))
-    films = [film for film in find_films(data) if only is None or film.name in only]
+    found = data if isinstance(data, LabelledFilms) else load_films(data)
+    found = found if only is None else found.only(only)
+    films = found.films
     if not films:
-        raise DataSetError(f"none of the {len(only or ())} films asked for is in {data}")
+        raise DataSetError(f"none of the {len(only or ())} films asked for is in {found.root}")
     if output is not None:
         _check_output(output)
     judged = list(judge_films(films, cascade, operating_point, progress))
@@ -113,10 +115,10 @@ def evaluate(
     specs = cascade.stage1.spec, cascade.stage2.spec
     metrics = {
         "model_version": cascade.version,
-        "data": data.resolve().name,
+        "data": found.root.resolve().name,
         "data_fingerprint": fingerprint(row.film for row in judged if row.prediction.status != "error"),
         "operating_point": operating_point,
-        "films": _count_films(films),
+        "films": _count_films(found),
         "refused": _count_refused(judged),
         "stage1": stages[0].to_dict(),
         "stage2": stages[1].to_dict(),
@@ -152,9 +154,10 @@ def _check_output(output: Path) -> None:
         raise UsageError(f"the folder {output} for the report cannot be made: {error}") from error
 
 
-def _count_films(films: Sequence[LabelledFilm]) -> dict[str, Any]:
-    patients = len({film.patient for film in films})
-    return {"n": len(films), "patients": patients, "by_category": count_by_category(films)}
+def _count_films(found: LabelledFilms) -> dict[str, Any]:
+    patients = len({film.patient for film in found.films})
+    counted = {"n": len(found.films), "patients": patients, "by_category": count_by_category(found.films)}
+    return counted | found.to_dict()
 
 
 def _count_refused(judged: Sequence[JudgedFilm]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pneumocascade.datasets.films import LabelledFilm, Split, find_training_films
+from pneumocascade.datasets.films import LabelledFilm, LabelledFilms, Split, load_training_films
 from pneumocascade.errors import DataSetError, UsageError
 from pneumocascade.model.spec import ModelSpec
 from pneumocascade.model.store import STAGES, load_classifier, read_manifest, write_manifest
@@ -35,15 +35,15 @@ class CalibrationFilms:
 
     Attributes
     ----------
-    data : Path
-        Labelled films.
+    data : Path or LabelledFilms
+        Folder or file of labels, or what :func:`pneumocascade.datasets.films.load_training_films` returned.
     split : Split
         Its validation side is what is calibrated on, its other side what the gate is fitted on.
     renderings : tuple of Path
         Further folders that show the same films.
     """
 
-    data: Path
+    data: Path | LabelledFilms
     split: Split
     renderings: tuple[Path, ...] = ()
 
@@ -97,7 +97,8 @@ def recalibrate(
         raise UsageError(f"{output} holds the models to start from; give another folder")
     manifest = read_manifest(models)
     known = films.split.train | films.split.validation
-    found = [film for film in find_training_films(films.data) if film.name in known]
+    data = films.data if isinstance(films.data, LabelledFilms) else load_training_films(films.data)
+    found = data.only(known).films
     renderings = renderings_by_name(films.renderings, say)
     loaded = {stage: load_classifier(models, manifest, stage) for stage in STAGES}
     sides = {stage: _sides(found, films.split, model.spec, renderings) for stage, model in loaded.items()}

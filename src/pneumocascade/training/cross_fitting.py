@@ -45,8 +45,13 @@ def run_clean(path: Path, samples: Sequence[Sample]) -> StageOutputs:
         [sample.film.patient for sample, _ in pairs],
         domains=[sample.film.domain for sample, _ in pairs],
         films=[sample.film.name for sample, _ in pairs],
-        renderings=[data_set_of(rendering) for _, rendering in pairs],
+        renderings=[_data_set_of(sample, rendering) for sample, rendering in pairs],
     )
+
+
+def _data_set_of(sample: Sample, rendering: Path) -> str:
+    own = sample.film.data_set if rendering == sample.film.path else ""
+    return own or data_set_of(rendering)
 
 
 def run_shifted(path: Path, samples: Sequence[Sample]) -> StageOutputs:

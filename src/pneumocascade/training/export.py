@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import nn
 
-from pneumocascade.datasets.films import Split, fingerprint
+from pneumocascade.datasets.films import LabelOptions, Split, fingerprint
 from pneumocascade.errors import TrainingError
 from pneumocascade.imaging.read import read_radiograph
 from pneumocascade.model.onnx_classifier import OnnxClassifier
@@ -164,13 +164,18 @@ def sides_of(
     TrainingError
         Where the films are no longer those that the run was made with.
     """
-    split = Split.load(folder / SPLIT_FILE)
-    known = split.train | split.validation
     roots = {
         name: tuple(map(Path, sources.get(name, ()))) for name in ("renderings", "hold_out", "elsewhere")
     }
-    given = Sources(Path(sources["data"]), sources["backbone_weights"], elsewhere=roots["elsewhere"])
-    films = [film for film in training_films(given) if film.name in known]
+    given = Sources(
+        Path(sources["data"]),
+        sources["backbone_weights"],
+        elsewhere=roots["elsewhere"],
+        labels=LabelOptions.from_dict(sources),
+    )
+    found = training_films(given)
+    split = Split.load(folder / SPLIT_FILE, found.patients)
+    films = found.only(split.train | split.validation).films
     if fingerprint(films) != spec.data_fingerprint:
         raise TrainingError(f"the films in {sources['data']} are not those that {folder} was trained on")
     renderings = renderings_by_name([*roots["renderings"], *roots["hold_out"]], say)

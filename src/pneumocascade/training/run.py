@@ -7,8 +7,8 @@ import importlib.metadata
 import json
 import platform
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,13 @@ import torch
 from pneumocascade.datasets.films import (
     TRAINING_SPLITS,
     LabelledFilm,
+    LabelledFilms,
+    LabelOptions,
     Split,
     count_by_category,
-    find_films,
-    find_training_films,
     fingerprint,
+    load_films,
+    load_training_films,
     patient_of,
 )
 from pneumocascade.errors import DataSetError, TrainingError
@@ -62,6 +64,9 @@ class Sources:
         A saved split to use again.
     elsewhere : tuple of Path
         Labelled films of other sources, for stage 1; the folder's name is their domain.
+    labels : LabelOptions
+        File of labels and patients of ``data``; its patients are those of ``hold_out``, too. Any folder but
+        ``data`` may also be a file of labels with the usual columns.
     """
 
     data: Path
@@ -70,6 +75,7 @@ class Sources:
     hold_out: tuple[Path, ...] = ()
     split: Path | None = None
     elsewhere: tuple[Path, ...] = ()
+    labels: LabelOptions = field(default_factory=LabelOptions)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON-ready values; paths are made absolute."""
@@ -80,6 +86,7 @@ class Sources:
             "hold_out": [str(path.resolve()) for path in self.hold_out],
             "split": str(self.split.resolve()) if self.split else None,
             "elsewhere": [str(path.resolve()) for path in self.elsewhere],
+            **self.labels.to_dict(),
         }
 
 
@@ -95,11 +102,14 @@ class TrainingFilms:
         A row for ``duplicates.json`` for each of those.
     renderings : mapping of (str, str) to sequence of Path
         Further files by finding and name.
+    loaded : dict
+        For ``run.json``: ``patients_from`` and ``left_out``, as the loader counted them.
     """
 
     films: list[LabelledFilm]
     dropped: list[dict[str, Any]]
     renderings: Renderings
+    loaded: dict[str, Any] = field(default_factory=dict)
 
 
 def train_stage(sources: Sources, config: TrainingConfig, run: Path, say: Say = print) -> Path:
@@ -173,7 +183,8 @@ def train(
         samples_of(films, split.validation, spec, found.renderings),
     )
     _check_sides(sides, spec, config, given=sources.split is not None)
-    _save_run(folder, _record(sources, config, spec, backbone, films, split, soft), split, found.dropped)
+    record = _record(sources, config, spec, backbone, films, split, soft) | found.loaded
+    _save_run(folder, record, split, found.dropped)
     network = build_network(stride_in_1x1=backbone.stride_in_1x1)
     report = load_backbone(network, backbone.path)
     afresh = ", ".join(report.modules_afresh())
@@ -204,7 +215,8 @@ def find_films_to_train(sources: Sources, say: Say = print) -> TrainingFilms:
     for root in (sources.data, *sources.renderings, *sources.hold_out, *sources.elsewhere):
         if (root / "test").is_dir():
             say(f"{root / 'test'} is left out: what models are measured on is not trained on")
-    found = training_films(sources)
+    loaded = training_films(sources)
+    found = loaded.films
     films, duplicates, unreadable = drop_duplicates(found)
     counts = f"{len(duplicates)} duplicates and {len(unreadable)} unreadable films dropped"
     say(f"{len(found)} films, {counts}; kept {count_by_category(films)}")
@@ -222,10 +234,10 @@ def find_films_to_train(sources: Sources, say: Say = print) -> TrainingFilms:
                 "reason": bad.reason,
             }
         )
-    return TrainingFilms(films, rows, renderings_by_name(sources.renderings, say))
+    return TrainingFilms(films, rows, renderings_by_name(sources.renderings, say), loaded.to_dict())
 
 
-def training_films(sources: Sources) -> list[LabelledFilm]:
+def training_films(sources: Sources) -> LabelledFilms:
     """Return all films of the sources, those from elsewhere with their domain.
 
     Raises
@@ -233,32 +245,53 @@ def training_films(sources: Sources) -> list[LabelledFilm]:
     DataSetError
         Where a folder has none, or one name stands for two films: a split is kept by name.
     """
-    films = find_training_films(sources.data)
+    found = load_training_films(sources.data, sources.labels)
+    films = found.films
+    patients = {film.patient for film in films}
     for root in sources.elsewhere:
-        films += [replace(film, domain=root.name) for film in find_training_films(root)]
+        others = load_training_films(root)
+        found.left_out.include(others.left_out)
+        films += [_from_elsewhere(film, others.root.absolute().name, patients) for film in others.films]
     names = Counter(film.name for film in films)
     twice = [name for name, count in names.items() if count > 1]
     if twice:
         raise DataSetError(
             f"{len(twice)} names stand for films of two sources, such as {twice[0]}; give each film its own"
         )
-    return films
+    return found
+
+
+def _from_elsewhere(film: LabelledFilm, domain: str, patients: set[str]) -> LabelledFilm:
+    """Return a film with its domain; a patient who is called like one of the main source is another one."""
+    patient = f"{domain}: {film.patient}" if film.patient in patients else film.patient
+    return replace(film, domain=domain, patient=patient)
 
 
 def _split(sources: Sources, config: TrainingConfig, folder: Path, films: Sequence[LabelledFilm]) -> Split:
     """Return the split that is given, else the folder's, else a new one."""
-    held = {film.patient for root in sources.hold_out for film in find_films(root, TRAINING_SPLITS)}
+    patients = {film.name: film.patient for film in films}
+    held = _held_out(sources, patients)
     path = sources.split or folder / SPLIT_FILE
     if not (sources.split or path.exists()):
         return split_films(films, validation_share=config.validation_share, seed=config.seed, hold_out=held)
-    split = Split.load(path)
-    leaked = held & set(map(patient_of, split.train))
+    split = Split.load(path, patients)
+    leaked = held & {patients.get(name) or patient_of(name) for name in split.train}
     if leaked:
         raise DataSetError(
             f"{path} has {len(leaked)} held-out patients on the training side, such as {min(leaked)}; "
             "use a split that was made with this hold-out"
         )
     return split
+
+
+def _held_out(sources: Sources, patients: Mapping[str, str]) -> set[str]:
+    """Return the held-out patients: of a film that is also in the data, the data says whose it is."""
+    whose = LabelOptions(patients=sources.labels.patients)
+    return {
+        patients.get(film.name, film.patient)
+        for root in sources.hold_out
+        for film in load_films(root, whose, TRAINING_SPLITS).films
+    }
 
 
 def _check_sides(sides: Sides, spec: ModelSpec, config: TrainingConfig, *, given: bool) -> None:
