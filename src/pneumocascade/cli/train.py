@@ -44,6 +44,7 @@ def train(
         Literal["1", "2", "both"],
         typer.Option(help="Stages to train. Stage 2 starts from the weights of stage 1 where there are any."),
     ] = "both",
+    backbone: Annotated[str, typer.Option(help="Network to train: resnet50 or resnet18.")] = "resnet50",
     recipe: Annotated[Literal["clahe-hot", "clahe", "baseline"], typer.Option()] = "clahe-hot",
     renderings: Annotated[
         list[Path] | None,
@@ -92,6 +93,7 @@ def train(
         given = {"schedule": config.parse_schedule(schedule) if schedule else None}
         settings = config.TrainingConfig(
             number,
+            backbone=backbone,
             recipe=recipe,
             batch_size=batch_size,
             learning_rate=learning_rate,

@@ -41,10 +41,6 @@ if TYPE_CHECKING:
 DEFAULT_OPERATING_POINT = OPERATING_POINTS[0]
 
 
-_FEATURES = 2048
-"""Channels of the last feature map of a ResNet-50."""
-
-
 class Terms(NamedTuple):
     """How films are judged: operating point, whether the gate may refuse, prior of pneumonia."""
 
@@ -209,8 +205,8 @@ class Cascade:
 
         Returns
         -------
-        ndarray of float32, shape (N, 2048)
-            The last feature map of the network, averaged over the film.
+        ndarray of float32, shape (N, C)
+            The last feature map of the network, averaged over the film; of the bundled models C is 2048.
 
         Raises
         ------
@@ -230,7 +226,7 @@ class Cascade:
                 reason = film.error or film.reasons[0]
                 raise FilmError(reason.code, f"{film.source}: {reason.message}")
             rows.append(model.run(film.inputs[stage - 1]).features.mean(axis=(2, 3)))
-        return np.concatenate(rows) if rows else np.empty((0, _FEATURES), np.float32)
+        return np.concatenate(rows) if rows else np.empty((0, model.channels), np.float32)
 
     def predict(
         self,

@@ -24,6 +24,9 @@ OPERATING_POINTS = ("balanced", "sensitive", "specific")
 STAGE1_LABELS = ("normal", "pneumonia")
 STAGE2_LABELS = ("bacterial", "viral")
 
+DEFAULT_BACKBONE = "resnet50"
+"""Of models that name none: those of versions before 2.1."""
+
 IMAGENET_RGB_MEAN = (123.68, 116.779, 103.939)
 """Mean grey value (0..255) of ImageNet's red, green and blue, as in He et al. 2016."""
 
@@ -74,6 +77,8 @@ class ModelSpec:
         Negative class first; the order of the model's logits.
     version : str
         Version of the trained model.
+    backbone : str
+        Name of the network that was trained, such as ``"resnet50"``; shown, and used to build it again.
     recipe : str
         ``"clahe-hot"``, ``"clahe"`` or ``"baseline"``.
     margin : float
@@ -119,6 +124,7 @@ class ModelSpec:
     stage: int
     labels: tuple[str, str]
     version: str = "0"
+    backbone: str = DEFAULT_BACKBONE
     recipe: str = "clahe-hot"
     margin: float = 0.0
     size: int = 224
@@ -143,6 +149,10 @@ class ModelSpec:
     def __post_init__(self) -> None:
         problems = [
             (self.stage not in (1, 2), f"stage is {self.stage!r}, expected 1 or 2"),
+            (
+                not isinstance(self.backbone, str) or not self.backbone,
+                f"backbone is {self.backbone!r}, expected a name",
+            ),
             (len(set(self.labels)) != 2, f"labels are {self.labels!r}, expected two"),
             (not 0 <= self.margin <= 0.25, f"margin is {self.margin}, expected 0 to 0.25"),
             (self.size < 32, f"size is {self.size}, expected at least 32 pixels"),

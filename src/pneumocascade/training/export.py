@@ -23,6 +23,7 @@ from pneumocascade.model.onnx_classifier import OnnxClassifier
 from pneumocascade.model.preprocess import prepare
 from pneumocascade.model.spec import ModelSpec
 from pneumocascade.model.store import STAGES, write_manifest
+from pneumocascade.training.backbones import backbone_of
 from pneumocascade.training.calibrate import StageOutputs, calibrate
 from pneumocascade.training.cross_fitting import MAIN, auroc_figure, cross_fitted, run_clean, run_shifted
 from pneumocascade.training.data import Sample, renderings_by_name, samples_of
@@ -134,12 +135,12 @@ def write_models(
     folder: Path, spec: ModelSpec, learnt: Sequence[Sample], full: Path, path: Path, say: Say = print
 ) -> None:
     """Write the trained network of a run's stage as ONNX: ``full`` in float32, ``path`` in INT8."""
-    network = build_network(stride_in_1x1=read_run(folder)["stride_in_1x1"])
+    network = build_network(spec.backbone, stride_in_1x1=read_run(folder)["stride_in_1x1"])
     network.load_state_dict(load_file(folder / WEIGHTS))
     to_onnx(network, spec, full)
     check_parity(network, full, learnt[:PARITY_FILMS])
     quantise(full, path, _range_inputs(learnt, spec))
-    add_activation_map(path, network.fc.weight.detach().numpy())  # type: ignore[union-attr, operator]
+    add_activation_map(path, backbone_of(spec.backbone).classifier_of(network).weight.detach().numpy())
     write_spec(path, spec)
     megabytes = [f"{file.stat().st_size / 1e6:.1f} MB" for file in (full, path)]
     say(f"{path.name}: {megabytes[0]} in float32, {megabytes[1]} in INT8")

@@ -40,7 +40,7 @@ def to_onnx(network: nn.Module, spec: ModelSpec, path: Path) -> None:
 
     Batch norm is folded into the convolutions by the exporter.
     """
-    model = WithFeatures(network).eval().to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    model = WithFeatures(network, spec.backbone).eval().to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     example = torch.zeros(2, 3, spec.input_size, spec.input_size)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # PyTorch's exporter warns of its own deprecated parts

@@ -25,12 +25,12 @@ from pneumocascade.datasets.films import (
     patient_of,
 )
 from pneumocascade.errors import DataSetError, TrainingError
-from pneumocascade.model.spec import PREPARATION, ModelSpec, for_recipe
+from pneumocascade.model.spec import DEFAULT_BACKBONE, PREPARATION, ModelSpec, for_recipe
 from pneumocascade.training.checkpoint import replace_text
 from pneumocascade.training.config import TrainingConfig
 from pneumocascade.training.data import Renderings, SoftLabels, renderings_by_name, samples_of
 from pneumocascade.training.duplicates import drop_duplicates
-from pneumocascade.training.network import Backbone, build_network, find_backbone, load_backbone
+from pneumocascade.training.network import StartingWeights, build_network, find_weights, load_weights
 from pneumocascade.training.split import split_films
 from pneumocascade.training.summary import summarise
 from pneumocascade.training.trainer import WEIGHTS, Sides, Trainer
@@ -155,7 +155,7 @@ def train(
     found = found or find_films_to_train(sources, say)
     films = found.films
     split = _split(sources, config, folder, films)
-    backbone = find_backbone(sources.backbone_weights)
+    weights = find_weights(sources.backbone_weights, config.backbone)
     spec = replace(
         for_recipe(
             config.stage,
@@ -164,8 +164,9 @@ def train(
             input_size=config.input_size,
             smoothing_sigma=config.smoothing_sigma,
         ),
-        mean=backbone.mean,
-        std=backbone.std,
+        backbone=config.backbone,
+        mean=weights.mean,
+        std=weights.std,
         data_fingerprint=fingerprint(films),
     )
     sides = Sides(
@@ -173,11 +174,11 @@ def train(
         samples_of(films, split.validation, spec, found.renderings),
     )
     _check_sides(sides, spec, config, given=sources.split is not None)
-    _save_run(folder, _record(sources, config, spec, backbone, films, split, soft), split, found.dropped)
-    network = build_network(stride_in_1x1=backbone.stride_in_1x1)
-    report = load_backbone(network, backbone.path)
+    _save_run(folder, _record(sources, config, spec, weights, films, split, soft), split, found.dropped)
+    network = build_network(config.backbone, stride_in_1x1=weights.stride_in_1x1)
+    report = load_weights(network, weights, config.backbone)
     afresh = ", ".join(report.modules_afresh())
-    say(f"{len(report.loaded)} tensors from {backbone.path.name}; initialised afresh: {afresh}")
+    say(f"{len(report.loaded)} tensors from {weights.path.name}; initialised afresh: {afresh}")
     files = sum(len(sample.renderings) for sample in sides.train)
     counts = f"{len(sides.train)} films to learn from ({files} files), {len(sides.validation)} to validate on"
     say(f"stage {config.stage}: {counts}")
@@ -288,7 +289,7 @@ def _record(
     sources: Sources,
     config: TrainingConfig,
     spec: ModelSpec,
-    backbone: Backbone,
+    weights: StartingWeights,
     films: Sequence[LabelledFilm],
     split: Split,
     soft: SoftLabels | None,
@@ -297,7 +298,7 @@ def _record(
     run = {
         "config": config.to_dict(),
         "spec": json.loads(spec.to_json()),
-        "stride_in_1x1": backbone.stride_in_1x1,
+        "stride_in_1x1": weights.stride_in_1x1,
         "sources": sources.to_dict(),
         "split_sha256": split.digest,
         "soft_sha256": None if soft is None else hashlib.sha256(json.dumps(dict(soft)).encode()).hexdigest(),
@@ -316,6 +317,8 @@ def _save_run(folder: Path, run: dict[str, Any], split: Split, dropped: Sequence
         before = read_run(folder)
         if "split_sha256" not in before:  # run.json of the first version
             before["split_sha256"] = Split.load(folder / SPLIT_FILE).digest
+        if isinstance(before.get("config"), dict):  # up to 2.0 there was one backbone
+            before["config"] = {"backbone": DEFAULT_BACKBONE, **before["config"]}
         keys = {"config": "config", "sources": "sources", "split_sha256": "split", "soft_sha256": "teachers"}
         different = [name for key, name in keys.items() if before.get(key) != run[key]]
         # What calibration adds to a specification later has no part in training.
