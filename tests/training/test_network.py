@@ -11,12 +11,12 @@ from pneumocascade.training.backbones import BACKBONES
 from pneumocascade.training.network import (
     WithFeatures,
     build_network,
-    find_weights,
     freeze,
     load_weights,
-    metadata_of,
     train_mode,
+    unfold_batch_norm,
 )
+from pneumocascade.training.starting_weights import find_weights
 
 
 def test_names_are_torchvisions() -> None:
@@ -57,15 +57,6 @@ def test_an_unknown_backbone_is_refused_with_those_there_are() -> None:
         build_network("vgg")
 
 
-def test_weights_of_another_backbone_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "small.safetensors"
-    metadata = metadata_of("resnet18", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), stride_in_1x1=False)
-    save_file({"conv1.weight": torch.zeros(64, 3, 7, 7)}, path, metadata)
-    assert find_weights(str(path), "resnet18").mean == (0.0, 0.0, 0.0)
-    with pytest.raises(TrainingError, match="weights of resnet18, but the backbone is resnet50"):
-        find_weights(str(path))
-
-
 def test_partial_weights_say_what_starts_afresh(tmp_path: Path) -> None:
     torch.manual_seed(0)
     donor = build_network(stride_in_1x1=True).state_dict()
@@ -100,28 +91,6 @@ def test_foreign_weights_are_refused(tmp_path: Path) -> None:
         load_weights(build_network(), find_weights(str(path)))
 
 
-def test_garbage_is_no_backbone(tmp_path: Path) -> None:
-    path = tmp_path / "garbage.safetensors"
-    path.write_bytes(b"\x80 not tensors" * 9)
-    with pytest.raises(TrainingError, match="not a whole safetensors file"):
-        find_weights(str(path))
-
-
-@pytest.mark.parametrize(
-    "metadata", [{"mean": "1 2"}, {"mean": "a b c"}, {"std": "1 1 1 1"}, {"std": "1 0 1"}, {"std": "1 nan 1"}]
-)
-def test_nonsense_in_the_metadata_is_refused(tmp_path: Path, metadata: dict[str, str]) -> None:
-    path = tmp_path / "backbone.safetensors"
-    save_file({"conv1.weight": torch.zeros(3)}, path, metadata)
-    with pytest.raises(TrainingError, match=f"{path}.* (mean|std)"):
-        find_weights(str(path))
-
-
-def test_missing_weights_are_an_error(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="no backbone weights"):
-        find_weights(str(tmp_path / "none.safetensors"))
-
-
 def test_frozen_modules_do_not_move() -> None:
     torch.manual_seed(0)
     network = build_network(stride_in_1x1=True)
@@ -138,3 +107,20 @@ def test_frozen_modules_do_not_move() -> None:
         if not torch.equal(value, before[name])
     }
     assert moved == {"layer2", "layer3", "layer4", "fc"}
+
+
+def test_unfolded_batch_norm_computes_the_same_in_training_as_in_evaluation() -> None:
+    torch.manual_seed(0)
+    network = build_network("resnet18")
+    batch = 50 + 40 * torch.randn(16, 3, 64, 64)
+    with torch.no_grad():
+        expected = network.eval()(batch)
+        before = network.train()(batch)
+    network = build_network("resnet18")
+    torch.manual_seed(0)
+    network.load_state_dict(build_network("resnet18").state_dict())
+    unfold_batch_norm(network, batch.split(8))
+    with torch.no_grad():
+        torch.testing.assert_close(network.eval()(batch), expected, rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(network.train()(batch), expected, rtol=1e-3, atol=1e-3)
+    assert not torch.allclose(before, expected, rtol=0.1), "without it, training computes something else"

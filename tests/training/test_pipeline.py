@@ -16,12 +16,13 @@ from pneumocascade import Cascade
 from pneumocascade.datasets.films import find_films
 from pneumocascade.model.spec import OPERATING_POINTS
 from pneumocascade.training import cross_fitting as held_out
-from pneumocascade.training import duplicates, export, pipeline
+from pneumocascade.training import duplicates, pipeline
 from pneumocascade.training import fit_gate as gate
 from pneumocascade.training.calibrate import StageOutputs
 from pneumocascade.training.config import TrainingConfig
 from pneumocascade.training.network import build_network
 from pneumocascade.training.pipeline import Plan, build, estimate, joined, soft_labels
+from pneumocascade.training.precision_cost import PrecisionCost
 from pneumocascade.training.run import Sources, TrainingFilms
 from tests.training.conftest import write_films
 
@@ -37,7 +38,7 @@ def _small() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(duplicates, "NEAR_BITS", -1)
         patch.setattr(held_out, "SHIFTED_FILMS", 24)
-        patch.setattr(export, "MAX_INT8_COST", 1.0)  # of networks that have hardly learnt
+        patch.setattr(PrecisionCost, "too_high", False)  # of networks that have hardly learnt
         patch.setattr(gate, "FILMS", 12)
         patch.setattr(gate, "DRAWN_EACH", 2)
         yield
@@ -80,7 +81,7 @@ def test_the_models_are_whole_and_calibrated_on_both_domains(models: Path) -> No
     cascade = Cascade.load(models)
     assert cascade.version == "9.9.9"
     assert cascade.gate is not None
-    first, second = cascade.stage1.spec, cascade.stage2.spec
+    first, second = cascade.specs
     assert set(first.prediction_set_minimum) == {"", "adults"}
     assert set(second.prediction_set_minimum) == {""}, "of adults no aetiology is known"
     for spec in (first, second):

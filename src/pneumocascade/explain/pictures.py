@@ -29,6 +29,7 @@ Rgb = NDArray[np.uint8]
 
 TONES = {
     "normal": "#2f9e6e",
+    "pneumonia": "#e8590c",
     "bacterial": "#e8590c",
     "viral": "#9c5fd6",
     "refused": "#c99a1a",
@@ -56,7 +57,8 @@ class Verdict:
     tone : str
         Key of ``TONES``.
     title : str
-        ``"Normal"``, ``"Pneumonia, viral"``, ``"Refused"``, ``"Not read"``.
+        ``"Normal"``, ``"Pneumonia, viral"``, ``"Pneumonia"`` (of a stage 1 alone),
+        ``"Refused"``, ``"Not read"``.
     lines : tuple of str
         Probabilities with their thresholds, or why there is no finding.
     """
@@ -101,7 +103,7 @@ def verdict_of(prediction: Prediction) -> Verdict:
         return Verdict(prediction.status, title, lines)
     lines = (_probability_line(prediction.stage1),)
     if prediction.stage2 is None:
-        return Verdict("normal", prediction.finding.capitalize(), lines)
+        return Verdict(prediction.finding, prediction.finding.capitalize(), lines)
     lines += (_probability_line(prediction.stage2),)
     title = f"{prediction.finding.capitalize()}, {prediction.aetiology}"
     if prediction.undetermined:

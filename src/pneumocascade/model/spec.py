@@ -21,6 +21,9 @@ METADATA_KEY = "pneumocascade.spec"
 OPERATING_POINTS = ("balanced", "sensitive", "specific")
 """Names of the operating points that every model stores."""
 
+PRECISIONS = ("int8", "float16", "float32")
+"""What weights and activations of a model are computed with."""
+
 STAGE1_LABELS = ("normal", "pneumonia")
 STAGE2_LABELS = ("bacterial", "viral")
 
@@ -79,6 +82,8 @@ class ModelSpec:
         Version of the trained model.
     backbone : str
         Name of the network that was trained, such as ``"resnet50"``; shown, and used to build it again.
+    precision : str
+        Of weights and activations: ``"int8"``, ``"float16"`` or ``"float32"``; shown, never used.
     recipe : str
         ``"clahe-hot"``, ``"clahe"`` or ``"baseline"``.
     margin : float
@@ -125,6 +130,7 @@ class ModelSpec:
     labels: tuple[str, str]
     version: str = "0"
     backbone: str = DEFAULT_BACKBONE
+    precision: str = "int8"
     recipe: str = "clahe-hot"
     margin: float = 0.0
     size: int = 224
@@ -152,6 +158,10 @@ class ModelSpec:
             (
                 not isinstance(self.backbone, str) or not self.backbone,
                 f"backbone is {self.backbone!r}, expected a name",
+            ),
+            (
+                self.precision not in PRECISIONS,
+                f"precision is {self.precision!r}, expected one of {', '.join(PRECISIONS)}",
             ),
             (len(set(self.labels)) != 2, f"labels are {self.labels!r}, expected two"),
             (not 0 <= self.margin <= 0.25, f"margin is {self.margin}, expected 0 to 0.25"),

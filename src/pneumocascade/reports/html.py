@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from pneumocascade import __version__
 from pneumocascade.errors import UsageError
 from pneumocascade.explain.html import environment
+from pneumocascade.model.spec import STAGE1_LABELS, STAGE2_LABELS
 from pneumocascade.reports.pages import FilmPage, make_page
 from pneumocascade.reports.stages import model_card, saliency_legend, stage_figures
 from pneumocascade.types import DISCLAIMER, UNDETERMINED, Prediction, Radiograph
@@ -23,6 +24,7 @@ Item: TypeAlias = tuple[Prediction, Radiograph | None]
 
 OUTCOMES = {
     "normal": "Normal",
+    "pneumonia": "Pneumonia",
     "bacterial": "Pneumonia, bacterial",
     "viral": "Pneumonia, viral",
     "refused": "Refused",
@@ -86,10 +88,11 @@ def make_report(items: Iterable[Item], cascade: Cascade, made: datetime | None =
     if not films:
         raise UsageError("a report needs at least one film; none was given")
     counted = Counter(film.verdict.tone for film in films)
+    others = STAGE2_LABELS if cascade.stage2 is None else (STAGE1_LABELS[1],)
     points = tuple(dict.fromkeys(film.operating_point for film in films))
     return Report(
         films,
-        tuple((tone, outcome, counted[tone]) for tone, outcome in OUTCOMES.items()),
+        tuple((tone, outcome, counted[tone]) for tone, outcome in OUTCOMES.items() if tone not in others),
         sum(film.undetermined for film in films),
         points,
         tuple(stage_figures(cascade, points)),

@@ -10,7 +10,7 @@ from pneumocascade.explain.html import data_uri
 from pneumocascade.explain.pictures import percent
 from pneumocascade.explain.saliency import FULL_HEAT, overlay
 from pneumocascade.model.spec import figures_of
-from pneumocascade.types import NEITHER
+from pneumocascade.types import NEITHER, NO_STAGE2
 
 if TYPE_CHECKING:
     from pneumocascade.inference.cascade import Cascade
@@ -97,8 +97,10 @@ def stage_cards(
         why = (f"Gave no answer: the film {obstacle}.",)
         return StageCard(STAGE_TITLES[0], (), why), StageCard(STAGE_TITLES[1], (), why)
     first = _card(0, prediction.stage1, small, cascade.stage1.spec, point)
-    if prediction.stage2 is not None:
+    if prediction.stage2 is not None and cascade.stage2 is not None:
         return first, _card(1, prediction.stage2, small, cascade.stage2.spec, point)
+    if cascade.stage2 is None:
+        return first, StageCard(STAGE_TITLES[1], (), (NO_STAGE2,))
     stage1 = prediction.stage1
     why = (
         f"Did not run: the probability of {stage1.positive} "
@@ -156,10 +158,11 @@ def model_card(cascade: Cascade) -> str:
 
     What a model does not store is left out.
     """
-    specs = (cascade.stage1.spec, cascade.stage2.spec)
+    specs = cascade.specs
     dates = " and ".join(dict.fromkeys(spec.trained for spec in specs if spec.trained))
     start = f"Models {cascade.version}" + (f", trained {dates}." if dates else ".")
-    return " ".join([start, *(_measured(spec) for spec in specs)]).strip()
+    missing = () if cascade.stage2 else (NO_STAGE2,)
+    return " ".join([start, *(_measured(spec) for spec in specs), *missing]).strip()
 
 
 def stage_figures(cascade: Cascade, points: Iterable[str]) -> list[tuple[str, ...]]:
@@ -173,7 +176,7 @@ def stage_figures(cascade: Cascade, points: Iterable[str]) -> list[tuple[str, ..
             percent(stored.specificity),
             f"{spec.metrics['auroc']:.3f}" if "auroc" in spec.metrics else "—",
         )
-        for title, spec in zip(STAGE_TITLES, (cascade.stage1.spec, cascade.stage2.spec), strict=True)
+        for title, spec in zip(STAGE_TITLES, cascade.specs, strict=False)
         for point in points
         if (stored := spec.operating_points.get(point)) is not None
     ]

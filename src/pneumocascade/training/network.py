@@ -1,41 +1,17 @@
-"""A backbone with its starting weights, and its two-output form."""
+"""Building, filling and freezing a backbone, and its two-output form."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from pneumocascade.errors import TrainingError
-from pneumocascade.model.spec import DEFAULT_BACKBONE, IMAGENET_RGB_MEAN
+from pneumocascade.model.spec import DEFAULT_BACKBONE
 from pneumocascade.training.backbones import backbone_of
-
-Mean = tuple[float, float, float]
-
-
-@dataclass(frozen=True, slots=True)
-class StartingWeights:
-    """Weights to start from and the input they were trained on.
-
-    Attributes
-    ----------
-    path : Path
-        safetensors file with torchvision's parameter names; may be partial.
-    stride_in_1x1 : bool
-        Whether a stage of a ResNet-50 halves its resolution in the first 1 x 1 convolution (the paper's
-        layout) rather than in the 3 x 3 (torchvision's).
-    mean, std : tuple of float
-        RGB normalisation in grey values 0..255.
-    """
-
-    path: Path
-    stride_in_1x1: bool
-    mean: Mean
-    std: Mean
+from pneumocascade.training.starting_weights import StartingWeights
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,85 +33,6 @@ class LoadReport:
     def modules_afresh(self) -> list[str]:
         """Return the top-level modules that start afresh, for people to read."""
         return sorted({name.split(".")[0] for name in self.fresh})
-
-
-def find_weights(weights: str, backbone: str = DEFAULT_BACKBONE) -> StartingWeights:
-    """Locate starting weights of a backbone.
-
-    Parameters
-    ----------
-    weights : str
-        Path of a safetensors file, or ``"imagenet"`` to fetch the full weights by name.
-    backbone : str
-        See :data:`~pneumocascade.training.backbones.BACKBONES`.
-
-    Raises
-    ------
-    TrainingError
-        Where the file is missing, damaged or of another backbone, or the network does not give the weights.
-    UsageError
-        For an unknown backbone.
-    """
-    backbone_of(backbone)
-    if weights == "imagenet":
-        path = _fetch_imagenet(backbone)
-        return StartingWeights(path, False, (123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
-    path = Path(weights)
-    if not path.is_file():
-        raise TrainingError(
-            f"there are no backbone weights at {path}; give a safetensors file, or 'imagenet'"
-        )
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise TrainingError(f"{path} is not a whole safetensors file: {error}") from error
-    if metadata.get("backbone", backbone) != backbone:
-        raise TrainingError(
-            f"{path} holds weights of {metadata['backbone']}, but the backbone is {backbone}: give "
-            f"--backbone {metadata['backbone']}, or other weights"
-        )
-    mean = _triple(metadata.get("mean"), IMAGENET_RGB_MEAN, path)
-    std = _triple(metadata.get("std"), (1.0, 1.0, 1.0), path)
-    if not all(part > 0 for part in std):
-        raise TrainingError(f"{path} says that its input was divided by std = {std}; expected values above 0")
-    return StartingWeights(path, "first 1x1" in metadata.get("stride", ""), mean, std)
-
-
-def metadata_of(backbone: str, mean: Mean, std: Mean, *, stride_in_1x1: bool) -> dict[str, str]:
-    """Return what :func:`find_weights` reads of a safetensors file's metadata."""
-    return {
-        "backbone": backbone,
-        "stride": "first 1x1" if stride_in_1x1 else "3x3",
-        "mean": " ".join(map(str, mean)),
-        "std": " ".join(map(str, std)),
-    }
-
-
-def _triple(text: str | None, default: Mean, path: Path) -> Mean:
-    """Read three numbers of a file's metadata, such as ``"123.7 116.3 103.5"``."""
-    if text is None:
-        return default
-    try:
-        red, green, blue = map(float, text.split())
-    except ValueError as error:
-        raise TrainingError(
-            f"the metadata of {path} has {text!r} for mean or std; expected three numbers, one a channel"
-        ) from error
-    return red, green, blue
-
-
-def _fetch_imagenet(backbone: str) -> Path:
-    repository, file = backbone_of(backbone).imagenet
-    try:
-        from huggingface_hub import hf_hub_download
-
-        return Path(hf_hub_download(repository, file))
-    except Exception as error:  # offline, proxy, missing package: many kinds, one advice
-        raise TrainingError(
-            f"the ImageNet weights {repository} could not be fetched ({error}); "
-            "fetch them elsewhere and give the file with --backbone-weights FILE"
-        ) from error
 
 
 def build_network(backbone: str = DEFAULT_BACKBONE, *, stride_in_1x1: bool = False) -> nn.Module:
@@ -162,7 +59,7 @@ def load_weights(
 ) -> LoadReport:
     """Fill a network with starting weights, as far as names and shapes agree.
 
-    The classifier always starts afresh: its classes are the task's own.
+    The classifier starts afresh unless the weights are of the same task.
 
     Raises
     ------
@@ -173,16 +70,62 @@ def load_weights(
     own = network.state_dict()
     take = {
         name: value.to(own[name].dtype)
-        for name, value in load_file(weights.path).items()
-        if name in own and own[name].shape == value.shape and not name.startswith(f"{kind.classifier}.")
+        for name, value in weights.tensors.items()
+        if name in own
+        and own[name].shape == value.shape
+        and (weights.same_task or not name.startswith(f"{kind.classifier}."))
     }
     if not take:
         raise TrainingError(
-            f"{weights.path} holds no weight of a {kind.title} (names as in torchvision were expected)"
+            f"{weights.name} holds no weight of a {kind.title} (names as in torchvision were expected)"
         )
     network.load_state_dict(take, strict=False)
     fresh = tuple(name for name in own if name not in take and not name.endswith("num_batches_tracked"))
     return LoadReport(tuple(take), fresh, weights.stride_in_1x1)
+
+
+def unfold_batch_norm(network: nn.Module, batches: Iterable[Tensor]) -> None:
+    """Give batch norms the statistics of films without changing what the network computes.
+
+    Exported models hold batch norm folded into the convolutions: its mean and variance are 0 and 1, whatever
+    the activations are, and in training, which normalises by those of each batch, the network would compute
+    something else. Afterwards mean and variance are those of the films, and scale and shift undo them.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Is left in evaluation mode.
+    batches : iterable of Tensor, shape (N, 3, S, S)
+        At least one.
+    """
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    sums = {norm: torch.zeros(3, norm.num_features, dtype=torch.float64) for norm in norms}
+
+    def gather(norm: nn.Module, given: tuple[Tensor, ...]) -> None:
+        values, wide = given[0], torch.float64  # (N, C, H, W)
+        count = torch.full((values.shape[1],), values.numel() / values.shape[1], dtype=wide)
+        places = (0, 2, 3)
+        sums[norm] += torch.stack(  # type: ignore[index]
+            [count, values.sum(places, dtype=wide), values.square().sum(places, dtype=wide)]
+        )
+
+    hooks = [norm.register_forward_pre_hook(gather) for norm in norms]
+    network.eval()
+    with torch.inference_mode():
+        for batch in batches:
+            network(batch)
+    for hook in hooks:
+        hook.remove()
+    with torch.no_grad():
+        for norm in norms:
+            count, total, squares = sums[norm]
+            mean = total / count
+            variance = (squares / count - mean.square()).clamp(min=0)
+            scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
+            norm.bias.copy_(norm.bias + (mean - norm.running_mean) * scale)
+            norm.weight.copy_(scale * (variance + norm.eps).sqrt())
+            norm.running_mean.copy_(mean)
+            norm.running_var.copy_(variance)
 
 
 def freeze(network: nn.Module, stages: int, backbone: str = DEFAULT_BACKBONE) -> None:

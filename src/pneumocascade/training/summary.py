@@ -20,7 +20,8 @@ from pneumocascade.model.spec import ModelSpec
 from pneumocascade.training.calibrate import StageOutputs, balanced_threshold, fit_calibration
 from pneumocascade.training.config import TrainingConfig
 from pneumocascade.training.data import FilmDataset, Sample, loader_of
-from pneumocascade.training.trainer import METRICS, WEIGHTS, read_rows
+from pneumocascade.training.starting_weights import WEIGHTS
+from pneumocascade.training.trainer import METRICS, read_rows
 
 
 def summarise(

@@ -41,9 +41,9 @@ from pneumocascade.training.checkpoint import (
 )
 from pneumocascade.training.config import TrainingConfig
 from pneumocascade.training.data import FilmDataset, Sample, loader_of
-from pneumocascade.training.network import LoadReport, freeze, metadata_of, train_mode
+from pneumocascade.training.network import LoadReport, freeze, train_mode
+from pneumocascade.training.starting_weights import WEIGHTS, metadata_of
 
-WEIGHTS = "weights.safetensors"
 METRICS = "metrics.jsonl"
 
 

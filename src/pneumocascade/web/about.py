@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
+from pneumocascade.types import NO_STAGE2
 from pneumocascade.web.configuration import figures, operating_points
 
 if TYPE_CHECKING:
@@ -36,7 +37,9 @@ def _measured(cascade: Cascade) -> str:
         "<h2>Measured figures</h2>",
         f"<p>Read from the models that run here, version {cascade.version}.</p>",
     ]
-    for spec in (cascade.stage1.spec, cascade.stage2.spec):
+    if cascade.stage2 is None:
+        parts.append(f"<p>{NO_STAGE2}</p>")
+    for spec in cascade.specs:
         parts.append(f"<h3>Stage {spec.stage}: {' or '.join(spec.labels)}</h3>")
         parts += [figures(spec), operating_points(spec)]
     return "".join(parts)

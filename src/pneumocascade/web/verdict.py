@@ -6,7 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from pneumocascade.explain.pictures import percent, reasons_of, verdict_of
-from pneumocascade.types import DISCLAIMER, NEITHER, UNDETERMINED
+from pneumocascade.types import DISCLAIMER, NEITHER, NO_STAGE2, UNDETERMINED
 
 if TYPE_CHECKING:
     from pneumocascade.types import Prediction, StageResult
@@ -103,6 +103,8 @@ def _stage2_bars(prediction: Prediction) -> str:
     if prediction.stage1 is None:
         return _not_run(title, f"Did not run: the film was {_obstacle(prediction)}.")
     positive = prediction.stage1.positive
+    if prediction.finding == positive:
+        return _not_run(title, NO_STAGE2)
     return _not_run(
         title,
         f"Did not run: the probability of {positive} "
