@@ -30,7 +30,8 @@ from pneumocascade.datasets.films import LabelledFilm, Split, find_films
 from pneumocascade.imaging.read import read_radiograph
 from pneumocascade.model.preprocess import prepare
 from pneumocascade.model.spec import for_recipe
-from pneumocascade.training.network import build_network, find_weights, load_weights
+from pneumocascade.training.network import build_network, load_weights
+from pneumocascade.training.starting_weights import find_weights
 
 BATCH = 32
 LEFT_OUT = (0.0, 0.01, 0.02, 0.05, 0.1)

@@ -21,8 +21,9 @@ from pneumocascade.imaging.read import read_radiograph
 from pneumocascade.model.preprocess import prepare
 from pneumocascade.training import cross_fitting, duplicates, export
 from pneumocascade.training import fit_gate as gate
-from pneumocascade.training.network import build_network, metadata_of
+from pneumocascade.training.network import build_network
 from pneumocascade.training.precision_cost import PrecisionCost
+from pneumocascade.training.starting_weights import metadata_of
 from tests.tiny_models import write_tiny_models
 from tests.training.conftest import write_films
 

@@ -20,7 +20,7 @@ def judged(margin: np.ndarray, labels: np.ndarray) -> StageOutputs:
     """Two films a patient."""
     logits = np.column_stack([np.zeros_like(margin), margin]).astype(np.float32)
     count = len(labels)
-    return StageOutputs(
+    return StageOutputs.of(
         logits, labels, [f"p{n // 2}" for n in range(count)], films=[f"f{n}" for n in range(count)]
     )
 

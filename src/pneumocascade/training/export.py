@@ -253,7 +253,7 @@ def calibrated(
     final = calibrate(spec, outputs, data, seed)
     figures = cross_fitted(spec, outputs, seed)
     metrics: dict[str, float] = {}
-    for domain in sorted(set(outputs.domains)):
+    for domain in np.unique(outputs.domains).tolist():
         for name, figure in figures[domain or MAIN].items():
             if figure.value is not None and figure.ci95 is not None:
                 key = f"{name}@{domain}" if domain else name

@@ -125,7 +125,7 @@ def precision_cost(spec: ModelSpec, float32: StageOutputs, exported: StageOutput
         before, after = (auroc(float32.labels, margin, weights) for margin in margins)
         return {"float32": before, "exported": after, "change": after - before}
 
-    aurocs = bootstrap(measure, float32.patients, {})
+    aurocs = bootstrap(measure, float32.patients.tolist(), {})
     before, after = (
         positive_probability(each.logits, spec.temperature, spec.bias) for each in (float32, exported)
     )

@@ -64,7 +64,7 @@ def _draw(
     labels: NDArray[np.int64],
     seed: int,
 ) -> None:
-    outputs = StageOutputs(logits, labels, [sample.film.patient for sample in samples])
+    outputs = StageOutputs.of(logits, labels, [sample.film.patient for sample in samples])
     probability = positive_probability(logits, *fit_calibration(outputs))
     threshold = balanced_threshold(probability, outputs, seed)
     answer = (probability >= threshold).astype(np.int64)
