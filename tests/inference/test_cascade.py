@@ -80,7 +80,7 @@ def assert_consistent(prediction: Prediction, cascade: Cascade) -> None:
     assert prediction.finding == prediction.stage1.label
     assert (prediction.stage2 is None) == (prediction.finding == "normal")
     assert prediction.aetiology == (prediction.stage2.label if prediction.stage2 else None)
-    for stage, model in ((prediction.stage1, cascade.stage1), (prediction.stage2, cascade.stage2)):
+    for stage, model in ((prediction.stage1, cascade.model_of(1)), (prediction.stage2, cascade.model_of(2))):
         if stage is not None:
             negative, positive = model.spec.labels
             assert sum(stage.probabilities.values()) == pytest.approx(1, abs=1e-9)

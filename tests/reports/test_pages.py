@@ -55,7 +55,7 @@ def test_bars_show_the_answer_and_the_threshold(
 
 
 def test_the_stored_figures_of_the_operating_point_are_told(cascade: Cascade, page: FilmPage) -> None:
-    stages = zip(page.stages, (cascade.stage1.spec, cascade.stage2.spec), strict=True)
+    stages = zip(page.stages, cascade.specs, strict=True)
     for card, spec in stages:
         point = spec.operating_points["balanced"]
         notes = " ".join(card.notes)
@@ -68,7 +68,7 @@ def test_the_stored_figures_of_the_operating_point_are_told(cascade: Cascade, pa
 
 def test_the_model_card_line_is_that_of_the_models(cascade: Cascade) -> None:
     line = model_card(cascade)
-    for spec in (cascade.stage1.spec, cascade.stage2.spec):
+    for spec in cascade.specs:
         assert f"AUROC {spec.metrics['auroc']:.3f}" in line
         assert spec.training_data in line
         assert spec.trained in line

@@ -288,7 +288,7 @@ def test_models_are_described(client: TestClient, cascade: Cascade) -> None:
     body = client.get("/api/v1/models").json()
     assert body["version"] == cascade.version
     assert body["stage1"]["labels"] == ["normal", "pneumonia"]
-    assert body["stage2"]["operating_points"].keys() == cascade.stage2.spec.operating_points.keys()
+    assert body["stage2"]["operating_points"].keys() == cascade.specs[1].operating_points.keys()
 
 
 def test_health(client: TestClient, cascade: Cascade) -> None:

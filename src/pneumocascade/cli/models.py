@@ -26,6 +26,7 @@ from pneumocascade.cli.labels import (
     say_loaded,
 )
 from pneumocascade.errors import UsageError
+from pneumocascade.types import NO_STAGE2
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,7 +124,7 @@ def evaluate(
             )
     console = Console()
     for part in ("stage1", "stage2", "cascade"):
-        console.print(f"[bold]{part}[/bold]")
+        console.print(f"[bold]{part}[/bold] {metrics[part].get('left_out', '')}".rstrip())
         for name, figure in metrics[part].items():
             if isinstance(figure, dict) and "ci95" in figure:
                 console.print(f"  {name:18} {_figure(figure)}", highlight=False)
@@ -143,7 +144,7 @@ def evaluate(
 
 
 def _show_shift(console: Console, shifted: dict[str, Any]) -> None:
-    for part in ("stage1", "stage2"):
+    for part in [name for name in ("stage1", "stage2") if name in shifted]:
         console.print(f"[bold]{part} under shift[/bold] (n = {shifted[part]['n']})")
         for name in ("auroc", "accuracy", "balanced_accuracy", "ece"):
             figure = shifted[part]["summary"][name]
@@ -251,7 +252,10 @@ def info(
     versions = {"pneumocascade": "version", "models": "model_version", "ONNX Runtime": "onnxruntime"}
     console.print(", ".join(f"{what} {facts[key]}" for what, key in versions.items()))
     for stage in ("stage1", "stage2"):
-        _show_model(console, stage, facts[stage])
+        if facts[stage] is not None:
+            _show_model(console, stage, facts[stage])
+    if facts["stage2"] is None:
+        console.print(f"\n[bold]stage2[/bold]: {NO_STAGE2}")
 
 
 def _facts(models: Path | None) -> dict[str, Any]:
@@ -274,7 +278,7 @@ def _facts(models: Path | None) -> dict[str, Any]:
         "onnxruntime": importlib.metadata.version("onnxruntime"),
         "intended_use": DISCLAIMER,
         "stage1": describe("stage1", cascade.stage1.spec),
-        "stage2": describe("stage2", cascade.stage2.spec),
+        "stage2": describe("stage2", cascade.stage2.spec) if cascade.stage2 else None,
     }
 
 
@@ -285,6 +289,7 @@ def _show_model(console: Console, stage: str, facts: dict[str, Any]) -> None:
         f"[bold]{stage}[/bold]: {facts['labels'][0]} or {facts['labels'][1]}": {
             "file": f"{facts['file']}, SHA-256 {facts['sha256'][:16]}...",
             "preprocessing": f"recipe {facts['recipe']}, steps of {facts['size']} x {facts['size']} pixels",
+            "network": f"{facts['backbone']}, {facts['precision']}",
             "network input": f"{facts['input_size']} x {facts['input_size']} pixels",
             "temperature": f"{facts['temperature']:.3f}",
             "bias": f"{facts['bias']:+.3f}",

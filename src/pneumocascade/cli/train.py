@@ -44,16 +44,23 @@ def train(
             show_default="the folder of --labels",
         ),
     ] = None,
-    backbone_weights: Annotated[
+    start_from: Annotated[
         str,
         typer.Option(
-            help="Starting weights: a safetensors file (may be partial), or 'imagenet' to fetch them."
+            "--start-from",
+            "--backbone-weights",
+            help="Starting weights: 'imagenet' to fetch them, 'bundled' for the models that come with this "
+            "package, a folder of models or of a run, or a safetensors file (may be partial).",
         ),
     ] = "imagenet",
     stage: Annotated[
         Literal["1", "2", "both"],
-        typer.Option(help="Stages to train. Stage 2 starts from the weights of stage 1 where there are any."),
+        typer.Option(
+            help="Stages to train; stage 2 needs films of known aetiology. It starts from the "
+            "weights of stage 1 where there are any."
+        ),
     ] = "both",
+    backbone: Annotated[str, typer.Option(help="Network to train: resnet50 or resnet18.")] = "resnet50",
     recipe: Annotated[Literal["clahe-hot", "clahe", "baseline"], typer.Option()] = "clahe-hot",
     renderings: Annotated[
         list[Path] | None,
@@ -105,17 +112,18 @@ def train(
         say_loaded(films)
     sources = run.Sources(
         data_dir or loaded.root,
-        backbone_weights,
+        start_from,
         tuple(renderings or ()),
         tuple(hold_out or ()),
         split,
         tuple(elsewhere or ()),
         options,
     )
-    for number in (1, 2) if stage == "both" else (int(stage),):
+    for number in run.stages_to_train(sources, stage, typer.echo):
         given = {"schedule": config.parse_schedule(schedule) if schedule else None}
         settings = config.TrainingConfig(
             number,
+            backbone=backbone,
             recipe=recipe,
             batch_size=batch_size,
             learning_rate=learning_rate,
@@ -128,13 +136,35 @@ def train(
 
 
 def export(
-    run_dir: Annotated[Path, typer.Argument(help="Folder of a run of both stages.")],
-    output: Annotated[Path, typer.Option(help="Folder for stage1.onnx, stage2.onnx and manifest.json.")],
+    run_dir: Annotated[Path, typer.Argument(help="Folder of a run, of both stages or of stage 1.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            help="Folder for stage1.onnx, stage2.onnx and manifest.json. A failed export leaves it as it was."
+        ),
+    ],
     version: VersionOption,
+    precision: Annotated[
+        Literal["int8", "float16", "float32"],
+        typer.Option(help="Of weights and activations: int8 is smallest and fastest, float32 exact."),
+    ] = "int8",
 ) -> None:
-    """Turn a run into models: ONNX in INT8, calibrated on its validation films."""
+    """Turn a run into models: ONNX, calibrated on its validation films."""
     module = import_extra("pneumocascade.training.export", "export", "train")
-    module.export_run(run_dir, output, version, typer.echo)
+    module.export_run(run_dir, output, version, typer.echo, precision=precision)
+
+
+def weights(
+    output: Annotated[Path, typer.Option(help="safetensors file to write.")],
+    stage: Annotated[Literal["1", "2"], typer.Option()] = "1",
+    models: ModelsOption = None,
+) -> None:
+    """Write the weights of a model for training: dequantised, batch norm folded, with torchvision's names."""
+    from pneumocascade.model.store import bundled_models
+
+    module = import_extra("pneumocascade.training.starting_weights", "training", "train")
+    module.write_weights(models or bundled_models(), f"stage{stage}", output)
+    typer.echo(f"weights of stage {stage} written to {output}")
 
 
 def calibrate(

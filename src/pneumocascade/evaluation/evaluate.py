@@ -29,10 +29,10 @@ from pneumocascade.evaluation.subgroups import measure_by_patient, measure_subgr
 from pneumocascade.evaluation.utility import check_prevalences, measure_utility
 from pneumocascade.inference.cascade import DEFAULT_OPERATING_POINT, Cascade
 from pneumocascade.output.rows import to_csv_row
-from pneumocascade.types import ROW_COLUMNS
+from pneumocascade.types import NO_STAGE2, ROW_COLUMNS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from pneumocascade.evaluation.judge_films import JudgedFilm, ReportProgress
@@ -80,7 +80,8 @@ def evaluate(
     Returns
     -------
     dict
-        What ``metrics.json`` holds. Its ``data_fingerprint`` is over the films that could be read.
+        What ``metrics.json`` holds; of models without a stage 2, ``stage2`` and ``cascade`` say in
+        ``left_out`` why there are no figures. Its ``data_fingerprint`` is over the films that could be read.
 
     Raises
     ------
@@ -103,16 +104,18 @@ def evaluate(
     if output is not None:
         _check_output(output)
     judged = list(judge_films(films, cascade, operating_point, progress))
+    specs = cascade.specs
     stages = [
-        measure(judged, model.spec, operating_point, resamples=resamples, seed=seed)
-        for measure, model in ((measure_stage1, cascade.stage1), (measure_stage2, cascade.stage2))
+        measure(judged, spec, operating_point, resamples=resamples, seed=seed)
+        for measure, spec in zip((measure_stage1, measure_stage2), specs, strict=False)
     ]
     stages = [
         replace(stage, utility=measure_utility(stage, stated, resamples=resamples, seed=seed))
         for stage in stages
     ]
-    both = measure_cascade(judged, resamples=resamples, seed=seed)
-    specs = cascade.stage1.spec, cascade.stage2.spec
+    both = measure_cascade(judged, resamples=resamples, seed=seed) if len(specs) > 1 else None
+    parts: dict[str, MeasuredStage | MeasuredCascade] = {f"stage{stage.stage}": stage for stage in stages}
+    parts |= {"cascade": both} if both is not None else {}
     metrics = {
         "model_version": cascade.version,
         "data": found.root.resolve().name,
@@ -120,9 +123,10 @@ def evaluate(
         "operating_point": operating_point,
         "films": _count_films(found),
         "refused": _count_refused(judged),
-        "stage1": stages[0].to_dict(),
-        "stage2": stages[1].to_dict(),
-        "cascade": both.to_dict(),
+        **{
+            name: parts[name].to_dict() if name in parts else {"left_out": NO_STAGE2}
+            for name in ("stage1", "stage2", "cascade")
+        },
         "patient_weighted": measure_by_patient(
             judged, specs, operating_point, resamples=resamples, seed=seed
         ),
@@ -131,7 +135,7 @@ def evaluate(
             "unit": "patient",
             "resamples": resamples,
             "seed": seed,
-            "left_out": _left_out(stages[0], stages[1], both),
+            "left_out": _left_out(parts),
         },
     }
     if output is not None:
@@ -176,11 +180,11 @@ def _count_refused(judged: Sequence[JudgedFilm]) -> dict[str, Any]:
     }
 
 
-def _left_out(stage1: MeasuredStage, stage2: MeasuredStage, both: MeasuredCascade) -> dict[str, int]:
+def _left_out(parts: Mapping[str, MeasuredStage | MeasuredCascade]) -> dict[str, int]:
     """Return, by figure, the resamples in which it was not defined."""
     return {
         f"{part}.{name}": figure.left_out
-        for part, measured in (("stage1", stage1), ("stage2", stage2), ("cascade", both))
+        for part, measured in parts.items()
         for name, figure in measured.figures.items()
         if figure.left_out
     }
@@ -191,7 +195,7 @@ def _write(
     metrics: dict[str, Any],
     judged: Sequence[JudgedFilm],
     stages: Sequence[MeasuredStage],
-    both: MeasuredCascade,
+    both: MeasuredCascade | None,
 ) -> None:
     from pneumocascade.evaluation import html
 

@@ -87,13 +87,14 @@ class PageFigure:
         return encoded_uri(self.dark, "PNG")
 
 
-def draw(stages: Sequence[MeasuredStage], both: MeasuredCascade) -> list[PageFigure]:
+def draw(stages: Sequence[MeasuredStage], both: MeasuredCascade | None) -> list[PageFigure]:
     """Draw all pictures of an evaluation.
 
     Parameters
     ----------
     stages : sequence of MeasuredStage
-    both : MeasuredCascade
+    both : MeasuredCascade or None
+        ``None`` where there is no stage 2.
 
     Returns
     -------
@@ -103,11 +104,13 @@ def draw(stages: Sequence[MeasuredStage], both: MeasuredCascade) -> list[PageFig
         ``confusion_cascade``.
     """
     pictures = [picture for stage in stages for picture in _draw_stage(stage)]
-    subtitle = f"accuracy {both.figures['accuracy']}"
+    if both is None:
+        return pictures
+    matrix, subtitle = both.matrix, f"accuracy {both.figures['accuracy']}"
 
     def cascade_matrix(theme: drawing.Theme) -> Figure:
         return figures.confusion(
-            both.matrix, CATEGORIES, "Cascade: confusion matrix", subtitle=subtitle, theme=theme
+            matrix, CATEGORIES, "Cascade: confusion matrix", subtitle=subtitle, theme=theme
         )
 
     pictures.append(
@@ -185,7 +188,7 @@ def page_figure(name: str, alt: str, drawn: Callable[[drawing.Theme], Figure]) -
 def render(
     metrics: Mapping[str, Any],
     stages: Sequence[MeasuredStage],
-    both: MeasuredCascade,
+    both: MeasuredCascade | None,
     pictures: Sequence[PageFigure],
     galleries: Sequence[Gallery] = (),
 ) -> str:
@@ -196,31 +199,33 @@ def render(
     metrics : mapping
         What ``metrics.json`` holds.
     stages : sequence of MeasuredStage
-    both : MeasuredCascade
+    both : MeasuredCascade or None
     pictures : sequence of PageFigure
         From :func:`draw`.
     galleries : sequence of Gallery
         From :func:`~pneumocascade.evaluation.gallery.galleries_of`.
     """
-    stage1, stage2 = stages
+    headline = [
+        (question, f"AUROC of stage {stage.stage}", stage.figures["auroc"])
+        for question, stage in zip(("Normal or pneumonia", "Bacterial or viral"), stages, strict=False)
+    ]
+    if both is not None:
+        headline.append(("Three-way answer", "accuracy of the cascade", both.figures["accuracy"]))
+    parts = metrics["patient_weighted"]
     return (
         environment()
         .get_template("evaluation.html.j2")
         .render(
             metrics=metrics,
             disclaimer=DISCLAIMER,
-            headline=[
-                ("Normal or pneumonia", "AUROC of stage 1", stage1.figures["auroc"]),
-                ("Bacterial or viral", "AUROC of stage 2", stage2.figures["auroc"]),
-                ("Three-way answer", "accuracy of the cascade", both.figures["accuracy"]),
-            ],
+            headline=headline,
             stages=stages,
             tables=[_rows(stage.figures, stage.categories) for stage in stages],
-            cascade_table=_rows(both.figures, ("", "")),
+            cascade_table=_rows(both.figures, ("", "")) if both is not None else None,
             pictures={picture.name: picture for picture in pictures},
             galleries=galleries,
-            patient_rows=PATIENT_ROWS,
-            subgroup_columns=SUBGROUP_COLUMNS,
+            patient_rows=[row for row in PATIENT_ROWS if row[0] in parts],
+            subgroup_columns=[column for column in SUBGROUP_COLUMNS if column[0] in parts],
             subgroup_titles=TITLES,
         )
     )

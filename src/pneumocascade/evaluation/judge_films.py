@@ -116,12 +116,13 @@ def _judge_batch(films: Sequence[LabelledFilm], cascade: Cascade, operating_poin
     missed: dict[int, Radiograph] = {
         index: source
         for index, source in enumerate(sources)
-        if isinstance(source, Radiograph)
+        if cascade.stage2 is not None
+        and isinstance(source, Radiograph)
         and films[index].finding == "pneumonia"
         and predictions[index].status == "ok"
         and results[index] is None
     }
-    found = cascade.stage_results(2, list(missed.values()), operating_point)
+    found = cascade.stage_results(2, list(missed.values()), operating_point) if missed else []
     for index, result in zip(missed, found, strict=True):
         results[index] = result
     traits = [

@@ -9,6 +9,7 @@ milliseconds for each resample.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ import numpy as np
 from pneumocascade.evaluation.bootstrap import RESAMPLES, Estimate, bootstrap
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Hashable, Mapping, Sequence
     from typing import TypeAlias
 
     from numpy.typing import NDArray
@@ -321,6 +322,23 @@ def share(held: Floats, weights: Floats) -> float:
     weights : ndarray of float, shape (N,)
     """
     return _ratio(float(weights @ held), weights.sum())
+
+
+def group_weights(keys: Sequence[Hashable]) -> Floats:
+    """Return weights of films with which each group counts once, however many films it has.
+
+    Parameters
+    ----------
+    keys : sequence, length N
+        Of each film, what its group is told by, such as patient and category.
+
+    Returns
+    -------
+    ndarray of float, shape (N,)
+        1 over the films of the same group.
+    """
+    members = Counter(keys)
+    return np.array([1 / members[key] for key in keys], np.float64)
 
 
 def _ratio(part: float, whole: float) -> float:

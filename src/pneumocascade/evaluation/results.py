@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pneumocascade.evaluation.bootstrap import RESAMPLES, Estimate
-from pneumocascade.evaluation.metrics import cascade_figures, confusion_matrix, stage_figures
+from pneumocascade.evaluation.metrics import cascade_figures, confusion_matrix, group_weights, stage_figures
 from pneumocascade.model.spec import STAGE1_LABELS, STAGE2_LABELS, ModelSpec
 
 if TYPE_CHECKING:
@@ -107,8 +106,7 @@ def weights_by_patient(films: Sequence[LabelledFilm]) -> NDArray[np.float64]:
     ndarray of float, shape (N,)
         1 over the given films of that patient and category.
     """
-    members = Counter((film.patient, film.category) for film in films)
-    return np.array([1 / members[film.patient, film.category] for film in films], np.float64)
+    return group_weights([(film.patient, film.category) for film in films])
 
 
 def measure_stage1(

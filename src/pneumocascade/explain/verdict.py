@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pneumocascade.model.spec import STAGE2_LABELS
 from pneumocascade.types import Prediction, StageResult, reasons_of
 
 TONES = {
@@ -31,6 +32,13 @@ OUTCOMES = {
     "error": "Cannot read",
 }
 """What films of one tone have in common, for counts of many films."""
+
+OUTCOMES_ALONE = {
+    tone: "Pneumonia" if tone == "pneumonia" else words
+    for tone, words in OUTCOMES.items()
+    if tone not in STAGE2_LABELS
+}
+"""The same for models that have no stage 2."""
 
 NO_BREAK = "\u00a0"
 """A space that no line is broken at."""
