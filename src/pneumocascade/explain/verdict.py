@@ -46,6 +46,9 @@ NO_BREAK = "\u00a0"
 _OBSTACLES = {
     "too_small": "too few pixels",
     "blank": "nothing to see",
+    "several_films": "more than one film",
+    "screenshot": "a screenshot around the film",
+    "photograph": "a photograph of a film",
     "not_a_radiograph": "not a radiograph that the models know",
     "not_a_chest_radiograph": "not a chest radiograph that the models know",
     "not_frontal": "not a frontal view that the models know",

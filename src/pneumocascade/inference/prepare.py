@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pneumocascade.errors import FilmError, UsageError
 from pneumocascade.imaging.dicom.suitability import warnings_of
 from pneumocascade.imaging.read import name_of, read_radiograph
-from pneumocascade.model.gate import NEVER_JUDGED, UNCHECKED, reasons_to_refuse
+from pneumocascade.model.gate import NEVER_JUDGED, UNCHECKED, check_pixels
 from pneumocascade.model.preprocess import display_copy, prepare
 from pneumocascade.types import Acquisition, Radiograph, Reason
 
@@ -109,10 +109,11 @@ def _digest(radiograph: Radiograph) -> str:
 
 def _prepared(radiograph: Radiograph, shown: str, specs: tuple[ModelSpec, ...], gate: bool) -> PreparedFilm:
     notes = () if gate else (UNCHECKED,)
-    warnings = radiograph.warnings + notes
+    checks = check_pixels(radiograph)
+    warnings = radiograph.warnings + notes + checks.warnings
     if radiograph.acquisition is not None:
         warnings += warnings_of(radiograph.acquisition)
-    reasons = reasons_to_refuse(radiograph)
+    reasons = checks.reasons
     if not gate:
         reasons = tuple(reason for reason in reasons if reason.code in NEVER_JUDGED)
     if reasons:
