@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from pneumocascade import __version__
-from pneumocascade.cli import doctor, history, models, predict, train
+from pneumocascade.cli import doctor, history, models, node, predict, train
 from pneumocascade.cli.streams import drop_unwritten, make_usable
 from pneumocascade.errors import PneumocascadeError, UsageError
 
@@ -52,6 +52,7 @@ app.command("serve")(models.serve)
 app.command("info")(models.info)
 app.command("doctor")(doctor.doctor)
 app.add_typer(history.app, name="history")
+app.add_typer(node.app, name="node")
 
 
 def main() -> None:
