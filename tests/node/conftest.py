@@ -18,7 +18,7 @@ from tests.node.programs import free_port, storescp
 from tests.reports.sources import MEANS, film_object, film_of, saved
 from tests.tiny_models import write_tiny_models
 
-QUICK = Limits(acse_seconds=2, network_seconds=3, pause_seconds=0.5)
+QUICK = Limits(acse_seconds=1, network_seconds=1.5, pause_seconds=0.5)
 """Limits with short waits."""
 
 RunNode = Callable[..., contextlib.AbstractContextManager[Node]]

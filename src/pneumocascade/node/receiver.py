@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from pynetdicom import AE, evt
+from pynetdicom import evt
 from pynetdicom.dsutils import create_file_meta
 
 from pneumocascade.errors import FilmError, StorageError, UsageError
@@ -21,7 +21,7 @@ from pneumocascade.imaging.dicom.objects import read_object
 from pneumocascade.imaging.dicom.values import text_of
 from pneumocascade.node.identity import IMPLEMENTATION_UID, IMPLEMENTATION_VERSION
 from pneumocascade.node.spool import SpoolFullError
-from pneumocascade.node.transport import BoundedMessages, BoundedServer
+from pneumocascade.node.transport import BoundedMessages, BoundedServer, Entity
 from pneumocascade.reports.common_attributes import MANUFACTURER
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class Receiver:
         UsageError
             Where the address cannot be listened on.
         """
-        entity = application_entity(ae_title, self._limits)
+        entity = Entity(ae_title, self._limits)
         entity.require_called_aet = True
         entity.add_supported_context(VERIFICATION)
         for film_class in FILM_CLASSES:
@@ -225,20 +225,6 @@ class Receiver:
             _log.info("a film was received", extra={"film": film.id, "bytes": len(whole)})
             self._schedule.add(film, id(event.assoc))
         return SUCCESS
-
-
-def application_entity(ae_title: str, limits: Limits) -> AE:
-    """Return pynetdicom's application entity with this software's name and time limits."""
-    entity = AE(ae_title)
-    entity.implementation_class_uid = IMPLEMENTATION_UID
-    entity.implementation_version_name = IMPLEMENTATION_VERSION
-    entity.maximum_associations = limits.associations
-    entity.maximum_pdu_size = limits.pdu_bytes
-    entity.acse_timeout = limits.acse_seconds
-    entity.dimse_timeout = limits.network_seconds
-    entity.network_timeout = limits.network_seconds
-    entity.connection_timeout = limits.acse_seconds
-    return entity
 
 
 def _messages_of(association: Association) -> BoundedMessages:

@@ -16,7 +16,7 @@ from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from pneumocascade.errors import StorageError
-from pneumocascade.node.receiver import application_entity
+from pneumocascade.node.transport import Entity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -115,7 +115,7 @@ class Sender:
         self._metrics = metrics
         self._tls = tls
         self._give_up = give_up
-        self._entity = application_entity(ae_title, limits)
+        self._entity = Entity(ae_title, limits)
         self._rng = random.Random()  # noqa: S311  jitter
         self._failures = 0
         self._wake = threading.Event()
@@ -199,8 +199,6 @@ class Sender:
         if not association.is_established:
             _cut(association)
             return None
-        if (raw := _raw_socket(association)) is not None:
-            raw.settimeout(self._limits.network_seconds)  # one that reads nothing must not hold this thread
         return association
 
     def _send_all(self, association: Association, due: Sequence[Delivery]) -> float:

@@ -15,17 +15,19 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from pynetdicom import evt
+from pynetdicom import AE, evt
 from pynetdicom.acse import ACSE
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
+from pneumocascade.node.identity import IMPLEMENTATION_UID, IMPLEMENTATION_VERSION
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pynetdicom.ae import ApplicationEntity
     from pynetdicom.association import Association
     from pynetdicom.pdu_primitives import P_DATA
+    from pynetdicom.transport import T_CONNECT, AddressInformation
 
     from pneumocascade.node.limits import Limits
 
@@ -103,6 +105,77 @@ class GuardedSocket(AssociationSocket):
         return content
 
 
+class CallingSocket(GuardedSocket):
+    """The same for a connection that is made from here; it is closed where it could not be made, too."""
+
+    def connect(self, primitive: T_CONNECT) -> None:
+        """Connect; from then on a peer that neither reads nor writes holds nobody up."""
+        super().connect(primitive)
+        if self.socket is not None:
+            self.socket.settimeout(self.seconds)
+
+    def _shutdown_socket(self) -> None:
+        connection = self.socket
+        if connection is not None:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+            connection.close()
+
+
+class Entity(AE):
+    """pynetdicom's application entity with this software's name and limits.
+
+    Parameters
+    ----------
+    ae_title : str
+    limits : Limits
+    """
+
+    def __init__(self, ae_title: str, limits: Limits) -> None:
+        super().__init__(ae_title)
+        self._limits = limits
+        self.implementation_class_uid = IMPLEMENTATION_UID
+        self.implementation_version_name = IMPLEMENTATION_VERSION
+        self.maximum_associations = limits.associations
+        self.maximum_pdu_size = limits.pdu_bytes
+        self.acse_timeout = limits.acse_seconds
+        self.dimse_timeout = limits.network_seconds
+        self.network_timeout = limits.network_seconds
+        self.connection_timeout = limits.acse_seconds
+
+    def _create_socket(
+        self,
+        assoc: Association,
+        address: AddressInformation,
+        tls_args: tuple[ssl.SSLContext, str] | None,
+    ) -> CallingSocket:
+        made = CallingSocket(assoc, address=address)
+        made.longest_pdu, made.seconds = self._limits.longest_pdu, self._limits.network_seconds
+        made.tls_args = tls_args
+        _contain(assoc)
+        return made
+
+
+def _contain(association: Association) -> None:
+    """Let the thread of an association's state machine be quiet, daemonic, and end without a traceback.
+
+    It raises where a peer's mistake and an answer to it cross: there is no such transition in PS3.8, 9.2.3.
+    """
+    provider = association.dul
+    run = provider.run
+
+    def run_contained() -> None:
+        try:
+            run()
+        except Exception:  # noqa: BLE001  whatever it is, this association is over
+            _log.debug("the state machine of an association failed", exc_info=True)
+            association._kill = True
+
+    provider.run = run_contained  # type: ignore[method-assign]
+    provider.daemon = True
+    provider._run_loop_delay = _LOOP_SECONDS
+
+
 class BoundedMessages(DIMSEServiceProvider):
     """Messages of an association, whose bytes are counted until they are answered.
 
@@ -129,14 +202,18 @@ class BoundedMessages(DIMSEServiceProvider):
         size = sum(len(data) for _, data in primitive.presentation_data_value_list)
         self._bytes += size
         if not self._in_flight.add(size) or self._bytes > self._most:
-            self._over = True
-            _log.warning(
-                "an association was aborted: it sent more bytes than are taken", extra={"bytes": self._bytes}
-            )
-            self.message = None
-            self.assoc.abort(block=False)
+            self._cut_off("it sent too many bytes")
             return
-        super().receive_primitive(primitive)
+        try:
+            super().receive_primitive(primitive)
+        except Exception:  # noqa: BLE001  pynetdicom and pydicom raise many kinds on bytes that make no sense
+            self._cut_off("it sent no DICOM message")
+
+    def _cut_off(self, reason: str) -> None:
+        self._over = True
+        self.message = None
+        _log.warning("an association was aborted", extra={"reason": reason, "bytes": self._bytes})
+        self.assoc.abort(block=False)
 
     def answered(self, size: int) -> None:
         """Forget bytes of a message that was answered."""
@@ -182,7 +259,7 @@ class BoundedServer(ThreadedAssociationServer):
 
     Parameters
     ----------
-    ae : pynetdicom.ae.ApplicationEntity
+    ae : Entity
     address : tuple of str and int
     limits : Limits
     allows : callable
@@ -199,7 +276,7 @@ class BoundedServer(ThreadedAssociationServer):
 
     def __init__(
         self,
-        ae: ApplicationEntity,
+        ae: Entity,
         address: tuple[str, int],
         limits: Limits,
         *,
@@ -287,8 +364,7 @@ class _BoundedHandler(RequestHandler):
         assert connection is not None, "pynetdicom has just set it"
         connection.__class__ = GuardedSocket  # a second object would announce the connection twice
         connection.longest_pdu, connection.seconds = limits.longest_pdu, limits.network_seconds  # type: ignore[attr-defined]
-        association.dul._run_loop_delay = _LOOP_SECONDS
-        association.dul.daemon = True
+        _contain(association)
         messages = BoundedMessages(association, server.in_flight, limits.object_bytes + limits.longest_pdu)
         association.dimse = messages
         association.acse = CheckedCaller(association)
