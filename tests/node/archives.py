@@ -57,6 +57,7 @@ def counting_archive(port: int = 0) -> Iterator[CountingArchive]:
     server = entity.start_server(
         ("127.0.0.1", port), block=False, evt_handlers=[(evt.EVT_C_STORE, archive.take)]
     )
+    assert server is not None, "it does not block"
     archive.port = int(server.server_address[1])
     try:
         yield archive

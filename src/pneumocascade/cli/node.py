@@ -39,6 +39,10 @@ TlsCaOption = Annotated[
     Path | None,
     typer.Option("--tls-ca", help="Certificates (PEM) of the authority that callers must have one of."),
 ]
+ResultsOption = Annotated[
+    str,
+    typer.Option(help="DICOM objects of an answer: sr (structured report), sc (picture), pdf; with commas."),
+]
 LogLevelOption = Annotated[Literal["debug", "info", "warning", "error"], typer.Option()]
 LogJsonOption = Annotated[bool, typer.Option("--log-json", help="Log one JSON object per line.")]
 
@@ -66,9 +70,7 @@ def node(
             show_default="any, on a loopback address only",
         ),
     ] = None,
-    results: Annotated[
-        str, typer.Option(help="What is sent: sr (structured report), sc (picture), pdf; with commas.")
-    ] = "sr,sc",
+    results: ResultsOption = "sr,sc",
     pause: Annotated[
         float,
         typer.Option(
