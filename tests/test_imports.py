@@ -26,7 +26,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"audit", "datasets", "output"}),
     frozenset({"evaluation", "training"}),
     frozenset({"reports"}),
-    frozenset({"cli", "doctor", "server", "web", "__main__"}),
+    frozenset({"cli", "doctor", "node", "server", "web", "__main__"}),
 )
 """The folders from bottom to top: one may import from its own layer and from those below."""
 
@@ -47,12 +47,14 @@ ONLY_IN = {
     "pyarrow": {"output"},
     "ray": {"output"},
     "fsspec": {"imaging"},
-    "pydicom": {"imaging", "reports"},
+    "pydicom": {"imaging", "node", "reports"},
     "imagecodecs": {"imaging"},
     "dicomanonymizer": {"reports"},
     "highdicom": {"reports"},
     "weasyprint": {"reports"},
-    "prometheus_client": {"server"},
+    "prometheus_client": {"node", "server"},
+    "pynetdicom": {"node"},
+    "watchfiles": {"node"},
 }
 """Third-party packages and the only folders that may import them."""
 
@@ -75,6 +77,8 @@ HEAVY = (
     "highdicom",
     "weasyprint",
     "prometheus_client",
+    "pynetdicom",
+    "watchfiles",
 )
 
 

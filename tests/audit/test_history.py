@@ -273,3 +273,48 @@ def test_a_damaged_file_is_said_to_be_one(path: Path, history: History) -> None:
         file.write(b"\xff" * 8192)
     with pytest.raises(StorageError, match="cannot be read"):
         list(history.entries())
+
+
+def rows_of_the_file_alone(path: Path, folder: Path) -> int:
+    """Return the entries of a copy of one file, as a backup program would make it."""
+    folder.mkdir()
+    copy = folder / "copy.sqlite3"
+    copy.write_bytes(path.read_bytes())
+    with closing(sqlite3.connect(copy)) as opened:
+        (rows,) = opened.execute("SELECT count(*) FROM analysis").fetchone()
+    return int(rows)
+
+
+def test_a_closed_history_is_whole_without_its_write_ahead_log(path: Path, tmp_path: Path) -> None:
+    with closing(History(path)) as history, closing(sqlite3.connect(path)) as another:
+        another.execute("SELECT count(*) FROM analysis").fetchall()  # SQLite tidies up where it is the last
+        for number in range(3):
+            history.add(answer(number))
+        history.close()
+        assert rows_of_the_file_alone(path, tmp_path / "alone") == 3
+
+
+def test_a_backup_is_one_whole_file_while_others_enter(history: History, path: Path, tmp_path: Path) -> None:
+    for number in range(5):
+        history.add(answer(number))
+    target = tmp_path / "backup.sqlite3"
+    done = CliRunner().invoke(app, ["history", "backup", str(path), "--output", str(target)])
+    assert done.exit_code == 0, done.output
+    history.add(answer(5))
+    assert sorted(each.name for each in tmp_path.iterdir() if each.name.startswith(("backup", "."))) == [
+        target.name
+    ]
+    assert rows_of_the_file_alone(target, tmp_path / "alone") == 5
+    with closing(History(target, must_exist=True)) as copied:
+        assert [entry.id for entry in copied.entries()] == [1, 2, 3, 4, 5]
+
+
+def test_a_backup_never_replaces_the_history_itself_or_half_of_a_file(
+    history: History, path: Path, tmp_path: Path
+) -> None:
+    history.add(answer())
+    done = CliRunner().invoke(app, ["history", "backup", str(path), "--output", str(path)])
+    assert isinstance(done.exception, UsageError)
+    with pytest.raises(StorageError, match="no backup"):
+        history.backup(tmp_path / "no folder" / "backup.sqlite3")
+    assert len(list(history.entries())) == 1

@@ -50,6 +50,18 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         raise
 
 
+def checkpoint(connection: sqlite3.Connection) -> bool:
+    """Move what the write-ahead log holds into the file, and return whether all of it was moved.
+
+    It is not where another connection reads or writes just now, or the disk is full; nothing is lost then.
+    """
+    try:
+        (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    except sqlite3.Error:
+        return False
+    return not busy
+
+
 def _write_ahead(connection: sqlite3.Connection) -> None:
     """Switch a new file to the write-ahead log.
 

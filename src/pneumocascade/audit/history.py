@@ -17,7 +17,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from pneumocascade.audit.database import connect, transaction
+from pneumocascade.audit.database import checkpoint, connect, transaction
+from pneumocascade.audit.files import written_whole
 from pneumocascade.errors import StorageError, UsageError
 from pneumocascade.types import Prediction, reasons_of
 
@@ -124,9 +125,44 @@ class History:
                 self._connection.execute(_TABLE)
 
     def close(self) -> None:
-        """Close the file."""
+        """Move what the write-ahead log holds into the file, and close it: the file alone is then whole.
+
+        Where another process uses the file, its entries stay in the log, which goes with the file.
+        """
         with self._lock:
-            self._connection.close()
+            try:
+                checkpoint(self._connection)
+            finally:
+                self._connection.close()
+
+    def backup(self, target: Path) -> int:
+        """Copy all entries into a new file, as of one moment, while others may go on entering.
+
+        Parameters
+        ----------
+        target : Path
+            Appears whole or not at all; what is there is replaced.
+
+        Returns
+        -------
+        int
+            How many analyses it holds.
+
+        Raises
+        ------
+        StorageError
+            Where it cannot be written.
+        """
+        with (
+            written_whole(target) as part,
+            self._storage_errors(f"no backup {target} can be written"),
+            closing(connect(self.path)) as connection,
+            closing(sqlite3.connect(part, isolation_level=None)) as copy,
+        ):
+            connection.backup(copy)
+            copy.execute("PRAGMA journal_mode = DELETE")  # one file, without a second one beside it
+            (entries,) = copy.execute("SELECT count(*) FROM analysis").fetchone()
+        return int(entries)
 
     def add(self, prediction: Prediction) -> None:
         """Enter one answer, in a transaction of its own.

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from pneumocascade import __version__
-from pneumocascade.cli import compare, doctor, history, models, predict, train
+from pneumocascade.cli import compare, doctor, history, models, node, predict, train, watch
 from pneumocascade.cli.streams import drop_unwritten, make_usable
 from pneumocascade.errors import PneumocascadeError, UsageError
 
@@ -51,9 +51,11 @@ app.command("export")(train.export)
 app.command("calibrate")(train.calibrate)
 app.command("weights")(train.weights)
 app.command("serve")(models.serve)
+app.command("watch")(watch.watch)
 app.command("info")(models.info)
 app.command("doctor")(doctor.doctor)
 app.add_typer(history.app, name="history")
+app.add_typer(node.app, name="node")
 
 
 def main() -> None:

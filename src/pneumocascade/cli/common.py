@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import signal
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -61,6 +63,23 @@ def recorder_of(history: Path | None) -> Iterator[Recorder | None]:
 
     with closing(History(history)) as opened:
         yield opened.add
+
+
+@contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the block as an exception would, so that files are closed; exit status 143.
+
+    By default the process ends where it stands. uvicorn sends itself the signal again when it has stopped.
+    """
+
+    def leave(number: int, _: object) -> None:
+        sys.exit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def import_extra(module: str, what: str, extra: str) -> Any:

@@ -1,4 +1,4 @@
-"""``pneumocascade history``: list, export and purge the audit trail."""
+"""``pneumocascade history``: list, export, back up and purge the audit trail."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ from pneumocascade.errors import UsageError
 if TYPE_CHECKING:
     from pneumocascade.audit.history import Entry, History
 
-app = typer.Typer(no_args_is_help=True, help="List, export and purge an audit trail (see serve --history).")
+app = typer.Typer(
+    no_args_is_help=True, help="List, export, back up and purge an audit trail (see serve --history)."
+)
 
 _File = Annotated[Path, typer.Argument(help="SQLite file of the history.", envvar="PNEUMOCASCADE_HISTORY")]
 _Since = Annotated[datetime | None, typer.Option(help="Only entries from this local time on.")]
@@ -70,6 +72,19 @@ def export(
                 raise UsageError(f"--output {output} is the history itself: give another file")
             target = stack.enter_context(output.open("w", encoding="utf-8", newline=""))
         _write(history.entries(since=_local(since), until=_local(until)), target, format)
+
+
+@app.command()
+def backup(
+    file: _File,
+    output: Annotated[Path, typer.Option(help="Write the copy to this file.")],
+) -> None:
+    """Copy a history into one file, also while a server writes to it."""
+    if is_same_file(file, output):
+        raise UsageError(f"--output {output} is the history itself: give another file")
+    with _opened(file) as history:
+        entries = history.backup(output)
+    typer.echo(f"{entries} analyses copied to {output}", err=True)
 
 
 @app.command()

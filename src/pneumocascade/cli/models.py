@@ -14,6 +14,7 @@ from pneumocascade.cli.common import (
     ModelsOption,
     OperatingPointOption,
     ProviderOption,
+    ended_by_sigterm,
     import_extra,
     recorder_of,
 )
@@ -203,10 +204,10 @@ def serve(
     models: ModelsOption = None,
 ) -> None:
     """Serve the web app and the REST API. Uploads are decoded in isolated processes."""
+    from pneumocascade.audit.logs import set_up
     from pneumocascade.inference.cascade import Cascade
     from pneumocascade.inference.prefetch import usable_cores
     from pneumocascade.inference.worker_pool import IsolatedReader
-    from pneumocascade.server.logs import set_up
 
     server = import_extra("pneumocascade.server", "the web app", "web")
     set_up(log_level, as_json=log_json)
@@ -214,7 +215,7 @@ def serve(
     cores = usable_cores()
     hosts = (*server.LOOPBACK, *allow_host) if allow_host else None
     access = server.Access(hosts=hosts, per_minute=requests_per_minute or 0)
-    with recorder_of(history) as recorder:
+    with ended_by_sigterm(), recorder_of(history) as recorder:
         cascade = Cascade.load(
             models,
             threads=threads or cores,

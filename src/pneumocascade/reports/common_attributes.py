@@ -26,10 +26,11 @@ except ModuleNotFoundError as error:
 MANUFACTURER = "pneumocascade"
 SR_DESCRIPTION = "pneumocascade result (research use only)"
 CAPTURE_DESCRIPTION = "pneumocascade overlay (research use only)"
-DESCRIPTIONS = frozenset({SR_DESCRIPTION, CAPTURE_DESCRIPTION})
+PDF_DESCRIPTION = "pneumocascade report (research use only)"
+DESCRIPTIONS = frozenset({SR_DESCRIPTION, CAPTURE_DESCRIPTION, PDF_DESCRIPTION})
 """Series Descriptions of what is made here."""
 
-SR_SERIES, CAPTURE_SERIES = 9101, 9102
+SR_SERIES, CAPTURE_SERIES, PDF_SERIES = 9101, 9102, 9103
 """Series Numbers, far from those that modalities give."""
 
 CHARACTER_SET = "ISO_IR 192"

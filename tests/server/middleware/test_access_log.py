@@ -23,16 +23,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pneumocascade import Cascade, server
+from pneumocascade.audit import logs
 from pneumocascade.inference.cascade import Terms
 from pneumocascade.inference.prepare import PreparedFilm
-from pneumocascade.server import logs
 from pneumocascade.server.middleware.access_log import AccessLog, request_id
 from pneumocascade.types import Prediction
+from tests.audit.test_logs import lines, logging_as_before
 from tests.conftest import film_png, vary_example, wait_until
 from tests.imaging.dicom.objects import NAME, dataset, to_bytes
 from tests.server.test_app import URL
 from tests.server.test_batcher import FILMS, SECONDS, Watched
-from tests.server.test_logs import lines, logging_as_before
 from tests.tiny_models import write_tiny_models
 
 __all__ = ["logging_as_before"]

@@ -53,6 +53,16 @@ _PLUGINS = {
 _JPEG_XL = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (110, 111, 112))
 """Transfer syntaxes of JPEG XL (DICOM Supplement 232, 2024); pydicom does not know them."""
 
+READ_SYNTAXES = (
+    uid.ExplicitVRLittleEndian,
+    uid.ImplicitVRLittleEndian,
+    uid.DeflatedExplicitVRLittleEndian,
+    uid.ExplicitVRBigEndian,
+    *_PLUGINS,
+    *(uid.UID(each) for each in sorted(_JPEG_XL)),
+)
+"""Every transfer syntax that is read."""
+
 _JPEG_2000 = frozenset(
     {uid.JPEG2000Lossless, uid.JPEG2000, uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL, uid.HTJ2K}
 )

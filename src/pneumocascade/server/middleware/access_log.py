@@ -8,7 +8,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING
 
-from pneumocascade.server.logs import Request, request
+from pneumocascade.audit.logs import Request, request
 from pneumocascade.server.middleware.base import HttpMiddleware
 
 if TYPE_CHECKING:

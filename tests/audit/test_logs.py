@@ -23,8 +23,8 @@ from pydicom.misc import is_dicom  # loads pydicom, whose logger is checked
 
 import pneumocascade
 from pneumocascade import UsageError, read_radiograph
+from pneumocascade.audit import logs
 from pneumocascade.imaging.dicom.quiet import quiet
-from pneumocascade.server import logs
 from tests.loops import run_apart
 
 PLANTED = "Planted^Patient"

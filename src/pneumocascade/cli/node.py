@@ -1,0 +1,234 @@
+"""``pneumocascade node``: a DICOM node."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from pneumocascade.cli.common import (
+    HistoryOption,
+    ModelsOption,
+    OperatingPointOption,
+    ProviderOption,
+    import_extra,
+    recorder_of,
+)
+from pneumocascade.errors import UsageError
+
+if TYPE_CHECKING:
+    from pneumocascade.inference.cascade import Cascade
+    from pneumocascade.model.store import Manifest
+    from pneumocascade.node.tls import TlsFiles
+
+app = typer.Typer(invoke_without_command=True, help="Run a DICOM node, or judge a study of an archive.")
+
+_MIB = 1 << 20
+
+TlsCertOption = Annotated[
+    Path | None,
+    typer.Option("--tls-cert", help="Certificate (PEM) to take associations over TLS 1.2 or newer."),
+]
+TlsKeyOption = Annotated[Path | None, typer.Option("--tls-key", help="Key of the certificate (PEM).")]
+TlsCaOption = Annotated[
+    Path | None,
+    typer.Option("--tls-ca", help="Certificates (PEM) of the authority that callers must have one of."),
+]
+ResultsOption = Annotated[
+    str,
+    typer.Option(help="DICOM objects of an answer: sr (structured report), sc (picture), pdf; with commas."),
+]
+LogLevelOption = Annotated[Literal["debug", "info", "warning", "error"], typer.Option()]
+LogJsonOption = Annotated[bool, typer.Option("--log-json", help="Log one JSON object per line.")]
+
+
+@app.callback()
+def node(
+    context: typer.Context,
+    host: Annotated[
+        str,
+        typer.Option(help="Address to listen on. The default accepts connections from this machine only."),
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 11112,
+    ae_title: Annotated[str, typer.Option(help="AE title that callers must call.")] = "PNEUMOCASCADE",
+    destination: Annotated[
+        list[str] | None,
+        typer.Option(help="Where results are sent: AET@HOST:PORT. Repeatable.", show_default=False),
+    ] = None,
+    spool: Annotated[Path, typer.Option(help="Folder for what is received and not yet delivered.")] = Path(
+        "pneumocascade-spool"
+    ),
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Who may send: AET or AET@ADDRESS, or any. Repeatable.",
+            show_default="any, on a loopback address only",
+        ),
+    ] = None,
+    results: ResultsOption = "sr,sc",
+    pause: Annotated[
+        float,
+        typer.Option(
+            min=0, help="Seconds without a new object after which an open association's study is judged."
+        ),
+    ] = 10.0,
+    keep: Annotated[
+        float, typer.Option(min=0, help="Days that films and results stay in the spool once delivered.")
+    ] = 7.0,
+    give_up: Annotated[
+        float,
+        typer.Option(
+            min=0, help="Days for which results are offered to a destination that cannot be reached."
+        ),
+    ] = 7.0,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Offer again what destinations refused before.")
+    ] = False,
+    max_associations: Annotated[int, typer.Option(min=1, help="Associations at once.")] = 20,
+    max_pdu: Annotated[int, typer.Option(min=4096, max=1 << 20, help="Largest PDU, in bytes.")] = 65536,
+    max_object: Annotated[int, typer.Option(min=1, help="Largest object, in MiB.")] = 256,
+    max_spool: Annotated[int, typer.Option(min=1, help="All objects in the spool, in MiB.")] = 10240,
+    timeout: Annotated[
+        float,
+        typer.Option(min=1, help="Longest silence of an association, and time for one PDU, in seconds."),
+    ] = 60.0,
+    acse_timeout: Annotated[
+        float, typer.Option(min=1, help="Longest time from a connection to its association, in seconds.")
+    ] = 10.0,
+    tls_cert: TlsCertOption = None,
+    tls_key: TlsKeyOption = None,
+    tls_ca: TlsCaOption = None,
+    tls_destinations: Annotated[
+        bool, typer.Option("--tls-destinations", help="Send results over TLS, too; needs --tls-ca.")
+    ] = False,
+    http_port: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=65535, help="Port on 127.0.0.1 for /healthz, /readyz, /metrics.", show_default="none"
+        ),
+    ] = None,
+    operating_point: OperatingPointOption = "balanced",
+    log_level: LogLevelOption = "warning",
+    log_json: LogJsonOption = False,
+    history: HistoryOption = None,
+    provider: ProviderOption = "cpu",
+    models: ModelsOption = None,
+) -> None:
+    """Take films by DICOM's C-STORE, judge each once, and send the results to an archive."""
+    if context.invoked_subcommand is not None:
+        return
+    peers = import_extra("pneumocascade.node.peers", "a DICOM node", "node")
+    service = import_extra("pneumocascade.node.service", "a DICOM node", "node")
+    limits = import_extra("pneumocascade.node.limits", "a DICOM node", "node").Limits(
+        associations=max_associations,
+        pdu_bytes=max_pdu,
+        object_bytes=max_object * _MIB,
+        spool_bytes=max_spool * _MIB,
+        in_flight_bytes=2 * max_object * _MIB,
+        acse_seconds=acse_timeout,
+        network_seconds=timeout,
+        pause_seconds=pause,
+    )
+    if not destination:
+        raise UsageError("results need a destination: give --destination AET@HOST:PORT")
+    tls = tls_files(tls_cert, tls_key, tls_ca)
+    if tls_destinations and tls is None:
+        raise UsageError("--tls-destinations needs --tls-cert, --tls-key and --tls-ca")
+    settings = service.NodeSettings(
+        spool=spool,
+        destinations=tuple(dict.fromkeys(peers.Peer.parse(each) for each in destination)),
+        allowed=peers.AllowList.parse(allow or [], host),
+        host=host,
+        port=port,
+        ae_title=peers.ae_title_of(ae_title),
+        results=import_extra("pneumocascade.node.results", "a DICOM node", "node").result_kinds(results),
+        operating_point=operating_point,
+        keep_days=keep,
+        give_up_days=give_up,
+        http_port=http_port,
+        limits=limits,
+        tls=tls.for_server() if tls else None,
+        destination_tls=tls.for_client() if tls and tls_destinations else None,
+        retry_failed=retry_failed,
+    )
+    set_up_log(log_level, as_json=log_json)
+    with loaded(models, provider, history) as (cascade, manifest), until_signal() as stop:
+        running = service.Node(cascade, manifest, settings)
+        running.start()
+        try:
+            shown = f"[{host}]" if ":" in host else host
+            typer.echo(f"pneumocascade is {settings.ae_title}@{shown}:{running.port} (stop with Ctrl-C)")
+            stop.wait()
+        finally:
+            running.stop()
+
+
+def tls_files(certificate: Path | None, key: Path | None, authority: Path | None) -> TlsFiles | None:
+    """Return the files of TLS; ``None`` where none are given.
+
+    Raises
+    ------
+    UsageError
+        Where only some are.
+    """
+    from pneumocascade.node.tls import TlsFiles
+
+    if certificate is None and key is None and authority is None:
+        return None
+    if certificate is None or key is None:
+        raise UsageError("TLS needs --tls-cert and --tls-key, both")
+    return TlsFiles(certificate, key, authority)
+
+
+def set_up_log(level: Literal["debug", "info", "warning", "error"], *, as_json: bool) -> None:
+    """Send the log to standard error; pynetdicom's own says nothing, for it quotes what was sent."""
+    import logging
+
+    from pneumocascade.audit.logs import set_up
+
+    set_up(level, as_json=as_json)
+    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL + 1)
+
+
+@contextmanager
+def loaded(models: Path | None, provider: str, history: Path | None) -> Iterator[tuple[Cascade, Manifest]]:
+    """Give a cascade that decodes in processes of their own and records its answers, and its manifest."""
+    from pneumocascade.inference.cascade import Cascade
+    from pneumocascade.inference.prefetch import usable_cores
+    from pneumocascade.inference.worker_pool import IsolatedReader
+    from pneumocascade.model.store import bundled_models, read_manifest
+
+    with recorder_of(history) as recorder:
+        reader = IsolatedReader(usable_cores())
+        try:
+            # One thread a film: as many films as there are cores are judged at once.
+            yield (
+                Cascade.load(models, threads=1, provider=provider, reader=reader, recorder=recorder),
+                read_manifest(models or bundled_models()),
+            )
+        finally:
+            reader.close()
+
+
+@contextmanager
+def until_signal() -> Iterator[threading.Event]:
+    """Give an event that SIGTERM and SIGINT set; a second signal ends the process at once."""
+    stop = threading.Event()
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def ask(number: int, _: object) -> None:
+        stop.set()
+        signal.signal(number, signal.SIG_DFL)
+
+    for number in before:
+        signal.signal(number, ask)
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

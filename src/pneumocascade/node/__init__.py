@@ -1,0 +1,1 @@
+"""A DICOM node, which takes films by C-STORE and sends results to an archive; and a watched folder."""

@@ -1,0 +1,277 @@
+"""What goes out: results to one destination by C-STORE, until it has them or has refused them for good."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import random
+import socket
+import ssl
+import threading
+import time
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from pydicom import dcmread
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from pneumocascade.errors import StorageError
+from pneumocascade.node.transport import Entity
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pynetdicom.association import Association
+
+    from pneumocascade.node.limits import Limits
+    from pneumocascade.node.metrics import NodeMetrics
+    from pneumocascade.node.peers import Peer
+    from pneumocascade.node.spool import Delivery, Spool
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0
+"""Seconds before the second attempt, and between attempts in the end."""
+
+GIVE_UP_DAYS = 7.0
+"""Time for which a result is offered to a destination that cannot be reached or cannot take it now."""
+
+BATCH = 64
+"""Results of one association."""
+
+_SYNTAXES = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
+_DUPLICATE = 0x0111
+_REFUSED_FOR_GOOD = frozenset({0x0106, 0x0117, 0x0122, 0x0124})
+"""Invalid attribute or instance, SOP class not supported, not authorised (PS3.7, C.5)."""
+
+State = Literal["sent", "failed", "later"]
+_log = logging.getLogger(__name__)
+
+
+class _Verdict(NamedTuple):
+    state: State
+    reason: str
+
+
+def verdict_on(status: int | None) -> tuple[State, str]:
+    """Return what a destination's status means for a result, and the status in words.
+
+    Parameters
+    ----------
+    status : int or None
+        Of C-STORE (PS3.4, B.2.3; PS3.7, C); ``None`` where there was none.
+
+    Returns
+    -------
+    str
+        ``"sent"`` for success, warnings and an instance that it has; ``"failed"`` where it will never take
+        it; ``"later"`` else.
+    str
+    """
+    if status is None:
+        return "later", "no answer"
+    words = f"status 0x{status:04X}"
+    if status in (0x0000, 0x0001, 0x0107, 0x0116, _DUPLICATE) or 0xB000 <= status <= 0xBFFF:
+        return "sent", words
+    refused = 0xA900 <= status <= 0xA9FF or 0xC000 <= status <= 0xCFFF or status in _REFUSED_FOR_GOOD
+    return ("failed" if refused else "later"), words
+
+
+def pause_after(failures: int, rng: random.Random) -> float:
+    """Return the seconds to wait after so many failures in a row: doubled each time, half of it by chance."""
+    whole = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(failures - 1, 20))
+    return whole * rng.uniform(0.5, 1.0)
+
+
+class Sender:
+    """Sends one destination its results, on a thread of its own.
+
+    Parameters
+    ----------
+    spool : Spool
+    destination : Peer
+    ae_title : str
+        How this node calls itself.
+    limits : Limits
+    metrics : NodeMetrics
+    tls : ssl.SSLContext, optional
+    give_up : float
+        Seconds; see ``GIVE_UP_DAYS``.
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        destination: Peer,
+        ae_title: str,
+        limits: Limits,
+        metrics: NodeMetrics,
+        *,
+        tls: ssl.SSLContext | None = None,
+        give_up: float = GIVE_UP_DAYS * 86400,
+    ) -> None:
+        self.destination = destination
+        self._name = str(destination)
+        self._spool = spool
+        self._limits = limits
+        self._metrics = metrics
+        self._tls = tls
+        self._give_up = give_up
+        self._entity = Entity(ae_title, limits)
+        self._rng = random.Random()  # noqa: S311  jitter
+        self._failures = 0
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._association: Association | None = None
+        self._thread = threading.Thread(target=self._run, name=f"sender {self._name}", daemon=True)
+
+    def start(self) -> None:
+        """Begin to send."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Look for results now."""
+        self._wake.set()
+
+    def stop(self, seconds: float) -> None:
+        """Let the result that is being sent be answered, for so many seconds, and end."""
+        self._stopping.set()
+        self._wake.set()
+        self._thread.join(seconds)
+        if self._thread.is_alive() and self._association is not None:
+            _cut(self._association)
+            self._thread.join(seconds)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._wake.clear()
+            try:
+                pause = self._once()
+            except StorageError as error:
+                _log.error("the spool cannot be used: results wait", exc_info=error)
+                pause = LONGEST_PAUSE / 10
+            except Exception:  # noqa: BLE001  a fault of one destination or object holds up no other
+                _log.exception("results could not be sent", extra={"destination": self._name})
+                self._failures += 1
+                pause = pause_after(self._failures, self._rng)
+            if pause is None:
+                self._wake.wait(1.0)
+            elif pause > 0:
+                self._stopping.wait(pause)
+
+    def _once(self) -> float | None:
+        """Send what is due; return the seconds to wait, ``None`` to wait for new results."""
+        due = self._spool.due(self._name, BATCH)
+        if not due:
+            moment = self._spool.next_due(self._name)
+            return None if moment is None else min(1.0, max(0.0, moment - time.time()))
+        association = self._associate(due)
+        if association is None:
+            self._failures += 1
+            pause = pause_after(self._failures, self._rng)
+            self._metrics.delivered(self._name, "unreachable")
+            self._drop_old(due, "it cannot be reached")
+            _log.warning(
+                "a destination cannot be reached",
+                extra={"destination": self._name, "waiting": len(due), "seconds": round(pause, 1)},
+            )
+            return pause
+        try:
+            return self._send_all(association, due)
+        finally:
+            self._association = None
+            self._end(association)
+
+    def _associate(self, due: Sequence[Delivery]) -> Association | None:
+        for sop_class in dict.fromkeys(delivery.sop_class_uid for delivery in due):
+            if not any(each.abstract_syntax == sop_class for each in self._entity.requested_contexts):
+                self._entity.add_requested_context(sop_class, _SYNTAXES)
+        peer = self.destination
+        try:
+            association = self._entity.associate(
+                peer.host,
+                peer.port,
+                ae_title=peer.ae_title,
+                max_pdu=self._limits.pdu_bytes,
+                tls_args=(self._tls, peer.host) if self._tls is not None else None,
+            )
+        except (OSError, RuntimeError):  # a name that leads nowhere
+            return None
+        self._association = association
+        if not association.is_established:
+            _cut(association)
+            return None
+        return association
+
+    def _send_all(self, association: Association, due: Sequence[Delivery]) -> float:
+        """Send results one after the other; return the seconds to wait before the next association."""
+        for delivery in due:
+            if self._stopping.is_set():
+                return 0.0
+            verdict = self._send(association, delivery)
+            self._enter(delivery, verdict)
+            if verdict.state != "later":
+                self._failures = 0
+            elif not association.is_established:
+                self._failures += 1
+                return pause_after(self._failures, self._rng)
+        return 0.0
+
+    def _send(self, association: Association, delivery: Delivery) -> _Verdict:
+        accepted = {context.abstract_syntax for context in association.accepted_contexts}
+        if delivery.sop_class_uid not in accepted:
+            return _Verdict("failed", f"it does not take SOP class {delivery.sop_class_uid}")
+        dataset = dcmread(io.BytesIO(delivery.path.read_bytes()))
+        try:
+            answer = association.send_c_store(dataset)
+        except (ValueError, RuntimeError, AttributeError) as error:
+            # The association is gone, or pynetdicom cannot encode the object as it was agreed.
+            state: State = "later" if not association.is_established else "failed"
+            return _Verdict(state, f"it could not be sent ({type(error).__name__})")
+        status = answer.get("Status")
+        return _Verdict(*verdict_on(None if status is None else int(status)))
+
+    def _enter(self, delivery: Delivery, verdict: _Verdict) -> None:
+        facts = {"destination": self._name, "result": delivery.result, "kind": delivery.kind}
+        state = verdict.state
+        if state == "later" and time.time() - delivery.since > self._give_up:
+            state = "failed"
+        self._metrics.delivered(self._name, state)
+        if state == "sent":
+            self._spool.sent(self._name, delivery, verdict.reason)
+            _log.info("a result was sent", extra=facts)
+        elif state == "failed":
+            self._spool.failed(self._name, delivery, verdict.reason)
+            _log.error(
+                "a destination refused a result: it is given up", extra={**facts, "reason": verdict.reason}
+            )
+        else:
+            pause = pause_after(delivery.tries + 1, self._rng)
+            self._spool.later(self._name, delivery, pause, verdict.reason)
+            _log.warning(
+                "a destination did not take a result: it is tried again",
+                extra={**facts, "reason": verdict.reason, "seconds": round(pause, 1)},
+            )
+
+    def _drop_old(self, due: Sequence[Delivery], reason: str) -> None:
+        for delivery in due:
+            if time.time() - delivery.since > self._give_up:
+                self._enter(delivery, _Verdict("failed", reason))
+
+    def _end(self, association: Association) -> None:
+        if association.is_established:
+            association.release()
+        _cut(association)
+
+
+def _raw_socket(association: Association) -> socket.socket | None:
+    wrapped = association.dul.socket
+    return wrapped.socket if wrapped is not None else None
+
+
+def _cut(association: Association) -> None:
+    """End an association and its threads, whatever the other side does."""
+    raw = _raw_socket(association)
+    if raw is not None:
+        with contextlib.suppress(OSError):
+            raw.shutdown(socket.SHUT_RDWR)
+    if association.is_alive() or association.dul.is_alive():
+        association.kill()

@@ -1,0 +1,215 @@
+"""The node: spool, receiver, judge and senders, from start to stop."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pneumocascade.inference.cascade import DEFAULT_OPERATING_POINT
+from pneumocascade.inference.prefetch import usable_cores
+from pneumocascade.node.identity import AE_TITLE
+from pneumocascade.node.judge import Judge
+from pneumocascade.node.limits import Limits
+from pneumocascade.node.metrics import NodeMetrics
+from pneumocascade.node.receiver import Receiver, Security
+from pneumocascade.node.results import ResultKind, ResultMaker
+from pneumocascade.node.schedule import Schedule
+from pneumocascade.node.sender import GIVE_UP_DAYS, Sender
+from pneumocascade.node.spool import Spool
+from pneumocascade.node.status_page import StatusPage
+
+if TYPE_CHECKING:
+    from pneumocascade.inference.cascade import Cascade
+    from pneumocascade.model.store import Manifest
+    from pneumocascade.node.peers import AllowList, Peer
+
+STOP_SECONDS = 10.0
+"""Longest wait, when the node stops, for films that are judged, and for a result that is sent."""
+
+KEEP_DAYS = 7.0
+"""Time for which films and results stay in the spool once all is delivered."""
+
+_CLEANING_SECONDS = 60.0
+_DAY = 86400.0
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSettings:
+    """How a node works.
+
+    Attributes
+    ----------
+    spool : Path
+        Folder.
+    destinations : tuple of Peer
+        Who gets the results.
+    allowed : AllowList
+        Who may send.
+    host, port, ae_title
+        What is listened on, and what callers must call.
+    results : tuple of str
+        See :data:`pneumocascade.node.results.RESULT_KINDS`.
+    operating_point : str
+    keep_days, give_up_days : float
+        See ``KEEP_DAYS`` and :data:`pneumocascade.node.sender.GIVE_UP_DAYS`.
+    http_port : int or None
+        Of health and metrics, on 127.0.0.1; ``None`` for none.
+    limits : Limits
+    tls, destination_tls : ssl.SSLContext, optional
+    retry_failed : bool
+        Offer again, at the start, what destinations refused.
+    """
+
+    spool: Path
+    destinations: tuple[Peer, ...]
+    allowed: AllowList
+    host: str = "127.0.0.1"
+    port: int = 11112
+    ae_title: str = AE_TITLE
+    results: tuple[ResultKind, ...] = ("sr", "sc")
+    operating_point: str = DEFAULT_OPERATING_POINT
+    keep_days: float = KEEP_DAYS
+    give_up_days: float = GIVE_UP_DAYS
+    http_port: int | None = None
+    limits: Limits = field(default_factory=Limits)
+    tls: ssl.SSLContext | None = None
+    destination_tls: ssl.SSLContext | None = None
+    retry_failed: bool = False
+
+
+class Node:
+    """Takes films by C-STORE, judges each once, and sends results to every destination.
+
+    Parameters
+    ----------
+    cascade : Cascade
+        Gives every answer.
+    models : Manifest
+        Of its models.
+    settings : NodeSettings
+
+    Raises
+    ------
+    UsageError
+        Where spool, results or destinations cannot be used.
+    """
+
+    def __init__(self, cascade: Cascade, models: Manifest, settings: NodeSettings) -> None:
+        self._settings = settings
+        self.metrics = NodeMetrics(cascade.version)
+        maker = ResultMaker(cascade, models, settings.results)
+        self.spool = Spool(settings.spool, settings.limits.spool_bytes)
+        self.metrics.watch_spool(self.spool)
+        self._schedule = Schedule(settings.limits.pause_seconds)
+        self._receiver = Receiver(self.spool, self._schedule, cascade.version, settings.limits, self.metrics)
+        self._senders = [
+            Sender(
+                self.spool,
+                peer,
+                settings.ae_title,
+                settings.limits,
+                self.metrics,
+                tls=settings.destination_tls,
+                give_up=settings.give_up_days * _DAY,
+            )
+            for peer in settings.destinations
+        ]
+        self._judge = Judge(
+            self.spool,
+            self._schedule,
+            cascade,
+            maker,
+            tuple(map(str, settings.destinations)),
+            self.metrics,
+            operating_point=settings.operating_point,
+            done=self._wake_senders,
+        )
+        self._page: StatusPage | None = None
+        self._stopping = threading.Event()
+        self._takes_films = False
+        self._cleaner = threading.Thread(target=self._clean, name="cleaner", daemon=True)
+        self.port = 0
+        self.http_port: int | None = None
+
+    def start(self) -> None:
+        """Go on where the last run ended, listen, judge and send; see ``port`` and ``http_port``.
+
+        Raises
+        ------
+        UsageError
+            Where an address cannot be listened on.
+        """
+        settings = self._settings
+        try:
+            if settings.http_port is not None:
+                self._page = StatusPage(settings.http_port, self.ready, self.metrics.text)
+                self.http_port = self._page.port
+            self._go_on()
+            security = Security(settings.allowed, settings.tls)
+            self.port = self._receiver.start(settings.ae_title, settings.host, settings.port, security)
+        except BaseException:
+            self._close()
+            raise
+        self._judge.start(usable_cores())
+        for sender in self._senders:
+            sender.start()
+        self._cleaner.start()
+        self._takes_films = True
+
+    def _go_on(self) -> None:
+        """Take up what the last run left."""
+        if self._settings.retry_failed and (count := self.spool.retry_failed()):
+            _log.warning("results that were given up are offered again", extra={"results": count})
+        waiting = self.spool.waiting()
+        if waiting:
+            _log.warning("films of the last run are judged first", extra={"films": len(waiting)})
+        self._schedule.add_ready(waiting)
+        for destination, count in self.spool.stranded(map(str, self._settings.destinations)).items():
+            _log.warning(
+                "results wait for a destination that is not given: name it again to send them",
+                extra={"destination": destination, "results": count},
+            )
+
+    def stop(self) -> None:
+        """Take no more films, finish those that are being judged or sent, and close the spool."""
+        self._takes_films = False
+        self._stopping.set()
+        self._receiver.stop(STOP_SECONDS / 2)
+        self._schedule.close()
+        self._judge.join(STOP_SECONDS)
+        for sender in self._senders:
+            sender.stop(STOP_SECONDS)
+        self._close()
+
+    def _close(self) -> None:
+        if self._page is not None:
+            self._page.close()
+        self.spool.close()
+
+    def ready(self) -> tuple[dict[str, Any], bool]:
+        """Return what the node has to do, and whether it takes films."""
+        counts = self.spool.counts()._asdict() if self._takes_films else {}
+        status = "ready" if self._takes_films else "stopping"
+        return {"status": status, **counts, "spool_bytes": self.spool.stored_bytes}, self._takes_films
+
+    def _wake_senders(self) -> None:
+        for sender in self._senders:
+            sender.wake()
+
+    def _clean(self) -> None:
+        """Delete what was delivered and is old, once a minute."""
+        while True:
+            try:
+                removed = self.spool.remove_finished(time.time() - self._settings.keep_days * _DAY)
+                if removed:
+                    _log.info("finished films were removed from the spool", extra={"films": removed})
+            except Exception:  # noqa: BLE001  tried again in a minute
+                _log.exception("the spool could not be cleaned")
+            if self._stopping.wait(_CLEANING_SECONDS):
+                return

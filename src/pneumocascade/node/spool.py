@@ -1,0 +1,512 @@
+"""The durable spool: what was received, what was judged, which results each destination has.
+
+One folder with an SQLite file (write-ahead log, ``synchronous = FULL``) and the objects. A film goes
+*received* -> *judged*, in one transaction with its results; each result goes *waiting* -> *sent* or *failed*
+for each destination. A process that is killed at any moment goes on where the last transaction ended.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from pneumocascade.audit.database import checkpoint, connect, transaction
+from pneumocascade.audit.files import PART, written_whole
+from pneumocascade.errors import StorageError, UsageError
+
+APPLICATION_ID = 0x504E4332
+"""In the file's head, so that no other SQLite file is taken for a spool ("PNC2")."""
+
+FILE_NAME = "spool.sqlite3"
+_LOCK_NAME = "lock.sqlite3"
+_FILMS, _RESULTS = "films", "results"
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS film (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    sop_instance_uid TEXT NOT NULL,
+    study_uid TEXT NOT NULL,
+    content_sha256 TEXT NOT NULL,
+    model_version TEXT NOT NULL,
+    file TEXT NOT NULL,
+    bytes INTEGER NOT NULL,
+    received REAL NOT NULL,
+    tries INTEGER NOT NULL DEFAULT 0,
+    judged REAL,
+    outcome TEXT NOT NULL DEFAULT '',
+    pixels_sha256 TEXT NOT NULL DEFAULT '',
+    UNIQUE (sop_instance_uid, content_sha256, model_version)
+) STRICT;
+CREATE TABLE IF NOT EXISTS result (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    film INTEGER NOT NULL REFERENCES film ON DELETE CASCADE,
+    kind TEXT NOT NULL,
+    sop_class_uid TEXT NOT NULL,
+    sop_instance_uid TEXT NOT NULL UNIQUE,
+    file TEXT NOT NULL,
+    bytes INTEGER NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS delivery (
+    result INTEGER NOT NULL REFERENCES result ON DELETE CASCADE,
+    destination TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('waiting', 'sent', 'failed')),
+    tries INTEGER NOT NULL DEFAULT 0,
+    due REAL NOT NULL,
+    since REAL NOT NULL,
+    reason TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (result, destination)
+) STRICT;
+CREATE INDEX IF NOT EXISTS film_waiting ON film (id) WHERE judged IS NULL;
+CREATE INDEX IF NOT EXISTS film_uid ON film (sop_instance_uid);
+CREATE INDEX IF NOT EXISTS result_film ON result (film);
+CREATE INDEX IF NOT EXISTS delivery_waiting ON delivery (destination, due) WHERE state = 'waiting';
+"""
+
+
+class SpoolFullError(StorageError):
+    """The spool holds as many bytes as it may."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedFilm:
+    """A film that was received.
+
+    Attributes
+    ----------
+    id : int
+    sop_instance_uid, study_uid : str
+    path : Path
+        Of its object.
+    """
+
+    id: int
+    sop_instance_uid: str
+    study_uid: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class ResultObject:
+    """An object that was made of an answer.
+
+    Attributes
+    ----------
+    kind : str
+        ``"sr"``, ``"sc"`` or ``"pdf"``.
+    sop_class_uid, sop_instance_uid : str
+    content : bytes
+        The whole file.
+    """
+
+    kind: str
+    sop_class_uid: str
+    sop_instance_uid: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A result that a destination is to get.
+
+    Attributes
+    ----------
+    result : int
+    kind, sop_class_uid, sop_instance_uid : str
+    path : Path
+        Of the object.
+    tries : int
+        How often the destination was asked to take it.
+    since : float
+        When it was made, in seconds since 1970.
+    """
+
+    result: int
+    kind: str
+    sop_class_uid: str
+    sop_instance_uid: str
+    path: Path
+    tries: int
+    since: float
+
+
+class Counts(NamedTuple):
+    """How many films and deliveries are in which state."""
+
+    received: int
+    judged: int
+    waiting: int
+    sent: int
+    failed: int
+
+
+class Spool:
+    """A spool in a folder, which one process at a time may use. May be shared between threads.
+
+    Parameters
+    ----------
+    folder : Path
+        Made, for its owner alone, where it is missing.
+    max_bytes : int
+        What all objects in it may have together.
+
+    Raises
+    ------
+    UsageError
+        Where it cannot be used, another process uses it, or something else lies there.
+    """
+
+    def __init__(self, folder: Path, max_bytes: int) -> None:
+        self.folder = folder
+        self.max_bytes = max_bytes
+        self._lock = threading.RLock()
+        try:
+            for name in (_FILMS, _RESULTS):
+                (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.chmod(0o700)
+            self._held = _hold(folder)
+            self._connection = connect(folder / FILE_NAME)
+            self._prepare()
+        except (sqlite3.Error, OSError) as error:
+            raise UsageError(f"{folder} cannot be used as a spool: {error}") from error
+        self._bytes = self._sum_of_bytes()
+
+    def _prepare(self) -> None:
+        execute = self._connection.execute
+        execute("PRAGMA synchronous = FULL")
+        execute("PRAGMA foreign_keys = ON")
+        (tables,) = execute("SELECT count(*) FROM sqlite_master").fetchone()
+        (found,) = execute("PRAGMA application_id").fetchone()
+        if tables and found != APPLICATION_ID:
+            raise UsageError(f"{self.folder / FILE_NAME} is a database, but not a spool of this package")
+        execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        self._connection.executescript(_TABLES)
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """Delete files that no row names: a process was killed between file and row."""
+        named = {name for (name,) in self._connection.execute("SELECT file FROM film")}
+        named |= {name for (name,) in self._connection.execute("SELECT file FROM result")}
+        for folder in (_FILMS, _RESULTS):
+            for path in (self.folder / folder).iterdir():
+                if path.suffix == PART or f"{folder}/{path.name}" not in named:
+                    path.unlink()
+
+    def _sum_of_bytes(self) -> int:
+        statement = "SELECT sum(bytes) FROM (SELECT bytes FROM film UNION ALL SELECT bytes FROM result)"
+        (found,) = self._connection.execute(statement).fetchone()
+        return int(found or 0)
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes of all objects in it."""
+        return self._bytes
+
+    def close(self) -> None:
+        """Move what the write-ahead log holds into the file, close it, and let another process in."""
+        with self._lock:
+            checkpoint(self._connection)
+            self._connection.close()
+            self._held.close()
+
+    def find(self, sop_instance_uid: str, content_sha256: str, model_version: str) -> int | None:
+        """Return the number of a film that was received before; ``None`` where it was not."""
+        statement = (
+            "SELECT id FROM film WHERE sop_instance_uid = ? AND content_sha256 = ? AND model_version = ?"
+        )
+        with self._reading() as connection:
+            row = connection.execute(statement, (sop_instance_uid, content_sha256, model_version)).fetchone()
+        return int(row[0]) if row else None
+
+    def receive(
+        self,
+        content: bytes,
+        sop_instance_uid: str,
+        study_uid: str,
+        content_sha256: str,
+        model_version: str,
+    ) -> ReceivedFilm | None:
+        """Keep an object: when this returns, it is on the disk.
+
+        Parameters
+        ----------
+        content : bytes
+            The whole file.
+        sop_instance_uid, study_uid : str
+        content_sha256 : str
+            Of the object as it was sent.
+        model_version : str
+            Of the models that are to judge it.
+
+        Returns
+        -------
+        ReceivedFilm or None
+            ``None`` where it was received before.
+
+        Raises
+        ------
+        SpoolFullError
+            Where it would hold more than ``max_bytes``.
+        StorageError
+            Where it cannot be written.
+        """
+        size = len(content)
+        self._reserve(size)
+        name = f"{_FILMS}/{uuid.uuid4().hex}.dcm"
+        path = self.folder / name
+        statement = (
+            "INSERT INTO film "
+            "(sop_instance_uid, study_uid, content_sha256, model_version, file, bytes, received) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+        )
+        kept = False
+        try:
+            with self._storage_errors("an object cannot be kept"):
+                _write(path, content)
+                values = (sop_instance_uid, study_uid, content_sha256, model_version, name, size, time.time())
+                with self._lock, transaction(self._connection) as connection:
+                    cursor = connection.execute(statement, values)
+                    kept, number = cursor.rowcount == 1, cursor.lastrowid
+        finally:
+            if not kept:
+                self._release(size, [path])
+        return ReceivedFilm(int(number or 0), sop_instance_uid, study_uid, path) if kept else None
+
+    def waiting(self) -> list[ReceivedFilm]:
+        """Return the films that are not judged, those last that were tried most often."""
+        statement = (
+            "SELECT id, sop_instance_uid, study_uid, file FROM film WHERE judged IS NULL ORDER BY tries, id"
+        )
+        with self._reading() as connection:
+            rows = connection.execute(statement).fetchall()
+        return [ReceivedFilm(number, uid, study, self.folder / file) for number, uid, study, file in rows]
+
+    def trying(self, film: int) -> None:
+        """Enter that a film is about to be judged: one that ends the process comes last the next time."""
+        with self._writing() as connection:
+            connection.execute("UPDATE film SET tries = tries + 1 WHERE id = ?", (film,))
+
+    def digests_of(self, film: ReceivedFilm, model_version: str) -> set[str]:
+        """Return the SHA-256 of the grey values of other films with the same SOP Instance UID."""
+        statement = (
+            "SELECT pixels_sha256 FROM film WHERE sop_instance_uid = ? AND model_version = ? AND id <> ? "
+            "AND judged IS NOT NULL AND pixels_sha256 <> ''"
+        )
+        with self._reading() as connection:
+            rows = connection.execute(statement, (film.sop_instance_uid, model_version, film.id)).fetchall()
+        return {digest for (digest,) in rows}
+
+    def finish(
+        self,
+        film: ReceivedFilm,
+        outcome: str,
+        pixels_sha256: str,
+        results: Sequence[ResultObject] = (),
+        destinations: Iterable[str] = (),
+    ) -> None:
+        """Enter a film as judged, with its results, in one transaction.
+
+        A result with a UID that is there already is not entered again.
+
+        Raises
+        ------
+        StorageError
+            Where it cannot be: the film stays as it was.
+        """
+        now = time.time()
+        files = [(f"{_RESULTS}/{uuid.uuid4().hex}.dcm", result) for result in results]
+        targets = list(destinations)
+        entered: list[str] = []
+        self._grow(sum(len(result.content) for result in results))
+        try:
+            with self._storage_errors("results cannot be kept"):
+                for name, result in files:
+                    _write(self.folder / name, result.content)
+                with self._lock, transaction(self._connection) as connection:
+                    for name, result in files:
+                        if _enter(connection, film.id, name, result, targets, now):
+                            entered.append(name)
+                    connection.execute(
+                        "UPDATE film SET judged = ?, outcome = ?, pixels_sha256 = ? WHERE id = ?",
+                        (now, outcome, pixels_sha256, film.id),
+                    )
+        except BaseException:
+            entered = []
+            raise
+        finally:
+            left = [(name, result) for name, result in files if name not in entered]
+            size = sum(len(result.content) for _, result in left)
+            self._release(size, [self.folder / name for name, _ in left])
+
+    def due(self, destination: str, limit: int) -> list[Delivery]:
+        """Return what a destination is to get now, the oldest first."""
+        statement = (
+            "SELECT r.id, r.kind, r.sop_class_uid, r.sop_instance_uid, r.file, d.tries, d.since "
+            "FROM delivery d JOIN result r ON r.id = d.result "
+            "WHERE d.destination = ? AND d.state = 'waiting' AND d.due <= ? ORDER BY d.since, r.id LIMIT ?"
+        )
+        with self._reading() as connection:
+            rows = connection.execute(statement, (destination, time.time(), limit)).fetchall()
+        return [
+            Delivery(number, kind, sop_class, uid, self.folder / file, tries, since)
+            for number, kind, sop_class, uid, file, tries, since in rows
+        ]
+
+    def next_due(self, destination: str) -> float | None:
+        """Return when a destination is to get something next, in seconds since 1970; ``None`` for never."""
+        statement = "SELECT min(due) FROM delivery WHERE destination = ? AND state = 'waiting'"
+        with self._reading() as connection:
+            (found,) = connection.execute(statement, (destination,)).fetchone()
+        return None if found is None else float(found)
+
+    def sent(self, destination: str, delivery: Delivery, reason: str = "") -> None:
+        """Enter that a destination has a result."""
+        self._set(destination, delivery.result, "sent", 0.0, reason)
+
+    def failed(self, destination: str, delivery: Delivery, reason: str) -> None:
+        """Enter that a destination will not get a result."""
+        self._set(destination, delivery.result, "failed", 0.0, reason)
+
+    def later(self, destination: str, delivery: Delivery, seconds: float, reason: str) -> None:
+        """Enter that a destination did not take a result, and is to be asked again after some seconds."""
+        self._set(destination, delivery.result, "waiting", time.time() + seconds, reason)
+
+    def _set(self, destination: str, result: int, state: str, due: float, reason: str) -> None:
+        statement = (
+            "UPDATE delivery SET state = ?, due = ?, reason = ?, tries = tries + 1 "
+            "WHERE result = ? AND destination = ?"
+        )
+        with self._writing() as connection:
+            connection.execute(statement, (state, due, reason, result, destination))
+
+    def retry_failed(self) -> int:
+        """Let everything that failed wait anew; return how many deliveries."""
+        now = time.time()
+        statement = (
+            "UPDATE delivery SET state = 'waiting', due = ?, since = ?, tries = 0 WHERE state = 'failed'"
+        )
+        with self._writing() as connection:
+            return int(connection.execute(statement, (now, now)).rowcount)
+
+    def stranded(self, destinations: Iterable[str]) -> dict[str, int]:
+        """Return how many results wait for destinations that are not among the given ones."""
+        known = set(destinations)
+        with self._reading() as connection:
+            rows = connection.execute(
+                "SELECT destination, count(*) FROM delivery WHERE state = 'waiting' GROUP BY destination"
+            ).fetchall()
+        return {destination: count for destination, count in rows if destination not in known}
+
+    def counts(self) -> Counts:
+        """Return how many films and deliveries are in which state."""
+        with self._reading() as connection:
+            films = dict(connection.execute("SELECT judged IS NOT NULL, count(*) FROM film GROUP BY 1"))
+            states = dict(connection.execute("SELECT state, count(*) FROM delivery GROUP BY 1"))
+        return Counts(
+            films.get(0, 0), films.get(1, 0), *(states.get(name, 0) for name in ("waiting", "sent", "failed"))
+        )
+
+    def remove_finished(self, before: float) -> int:
+        """Delete films that were judged before a time and whose results wait for nobody; return how many."""
+        finished = (
+            "SELECT f.id FROM film f WHERE f.judged < ? AND NOT EXISTS (SELECT 1 FROM result r "
+            "JOIN delivery d ON d.result = r.id WHERE r.film = f.id AND d.state = 'waiting')"
+        )
+        with self._writing() as connection:
+            numbers = [number for (number,) in connection.execute(finished, (before,))]
+            files: list[tuple[str, int]] = []
+            for number in numbers:
+                files += connection.execute("SELECT file, bytes FROM film WHERE id = ?", (number,))
+                files += connection.execute("SELECT file, bytes FROM result WHERE film = ?", (number,))
+                connection.execute("DELETE FROM film WHERE id = ?", (number,))
+        self._release(sum(size for _, size in files), [self.folder / name for name, _ in files])
+        return len(numbers)
+
+    def _reserve(self, size: int) -> None:
+        with self._lock:
+            if self._bytes + size > self.max_bytes:
+                raise SpoolFullError(
+                    f"the spool holds {self._bytes} of {self.max_bytes} bytes: no room for {size} more"
+                )
+            self._bytes += size
+
+    def _grow(self, size: int) -> None:
+        """Count results, which always find room: a film that was taken is to be answered."""
+        with self._lock:
+            self._bytes += size
+
+    def _release(self, size: int, paths: Iterable[Path]) -> None:
+        for path in paths:
+            path.unlink(missing_ok=True)
+        with self._lock:
+            self._bytes -= size
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, self._storage_errors("it cannot be read"):
+            yield self._connection
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with (
+            self._lock,
+            self._storage_errors("it cannot be written"),
+            transaction(self._connection) as connection,
+        ):
+            yield connection
+
+    @contextmanager
+    def _storage_errors(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise StorageError(f"the spool {self.folder}: {what}: {error}") from error
+
+
+def _write(path: Path, content: bytes) -> None:
+    with written_whole(path) as part:
+        part.write_bytes(content)
+
+
+def _enter(
+    connection: sqlite3.Connection,
+    film: int,
+    name: str,
+    result: ResultObject,
+    destinations: Iterable[str],
+    now: float,
+) -> bool:
+    """Enter a result and who is to get it; return ``False`` where there is one with its UID."""
+    statement = (
+        "INSERT INTO result (film, kind, sop_class_uid, sop_instance_uid, file, bytes) "
+        "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+    )
+    values = (film, result.kind, result.sop_class_uid, result.sop_instance_uid, name, len(result.content))
+    cursor = connection.execute(statement, values)
+    if cursor.rowcount != 1:
+        return False
+    connection.executemany(
+        "INSERT INTO delivery (result, destination, state, due, since) VALUES (?, ?, 'waiting', ?, ?)",
+        [(cursor.lastrowid, destination, now, now) for destination in destinations],
+    )
+    return True
+
+
+def _hold(folder: Path) -> sqlite3.Connection:
+    """Keep other processes out for as long as the connection is open."""
+    held = sqlite3.connect(folder / _LOCK_NAME, timeout=1.0, isolation_level=None, check_same_thread=False)
+    try:
+        held.execute("PRAGMA locking_mode = EXCLUSIVE")
+        held.execute("BEGIN EXCLUSIVE")
+    except sqlite3.Error as error:
+        held.close()
+        raise UsageError(
+            f"another process uses the spool {folder}: stop it, or give another folder"
+        ) from error
+    return held

@@ -1,0 +1,94 @@
+"""Which files of a watched folder have their answer."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from pneumocascade.audit.database import checkpoint, connect, transaction
+from pneumocascade.errors import StorageError, UsageError
+
+RECORD_NAME = ".pneumocascade-watch.sqlite3"
+"""Of the record, in the folder of the results."""
+
+_APPLICATION_ID = 0x504E4333
+_TABLE = """CREATE TABLE IF NOT EXISTS file (
+    path TEXT PRIMARY KEY,
+    bytes INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,
+    sha256 TEXT NOT NULL,
+    status TEXT NOT NULL,
+    done REAL NOT NULL
+) STRICT"""
+
+
+class FileState(NamedTuple):
+    """What tells whether a file was written to: its size, and when it was changed last, in nanoseconds."""
+
+    size: int
+    mtime_ns: int
+
+
+class WatchRecord:
+    """A record in an SQLite file. May be shared between threads.
+
+    Parameters
+    ----------
+    path : Path
+
+    Raises
+    ------
+    UsageError
+        Where the file cannot be used, or is something else.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        try:
+            self._connection = connect(path)
+            (tables,) = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            (found,) = self._connection.execute("PRAGMA application_id").fetchone()
+            if tables and found != _APPLICATION_ID:
+                raise UsageError(f"{path} is a database, but not a record of this package")
+            self._connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+            self._connection.execute(_TABLE)
+        except sqlite3.Error as error:
+            raise UsageError(f"{path} cannot be used as a record: {error}") from error
+
+    def close(self) -> None:
+        """Move what the write-ahead log holds into the file, and close it."""
+        with self._lock:
+            checkpoint(self._connection)
+            self._connection.close()
+
+    def states(self) -> dict[str, FileState]:
+        """Return each file that has its answer, as it was then."""
+        with self._lock:
+            rows = self._connection.execute("SELECT path, bytes, mtime_ns FROM file").fetchall()
+        return {path: FileState(size, mtime) for path, size, mtime in rows}
+
+    def digest_of(self, path: str) -> str | None:
+        """Return the SHA-256 of a file when it was answered; ``None`` where it was not."""
+        with self._lock:
+            row = self._connection.execute("SELECT sha256 FROM file WHERE path = ?", (path,)).fetchone()
+        return str(row[0]) if row else None
+
+    def enter(self, path: str, state: FileState, sha256: str, status: str) -> None:
+        """Enter that a file has its answer.
+
+        Raises
+        ------
+        StorageError
+            Where it cannot be.
+        """
+        statement = "INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?, ?)"
+        values = (path, state.size, state.mtime_ns, sha256, status, time.time())
+        try:
+            with self._lock, transaction(self._connection) as connection:
+                connection.execute(statement, values)
+        except sqlite3.Error as error:
+            raise StorageError(f"{self._path}: a file cannot be entered: {error}") from error
