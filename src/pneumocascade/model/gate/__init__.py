@@ -4,7 +4,14 @@ Codes: ``too_small``, ``blank``, ``not_a_radiograph``, ``not_a_chest_radiograph`
 ``inverted``, ``rotated``, ``cropped``.
 """
 
-from pneumocascade.model.gate.feature_gate import Assessment, FeatureGate, Scores, pooled
+from pneumocascade.model.gate.feature_gate import (
+    Assessment,
+    FeatureGate,
+    Scores,
+    pooled,
+    stage2_domain,
+    stage2_warnings,
+)
 from pneumocascade.model.gate.pixel_checks import MIN_JUDGED_SIDE, NEVER_JUDGED, UNCHECKED, reasons_to_refuse
 from pneumocascade.model.gate.reasons import CHILDREN_ONLY, LATERAL, REASONS, STRANGE, UNFAMILIAR, UPRIGHT
 
@@ -23,4 +30,6 @@ __all__ = [
     "Scores",
     "pooled",
     "reasons_to_refuse",
+    "stage2_domain",
+    "stage2_warnings",
 ]
