@@ -401,8 +401,8 @@ class Cascade:
         Raises
         ------
         UsageError
-            For an unknown operating point, a prior that is no share, an answer of other models or without logits,
-            and where stage 2 must run and the answer was made without ``display=True``.
+            For an unknown operating point, a prior that is no share, an answer of other models or without
+            logits, and where stage 2 must run and the answer was made without ``display=True``.
         """
         from pneumocascade.inference.rejudge import rejudged  # which is built on this module
 
