@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from pneumocascade.inference.cascade import Cascade
@@ -34,7 +35,9 @@ def candidates(film: Radiograph, code: str) -> Iterator[Radiograph]:
     """
     for turns, warning in enumerate(REPAIRS.get(code, ()), start=1):
         pixels = film.pixels
-        changed = np.rot90(pixels, -turns) if code == "rotated" else np.iinfo(pixels.dtype).max - pixels
+        changed: NDArray[Any] = (
+            np.rot90(pixels, -turns) if code == "rotated" else np.iinfo(pixels.dtype).max - pixels
+        )
         yield replace(
             film,
             pixels=np.ascontiguousarray(changed),
