@@ -204,6 +204,11 @@ class StageResult:
     margin : float
         Share of height and width on each side of the film that the map does not cover: the network did
         not see it. Not part of the JSON.
+    logits : tuple of float, length 2, or None
+        What the network gave, the negative label first: ``Cascade.rejudge`` starts from them. ``None`` for an
+        answer that was not made by a model here. Not part of the JSON.
+    domain : str or None
+        Whose films this one resembles, as the gate tells, for the prediction set. Not part of the JSON.
     """
 
     probabilities: Mapping[str, float] = field(hash=False)
@@ -212,6 +217,8 @@ class StageResult:
     prediction_set: tuple[str, ...]
     activation_map: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
     margin: float = 0.0
+    logits: tuple[float, float] | None = field(default=None, compare=False, repr=False)
+    domain: str | None = field(default=None, compare=False, repr=False)
 
     @property
     def positive(self) -> str:
@@ -269,6 +276,9 @@ class Prediction:
     familiarity : float or None
         Share, 0..1, of the films learnt from that are less typical of their hospital than this film; low
         where it is unlike all of them. ``None`` unless ``status`` is ``"ok"``, and for models without a gate.
+    rejudged : bool
+        Whether it was judged again from a former answer (``Cascade.rejudge``): the film was not given to
+        stage 1 a second time. Not part of the JSON.
     """
 
     source: str
@@ -288,6 +298,7 @@ class Prediction:
     display: Radiograph | None = field(default=None, compare=False, repr=False)
     prior: float = 0.5
     familiarity: float | None = None
+    rejudged: bool = field(default=False, compare=False)
 
     @property
     def outcome(self) -> str:

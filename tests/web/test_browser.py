@@ -92,13 +92,41 @@ def test_example_is_analysed_by_a_click(page: Page, cascade: Cascade) -> None:
     )
 
 
-def test_operating_point_is_followed(page: Page, cascade: Cascade) -> None:
-    page.locator("#single-point").get_by_text("sensitive", exact=True).click()
-    page.get_by_role("button", name="Analyze Image", exact=True).click()
+def test_settings_are_followed_at_once(page: Page, cascade: Cascade) -> None:
+    before = page.locator("#films-analysed").inner_text()
     card = page.locator("#single-verdict")
-    expect(card).to_contain_text("Operating point sensitive")
-    expected = verdict_of(cascade.predict(example_films()[0], operating_point="sensitive"))
-    expect(card.locator(".pc-verdict")).to_contain_text(expected.title)
+    for film, analysed in ((example_films()[0], False), (example_films()[-1], True)):
+        if analysed:
+            page.locator("#single-examples .pc-example").last.click()
+            expect(card.locator(".pc-source")).to_have_text(film.name)
+            before = page.locator("#films-analysed").inner_text()
+        page.locator("#single-point").get_by_text("sensitive", exact=True).click()
+        expect(card).to_contain_text("Operating point sensitive")
+        page.locator("#single-prior input[type=number]").fill("20")
+        expected = cascade.predict(film, operating_point="sensitive", prior=0.2)
+        expect(card.locator(".pc-sentence")).to_have_text(verdict_of(expected).sentence)
+        expect(card.locator(".pc-verdict")).to_have_text(verdict_of(expected).title)
+        expect(card).to_contain_text("judged again from stored probabilities")
+        page.locator("#single-point").get_by_text("specific", exact=True).click()
+        expect(card).to_contain_text("Operating point specific")
+        expect(page.locator(".pc-stale")).to_have_count(0)
+    assert page.locator("#films-analysed").inner_text() == before
+
+
+def test_a_turned_film_is_put_right_by_a_click(page: Page, tmp_path: Path, cascade: Cascade) -> None:
+    path = tmp_path / "turned.png"
+    with Image.open(example_films()[0]) as film:
+        film.convert("L").rotate(180).save(path)
+    analyse_single(page, path)
+    card = page.locator("#single-verdict")
+    expect(card.locator("code")).to_have_text("rotated")
+    page.get_by_role("button", name="Turn upright and analyse").click()
+    expect(card.locator(".pc-banner")).to_contain_text("turned by 180 degrees")
+    expected = verdict_of(cascade.predict(example_films()[0]))
+    expect(card.locator(".pc-verdict")).to_have_text(expected.title)
+    page.get_by_role("button", name="Analyze Image", exact=True).click()
+    page.get_by_role("button", name="Analyse anyway").click()
+    expect(card.locator(".pc-banner").first).to_contain_text("The gate was switched off")
 
 
 def test_refusal_is_shown_with_its_code(page: Page, films: list[Path]) -> None:

@@ -25,6 +25,9 @@ from pneumocascade.types import Prediction, reasons_of
 APPLICATION_ID = 0x504E4331
 """In the file's head, so that no other SQLite file is taken for a history ("PNC1")."""
 
+REJUDGED = "rejudged"
+"""Code of an answer that was judged again from a former one: not another film."""
+
 _TABLE = """CREATE TABLE IF NOT EXISTS analysis (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     time TEXT NOT NULL,
@@ -56,7 +59,8 @@ class Entry:
         Digests in hexadecimal; empty where there was none.
     model_version, operating_point, status : str
     codes : str
-        Why it was refused or could not be read, with spaces between; empty otherwise.
+        Why it was refused or could not be read, with spaces between; ``rejudged`` for an answer judged again
+        at another operating point, without its film (``Cascade.rejudge``); empty otherwise.
     finding, aetiology : str or None
     probability_pneumonia, probability_viral : float or None
         Calibrated, 0..1; ``None`` for a stage that did not run.
@@ -236,6 +240,10 @@ def _text(moment: datetime) -> str:
     return moment.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def _codes(prediction: Prediction) -> list[str]:
+    return [reason.code for reason in reasons_of(prediction)] + [REJUDGED] * prediction.rejudged
+
+
 def _values(prediction: Prediction) -> dict[str, Any]:
     uid = prediction.acquisition.sop_instance_uid if prediction.acquisition else ""
     stages = (prediction.stage1, prediction.stage2)
@@ -247,7 +255,7 @@ def _values(prediction: Prediction) -> dict[str, Any]:
         "model_version": prediction.model_version,
         "operating_point": prediction.operating_point,
         "status": prediction.status,
-        "codes": " ".join(reason.code for reason in reasons_of(prediction)),
+        "codes": " ".join(_codes(prediction)),
         "finding": prediction.finding,
         "aetiology": prediction.aetiology,
         "probability_pneumonia": first,

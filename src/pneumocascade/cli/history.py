@@ -48,6 +48,7 @@ def list_entries(
     with _opened(file) as history:
         for entry in deque(history.entries(since=_local(since), until=_local(until)), maxlen=last):
             result = entry.aetiology or entry.finding or f"{entry.status}: {entry.codes}"
+            result += f" ({entry.codes})" if entry.finding and entry.codes else ""
             chances = (entry.probability_pneumonia, entry.probability_viral)
             shown = (f"{chance:.3f}" if chance is not None else "" for chance in chances)
             cells = (result, *shown, entry.model_version, entry.pixels_sha256[:12])

@@ -392,6 +392,42 @@ class Cascade:
         answers = chain.from_iterable(judged)
         return map(self.record, answers) if record else answers
 
+    def rejudge(
+        self,
+        prediction: Prediction,
+        *,
+        operating_point: str | None = None,
+        prior: float | None = None,
+        record: bool = True,
+    ) -> Prediction:
+        """Judge an answer again at another operating point or prior, without its film.
+
+        The answer is the one that :meth:`predict` gives at these settings, but for ``elapsed_ms``: it
+        holds what stage 1 said. Where stage 1 now says pneumonia and stage 2 has not run, stage 2 runs on the
+        answer's ``display``, whose preprocessing is that of the film.
+
+        Parameters
+        ----------
+        prediction : Prediction
+            An answer of this cascade with any status; the gate is not asked again.
+        operating_point : {"balanced", "sensitive", "specific"}, optional
+            By default the answer's.
+        prior : float, optional
+            Above 0 and below 1; by default the answer's.
+        record : bool
+            Give it to the recorder, where there is one; a history enters it with the code ``rejudged``.
+
+        Raises
+        ------
+        UsageError
+            For an unknown operating point, a prior that is no share, an answer of other models or without
+            logits, and where stage 2 must run and the answer was made without ``display=True``.
+        """
+        from pneumocascade.inference.rejudge import rejudged  # which is built on this module
+
+        answer = rejudged(self, prediction, operating_point, prior)
+        return self.record(answer) if record else answer
+
     def stage_results(
         self, stage: int, radiographs: Sequence[Radiograph], operating_point: str = DEFAULT_OPERATING_POINT
     ) -> list[StageResult]:
@@ -416,7 +452,7 @@ class Cascade:
         if not radiographs:
             return []
         output = model.run(np.concatenate([prepare(radiograph, model.spec) for radiograph in radiographs]))
-        return [_result(model, output, row, operating_point) for row in range(len(radiographs))]
+        return [stage_result(model, output, row, operating_point) for row in range(len(radiographs))]
 
     def _timed(self, films: Sequence[PreparedFilm], how: Terms) -> list[Prediction]:
         started = time.perf_counter()
@@ -442,7 +478,7 @@ class Cascade:
         if positives and self.stage2 is not None:
             output = self.stage2.run(np.concatenate([films[index].inputs[1] for index, _ in positives]))
             for row, (index, seen2) in enumerate(positives):
-                result = _result(
+                result = stage_result(
                     self.stage2, output, row, predictions[index].operating_point, domain=seen2.stage2_domain
                 )
                 predictions[index] = _with_stage2(predictions[index], result, seen2)
@@ -454,13 +490,13 @@ class Cascade:
         """Return the answer with stage 1's result, or with why the film is refused."""
         if seen.reasons and how.gate:
             return replace(prediction, status="refused", reasons=seen.reasons)
-        result = _result(self.stage1, output, row, how.operating_point, how.prior, seen.domain)
+        result = stage_result(self.stage1, output, row, how.operating_point, how.prior, seen.domain)
         return replace(
             prediction,
             finding=result.label,
             stage1=result,
             familiarity=seen.familiarity,
-            warnings=prediction.warnings + seen.warnings + _set_warnings(1, result),
+            warnings=prediction.warnings + seen.warnings + set_warnings(1, result),
         )
 
     def _before_models(self, film: PreparedFilm, how: Terms) -> Prediction:
@@ -496,15 +532,16 @@ def neither_fits(stage: int) -> str:
 
 def _with_stage2(prediction: Prediction, result: StageResult, seen: Assessment) -> Prediction:
     """Return the answer with stage 2's result; its prior is the stored one."""
-    warnings = prediction.warnings + seen.stage2_warnings + _set_warnings(2, result)
+    warnings = prediction.warnings + seen.stage2_warnings + set_warnings(2, result)
     return replace(prediction, aetiology=result.label, stage2=result, warnings=warnings)
 
 
-def _set_warnings(stage: int, result: StageResult) -> tuple[str, ...]:
+def set_warnings(stage: int, result: StageResult) -> tuple[str, ...]:
+    """Return what a reader of a stage's prediction set should know."""
     return () if result.prediction_set else (neither_fits(stage),)
 
 
-def _result(
+def stage_result(
     model: OnnxClassifier,
     output: ModelOutput,
     row: int,

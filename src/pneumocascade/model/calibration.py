@@ -86,7 +86,9 @@ def judge(
     probabilities = dict(zip(spec.labels, (round(1.0 - positive, DECIMALS), positive), strict=True))
     label = spec.labels[1] if positive >= threshold else spec.labels[0]
     own = dict(zip(spec.labels, (1.0 - round(stored, DECIMALS), round(stored, DECIMALS)), strict=True))
-    return StageResult(probabilities, label, threshold, _prediction_set(own, label, spec, domain))
+    held = _prediction_set(own, label, spec, domain)
+    kept = (float(logits[0]), float(logits[1]))
+    return StageResult(probabilities, label, threshold, held, logits=kept, domain=domain)
 
 
 def check_prior(prior: float) -> None:

@@ -44,6 +44,8 @@ class Analysis:
         The film at the size of its display copy, as JPEG, for the viewer; empty where it could not be read.
     reference : str
         Reference standard, ``"normal"`` or the aetiology; empty where none is known.
+    path : str
+        Where the film lies, as long as it does; for what is made of the film itself.
     """
 
     prediction: Prediction
@@ -54,6 +56,7 @@ class Analysis:
     quality: tuple[Quality, ...] = ()
     full: bytes = b""
     reference: str = ""
+    path: str = ""
 
     @property
     def name(self) -> str:
@@ -73,6 +76,7 @@ def analyse(
     operating_point: str,
     prior: float | None = None,
     *,
+    gate: bool = True,
     record: bool = True,
 ) -> Analysis:
     """Ask the cascade about one file, and draw what it was given.
@@ -84,6 +88,8 @@ def analyse(
     operating_point : str
     prior : float, optional
         Share of pneumonia among such films; by default the stored one.
+    gate : bool
+        ``False``: judge it whatever it shows, unless it is too small.
     record : bool
         Give the answer to the cascade's recorder.
 
@@ -94,22 +100,29 @@ def analyse(
     """
     name = Path(path).name
     prediction = cascade.predict(
-        path, operating_point=operating_point, name=name, prior=prior, display=True, record=record
+        path, operating_point=operating_point, name=name, prior=prior, gate=gate, display=True, record=record
     )
+    return replace(drawn(cascade, prediction), path=str(path))
+
+
+def drawn(cascade: Cascade, prediction: Prediction) -> Analysis:
+    """Return what is shown of an answer that has its display copy; what it keeps of that copy is small."""
     if prediction.display is None:
         return Analysis(prediction)
-    # A session keeps the analysis for an hour: the large copy as JPEG alone.
-    return _drawn(cascade, prediction.display, replace(prediction, display=None))
+    return _pictured(cascade, prediction.display, prediction)
 
 
-def _drawn(cascade: Cascade, radiograph: Radiograph, prediction: Prediction) -> Analysis:
+def _pictured(cascade: Cascade, radiograph: Radiograph, prediction: Prediction) -> Analysis:
     spec = cascade.stage1.spec
     steps = step_pictures(steps_of(radiograph, spec), spec)
     film = film_picture(radiograph, min(FILM_HEIGHT, radiograph.height))
     height, width = radiograph.size_read
+    grey = film[..., 0].copy()  # of three equal channels; a session keeps it for an hour
+    # The small copy holds the models' square: stage 2 can still run on it.
+    small = replace(radiograph, pixels=grey)
     return Analysis(
-        prediction,
-        film[..., 0].copy(),  # grey in three equal channels; a session keeps it for an hour
+        replace(prediction, display=small),
+        grey,
         width,
         height,
         steps,

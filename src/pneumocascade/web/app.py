@@ -139,6 +139,7 @@ def mount_app(app: FastAPI, cascade: Cascade, counter: Counter | None = None) ->
         path="/",
         theme=theme(),
         css=(CONTENT / "style.css").read_text(encoding="utf-8"),
+        js=(CONTENT / "page.js").read_text(encoding="utf-8"),
         footer_links=[],
         run_history=False,
         favicon_path=str(CONTENT / "favicon.png"),

@@ -40,6 +40,14 @@ ANNOUNCED = "element.setAttribute('aria-live', 'polite');"
 """Lets screen readers tell what an HTML component shows whenever it changes: the component stays,
 what is in it is replaced."""
 
+SEND_ACTION = """
+element.addEventListener('click', (event) => {
+  const button = event.target.closest('[data-action]');
+  if (button) trigger('click', {action: button.dataset.action});
+});
+"""
+"""Tells the server which of the buttons inside an HTML component was clicked."""
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -115,6 +123,11 @@ def place(*parts: Component) -> None:
         part.render()  # type: ignore[no-untyped-call]
 
 
+def known_films() -> gr.HTML:
+    """Return the line that says whose films the models know, to stand above an upload."""
+    return gr.HTML(piece("known"))
+
+
 def formats_note() -> gr.HTML:
     """Return the line that names the formats, to stand below an upload."""
     return gr.HTML(piece("formats", FORMATS))
@@ -146,6 +159,22 @@ def clicked_index(event: gr.EventData, count: int) -> int | None:
     """Return the index that a click carries; ``None`` where it is not one of ``count``."""
     index = event._data.get("index") if isinstance(event._data, dict) else None
     return index if isinstance(index, int) and 0 <= index < count else None
+
+
+def clicked_action(event: gr.EventData) -> str:
+    """Return the name of the action that a click carries; empty where there is none."""
+    action = event._data.get("action") if isinstance(event._data, dict) else None
+    return action if isinstance(action, str) else ""
+
+
+def dimming(prefix: str) -> str:
+    """Return the script that dims what a tab shows of a film, and passes an event's inputs on."""
+    return f"(...inputs) => {{ window.pneumocascade.stale('{prefix}', true); return inputs; }}"
+
+
+def undimming(prefix: str) -> str:
+    """Return the script that undoes :func:`dimming`."""
+    return f"() => {{ window.pneumocascade.stale('{prefix}', false); }}"
 
 
 def scroll_to(selector: str, block: str = "nearest") -> str:

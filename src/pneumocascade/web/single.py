@@ -21,12 +21,19 @@ from pneumocascade.web.inputs import (
     SEND_INDEX,
     Asked,
     ask,
+    clicked_action,
     clicked_index,
+    dimming,
     formats_note,
+    known_films,
     place,
     scroll_to,
+    undimming,
 )
+from pneumocascade.web.rejudging import judge_again, take_action
+from pneumocascade.web.saliency_panel import saliency_view
 from pneumocascade.web.uploads import SECONDS_KEPT, analyse_upload, uploaded
+from pneumocascade.web.verdict import verdict_card
 from pneumocascade.web.viewer_panel import wire_viewer
 
 if TYPE_CHECKING:
@@ -67,6 +74,7 @@ def build_single_tab(cascade: Cascade, counter: Counter, page_header: gr.HTML) -
     with gr.Accordion("Processing configuration", open=False, elem_id="single-configuration"):
         gr.HTML(configuration(cascade))
     _wire_analysis(parts, films, cascade, counter, page_header)
+    _wire_again(parts, first, cascade, counter, page_header)
     _wire_choice(parts, films, first)
 
 
@@ -75,6 +83,7 @@ def _layout(films: list[Path], first: Analysis, cascade: Cascade) -> _Parts:
     verdict = build_verdict("single", first)
     with gr.Row(elem_classes="pc-row"):
         with gr.Column(scale=4, min_width=300):
+            known_films()
             place(asked.upload)
             formats_note()
             small = gr.HTML(preview(films[0], example=True), elem_id="single-preview")
@@ -118,12 +127,18 @@ def _wire_analysis(
     inputs = [asked.upload, parts.example, *asked.settings, details.measure]
     outputs = [*details.outputs, parts.shown, parts.analysed, page_header]
     clicked = asked.button.click(
-        run, inputs, outputs, api_visibility="private", show_progress_on=details.card
+        run,
+        inputs,
+        outputs,
+        js=dimming("single"),
+        api_visibility="private",
+        show_progress_on=details.card,
     )
     chosen = parts.examples.click(
         choose,
         None,
         [asked.upload, parts.example, parts.preview],
+        js=dimming("single"),
         trigger_mode="multiple",  # by default a quick second click is lost
         **QUIET,
     )
@@ -136,7 +151,50 @@ def _wire_analysis(
         trigger_mode="always_last",
     )
     for event in (clicked, chosen):
+        event.then(None, js=undimming("single"), **QUIET)
         event.success(None, js=scroll_to("#single-verdict"), **QUIET)
+
+
+def _wire_again(
+    parts: _Parts, first: Analysis, cascade: Cascade, counter: Counter, page_header: gr.HTML
+) -> None:
+    """Judge the film again as soon as the settings change, and do what a refusal's buttons say."""
+    asked, details = parts.asked, parts.details
+
+    def again(
+        shown: Analysis | None, analysed: bool, operating_point: str, percent: float
+    ) -> tuple[object, ...]:
+        if shown is None and analysed:
+            return fragments.note(EXPIRED, "warning"), gr.skip(), None
+        analysis = judge_again(cascade, shown or first, operating_point, percent / 100, record=bool(shown))
+        kept = analysis if shown else None
+        return verdict_card(analysis), saliency_view(analysis, "single"), kept
+
+    def act(shown: Analysis | None, measure: str, event: gr.EventData) -> tuple[object, ...]:
+        if shown is None:
+            gr.Warning(EXPIRED)
+            return (gr.skip(),) * (len(details.outputs) + 2)
+        analysis = take_action(cascade, shown, clicked_action(event))
+        count = counter.add(int(analysis.prediction.status == "ok"))
+        return *values(analysis, measure, "single"), analysis, header(count)
+
+    for change in (asked.point.input, asked.prior.input):
+        change(
+            again,
+            [parts.shown, parts.analysed, *asked.settings],
+            [details.card, details.saliency, parts.shown],
+            js=dimming("single"),
+            trigger_mode="always_last",
+            **QUIET,
+        ).then(None, js=undimming("single"), **QUIET)
+    details.card.click(
+        act,
+        [parts.shown, details.measure],
+        [*details.outputs, parts.shown, page_header],
+        js=dimming("single"),
+        api_visibility="private",
+        show_progress_on=details.card,
+    ).then(None, js=undimming("single"), **QUIET)
 
 
 def _wire_choice(parts: _Parts, films: list[Path], first: Analysis) -> None:
@@ -162,6 +220,7 @@ def _wire_choice(parts: _Parts, films: list[Path], first: Analysis) -> None:
     parts.asked.upload.change(
         show, [parts.asked.upload, parts.example], [parts.preview, parts.examples], **QUIET
     )
+    parts.asked.upload.upload(None, js=dimming("single"), **QUIET)
     measure.input(
         plot,
         [parts.shown, parts.analysed, measure],

@@ -6,12 +6,27 @@ from typing import TYPE_CHECKING
 
 from pneumocascade.explain.html import render
 from pneumocascade.explain.verdict import percent, verdict_of
+from pneumocascade.imaging.dicom.suitability import OTHER_AGE
+from pneumocascade.inference.repair import REPAIRS
+from pneumocascade.model.gate import CHILDREN_ONLY, UNCHECKED, UNFAMILIAR
 from pneumocascade.reports.stages import stage_cards
 from pneumocascade.types import reasons_of
+from pneumocascade.web.rejudging import may_be_forced, repair_code
 
 if TYPE_CHECKING:
     from pneumocascade.types import Prediction
     from pneumocascade.web.analysis import Analysis
+
+
+BANNERS = {
+    "The gate was switched off": (UNCHECKED,),
+    "This picture was changed": tuple(warning for warnings in REPAIRS.values() for warning in warnings),
+    "The models do not know such films": (UNFAMILIAR, OTHER_AGE, CHILDREN_ONLY),
+}
+"""Title of a banner, and the warnings that stand in it; all other warnings are a list."""
+
+REPAIR_LABELS = {"rotated": "Turn upright and analyse", "inverted": "Invert and analyse"}
+"""Label of the button that puts a film right, by the gate's code."""
 
 
 def verdict_card(analysis: Analysis) -> str:
@@ -24,6 +39,9 @@ def verdict_card(analysis: Analysis) -> str:
         verdict=verdict_of(prediction),
         reasons=reasons_of(prediction),
         figures=_figures_of(prediction),
+        banners=_banners(prediction),
+        remarks=_remarks(prediction),
+        actions=_actions(prediction),
         stages=stage_cards(prediction),
     )
 
@@ -38,3 +56,25 @@ def _figures_of(prediction: Prediction) -> list[tuple[str, str]]:
         label = prediction.stage2.label
         figures.append((percent(prediction.stage2.probabilities[label]), f"{label}, if it is pneumonia"))
     return figures
+
+
+def _banners(prediction: Prediction) -> list[tuple[str, list[str]]]:
+    """Return each banner's title and sentences, of those that there is cause for."""
+    found = [
+        (title, [warning for warning in prediction.warnings if warning in warnings])
+        for title, warnings in BANNERS.items()
+    ]
+    return [(title, sentences) for title, sentences in found if sentences]
+
+
+def _remarks(prediction: Prediction) -> list[str]:
+    """Return the warnings that no banner holds."""
+    in_banners = {warning for warnings in BANNERS.values() for warning in warnings}
+    return [warning for warning in prediction.warnings if warning not in in_banners]
+
+
+def _actions(prediction: Prediction) -> list[tuple[str, str]]:
+    """Return name and label of what can be done about a refusal."""
+    code = repair_code(prediction)
+    actions = [("repair", REPAIR_LABELS[code])] if code is not None else []
+    return actions + ([("force", "Analyse anyway")] if may_be_forced(prediction) else [])

@@ -4,7 +4,14 @@ Codes: ``too_small``, ``blank``, ``several_films``, ``screenshot``, ``photograph
 ``not_a_chest_radiograph``, ``not_frontal``, ``inverted``, ``rotated``, ``cropped``.
 """
 
-from pneumocascade.model.gate.feature_gate import Assessment, FeatureGate, Scores, pooled
+from pneumocascade.model.gate.feature_gate import (
+    Assessment,
+    FeatureGate,
+    Scores,
+    pooled,
+    stage2_domain,
+    stage2_warnings,
+)
 from pneumocascade.model.gate.pixel_checks import (
     MIN_JUDGED_SIDE,
     NEVER_JUDGED,
@@ -30,4 +37,6 @@ __all__ = [
     "check_pixels",
     "pooled",
     "reasons_to_refuse",
+    "stage2_domain",
+    "stage2_warnings",
 ]

@@ -228,16 +228,14 @@ class FeatureGate:
     ) -> Assessment:
         familiarity = self.familiarity(float(distance), int(domain))
         name = self.domains[domain]
-        second = (
-            OTHER_DOMAIN if acquisition is not None and suitability.is_of_other_age(acquisition) else name
-        )
+        second = stage2_domain(name, acquisition)
         return Assessment(
             self._reasons(kinds, lateral, distance, acquisition),
             familiarity,
             name,
             second,
             (UNFAMILIAR,) if familiarity < self.minimum_familiarity else (),
-            (CHILDREN_ONLY,) if second else (),
+            stage2_warnings(second),
         )
 
     def _reasons(
@@ -292,6 +290,26 @@ class FeatureGate:
             raise ModelError(f"{name}: {error}") from error
         except (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, BadZipFile) as error:
             raise ModelError(f"{name} is not a gate that can be read: {error!r}") from error
+
+
+def stage2_domain(domain: str | None, acquisition: Acquisition | None) -> str | None:
+    """Return a film's domain for stage 2, which learnt from the main data set alone.
+
+    Parameters
+    ----------
+    domain : str or None
+        For stage 1; ``None``, where there is no gate to tell it, stays.
+    acquisition : Acquisition or None
+        An age that it says is believed.
+    """
+    if domain is not None and acquisition is not None and suitability.is_of_other_age(acquisition):
+        return OTHER_DOMAIN
+    return domain
+
+
+def stage2_warnings(domain: str | None) -> tuple[str, ...]:
+    """Return what a reader of stage 2's answer to a film of a domain should know."""
+    return (CHILDREN_ONLY,) if domain else ()
 
 
 def pooled(features: Floats) -> Floats:

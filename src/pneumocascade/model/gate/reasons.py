@@ -19,8 +19,10 @@ REASONS = {
     LATERAL: Reason(
         "not_frontal", "This looks like a chest from the side. The models know radiographs from the front."
     ),
-    "other film": Reason("not_a_chest_radiograph", "This does not look like a chest radiograph."),
-    "picture": Reason("not_a_radiograph", "This does not look like a radiograph."),
+    "other film": Reason(
+        "not_a_chest_radiograph", "This does not look like a chest radiograph that the models know."
+    ),
+    "picture": Reason("not_a_radiograph", "This does not look like a radiograph that the models know."),
 }
 """Why a picture of any other kind is refused."""
 
