@@ -128,6 +128,11 @@ class Cascade:
         """Films that go through a model at once where nobody says how many: what is fastest."""
         return self.stage1.batch_size
 
+    @property
+    def folder(self) -> Path | None:
+        """Where the models were loaded from; ``None`` where :meth:`load` did not make this cascade."""
+        return None if self._origin is None else Path(self._origin.folder)
+
     def record(self, prediction: Prediction) -> Prediction:
         """Return an answer after the recorder, where there is one, was given it."""
         if self.recorder is not None:
