@@ -214,7 +214,7 @@ def test_a_manifest_with_half_a_gate_is_a_model_error(gated: Path, entry: object
         Cascade.load(gated)
 
 
-@pytest.mark.parametrize("name", ["stage1.onnx", "stage2.onnx", "gate.npz"])
+@pytest.mark.parametrize("name", ["stage1.onnx", "stage2.onnx", "gate.npz", "learnt-films.npz"])
 def test_no_bundled_file_tells_where_it_was_made(name: str) -> None:
     content = (bundled_models() / name).read_bytes()
     for trace in (b"site-packages", b"stack_trace", b"/home/", b"/opt/", b"/usr/"):

@@ -124,15 +124,13 @@ def evaluate(
                 progress=show("shifted films"),
             )
     console = Console()
+    if (learnt := metrics["learnt_from"])["n"]:
+        text = (
+            f"{learnt['n']} of {metrics['films']['n']} films were learnt from: these figures are not a test"
+        )
+        console.print(f"[bold red]{text}[/bold red]", highlight=False)
     for part in ("stage1", "stage2", "cascade"):
-        console.print(f"[bold]{part}[/bold] {metrics[part].get('left_out', '')}".rstrip())
-        for name, figure in metrics[part].items():
-            if isinstance(figure, dict) and "ci95" in figure:
-                console.print(f"  {name:18} {_figure(figure)}", highlight=False)
-        for at in metrics[part].get("predictive_values", ()):
-            for name in ("ppv", "npv"):
-                title = f"{name} at {100 * at['prevalence']:g} %"
-                console.print(f"  {title:18} {_figure(at[name])}", highlight=False)
+        _show_part(console, part, metrics[part])
     if (left_out := metrics["refused"])["n"]:
         codes = ", ".join(f"{code} {count}" for code, count in left_out["by_code"].items())
         text = f"{left_out['refused_by_gate']} refused, {left_out['unreadable']} could not be read ({codes})"
@@ -142,6 +140,21 @@ def evaluate(
     console.print(f"written to {output}", highlight=False)
     if films.left_out.incomplete:
         raise typer.Exit(1)
+
+
+def _show_part(console: Console, part: str, measured: dict[str, Any]) -> None:
+    figures = {
+        name: figure for name, figure in measured.items() if isinstance(figure, dict) and "ci95" in figure
+    }
+    for at in measured.get("predictive_values", ()):
+        figures |= {f"{name} at {100 * at['prevalence']:g} %": at[name] for name in ("ppv", "npv")}
+    console.print(f"[bold]{part}[/bold] {measured.get('left_out', '')}".rstrip(), highlight=False)
+    if figures and all(figure["value"] is None for figure in figures.values()):
+        reason = next(iter(figures.values())).get("reason", "no film")
+        console.print(f"  not measured: {reason}", highlight=False)
+        return
+    for name, figure in figures.items():
+        console.print(f"  {name:18} {_figure(figure)}", highlight=False, soft_wrap=True)
 
 
 def _show_shift(console: Console, shifted: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ from pneumocascade.errors import DataSetError, MissingExtraError, UsageError
 from pneumocascade.evaluation.bootstrap import RESAMPLES
 from pneumocascade.evaluation.gallery import galleries_of
 from pneumocascade.evaluation.judge_films import judge_films
+from pneumocascade.evaluation.learnt_films import count_learnt, read_learnt_films
 from pneumocascade.evaluation.results import (
     MeasuredCascade,
     MeasuredStage,
@@ -41,8 +42,19 @@ METRICS_FILE = "metrics.json"
 PREDICTIONS_FILE = "predictions.csv"
 REPORT_FILE = "report.html"
 
-PREDICTION_COLUMNS = (*ROW_COLUMNS, "true_finding", "true_aetiology", "patient", "stage2_probability_viral")
-"""Columns of ``predictions.csv``; the last is filled for every answered true pneumonia film."""
+PREDICTION_COLUMNS = (
+    *ROW_COLUMNS,
+    "true_finding",
+    "true_aetiology",
+    "patient",
+    "stage2_probability_viral",
+    "learnt_from",
+)
+"""Columns of ``predictions.csv``.
+
+``stage2_probability_viral`` is filled for every answered true pneumonia film; ``learnt_from`` says how a film
+that the models were learnt from is known: ``name``, ``picture`` or both.
+"""
 
 
 def evaluate(
@@ -87,8 +99,10 @@ def evaluate(
     ------
     DataSetError
         Where there are no labelled films.
+    ModelError
+        Where the record of films that the models were learnt from cannot be read, or is of other models.
     MissingExtraError
-        Where ``output`` is given and matplotlib, scikit-learn or Jinja2 is not installed.
+        Where a package of the extra ``evaluate`` is not installed.
     UsageError
         For an unknown operating point, a prevalence that is no share, fewer than 0 resamples, or an
         ``output`` that is no folder.
@@ -96,6 +110,7 @@ def evaluate(
     if resamples < 0:
         raise UsageError(f"resamples is {resamples}; expected 0 or more")
     stated = check_prevalences(tuple(prevalences))
+    _check_installed()
     found = data if isinstance(data, LabelledFilms) else load_films(data)
     found = found if only is None else found.only(only)
     films = found.films
@@ -103,7 +118,8 @@ def evaluate(
         raise DataSetError(f"none of the {len(only or ())} films asked for is in {found.root}")
     if output is not None:
         _check_output(output)
-    judged = list(judge_films(films, cascade, operating_point, progress))
+    learnt = None if cascade.folder is None else read_learnt_films(cascade.folder)
+    judged = list(judge_films(films, cascade, operating_point, progress, learnt=learnt))
     specs = cascade.specs
     stages = [
         measure(judged, spec, operating_point, resamples=resamples, seed=seed)
@@ -122,6 +138,7 @@ def evaluate(
         "data_fingerprint": fingerprint(row.film for row in judged if row.prediction.status != "error"),
         "operating_point": operating_point,
         "films": _count_films(found),
+        "learnt_from": count_learnt(None if learnt is None else [row.learnt for row in judged]),
         "refused": _count_refused(judged),
         **{
             name: parts[name].to_dict() if name in parts else {"left_out": NO_STAGE2}
@@ -141,6 +158,16 @@ def evaluate(
     if output is not None:
         _write(output, metrics, judged, stages, both)
     return metrics
+
+
+def _check_installed() -> None:
+    """Fail before the films are judged, not after, where a package is missing."""
+    try:
+        import imagehash  # noqa: F401
+        import scipy.stats  # noqa: F401
+        import sklearn.metrics  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("an evaluation", "evaluate") from error
 
 
 def _check_output(output: Path) -> None:
@@ -219,5 +246,6 @@ def _write_predictions(path: Path, judged: Sequence[JudgedFilm]) -> None:
                 "true_aetiology": row.film.aetiology or "",
                 "patient": row.film.patient,
                 "stage2_probability_viral": "" if row.stage2 is None else row.stage2.probabilities["viral"],
+                "learnt_from": " ".join(row.learnt),
             }
             writer.writerow(to_csv_row(row.prediction) | truth)

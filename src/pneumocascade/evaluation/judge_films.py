@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from pneumocascade.datasets.films import LabelledFilm
+    from pneumocascade.evaluation.learnt_films import LearntFilms
     from pneumocascade.inference.cascade import Cascade
 
     ReportProgress: TypeAlias = Callable[[int, int], None]
@@ -64,6 +65,9 @@ class JudgedFilm:
         ``None`` where the film was refused or could not be read.
     thumbnail : bytes or None
         A small WebP picture of a film that was refused or answered wrongly; ``None`` for others.
+    learnt : tuple of str
+        How it is known as a film that the models were learnt from; see
+        :mod:`~pneumocascade.evaluation.learnt_films`.
     """
 
     film: LabelledFilm
@@ -71,6 +75,7 @@ class JudgedFilm:
     stage2: StageResult | None
     traits: Traits | None
     thumbnail: bytes | None = None
+    learnt: tuple[str, ...] = ()
 
 
 def judge_films(
@@ -78,6 +83,8 @@ def judge_films(
     cascade: Cascade,
     operating_point: str,
     progress: ReportProgress | None = None,
+    *,
+    learnt: LearntFilms | None = None,
 ) -> Iterator[JudgedFilm]:
     """Put films through the cascade, and all true pneumonia films through stage 2.
 
@@ -88,6 +95,8 @@ def judge_films(
     operating_point : {"balanced", "sensitive", "specific"}
     progress : callable, optional
         Is given the films done and the films there are, after each batch.
+    learnt : LearntFilms, optional
+        Those that the models were learnt from.
 
     Yields
     ------
@@ -101,12 +110,14 @@ def judge_films(
     """
     for start in range(0, len(films), BATCH):
         batch = films[start : start + BATCH]
-        yield from _judge_batch(batch, cascade, operating_point)
+        yield from _judge_batch(batch, cascade, operating_point, learnt)
         if progress is not None:
             progress(start + len(batch), len(films))
 
 
-def _judge_batch(films: Sequence[LabelledFilm], cascade: Cascade, operating_point: str) -> list[JudgedFilm]:
+def _judge_batch(
+    films: Sequence[LabelledFilm], cascade: Cascade, operating_point: str, learnt: LearntFilms | None
+) -> list[JudgedFilm]:
     sources = [_read(film.path) for film in films]
     predictions = list(cascade.predict_many(sources, batch_size=BATCH, operating_point=operating_point))
     results = [
@@ -134,7 +145,12 @@ def _judge_batch(films: Sequence[LabelledFilm], cascade: Cascade, operating_poin
         thumbnail(source) if isinstance(source, Radiograph) and wants_thumbnail(*row) else None
         for source, row in zip(sources, zip(films, predictions, results, strict=True), strict=True)
     ]
-    return [JudgedFilm(*row) for row in zip(films, predictions, results, traits, thumbnails, strict=True)]
+    known = [
+        () if learnt is None else learnt.known(film.name, source if isinstance(source, Radiograph) else None)
+        for film, source in zip(films, sources, strict=True)
+    ]
+    rows = zip(films, predictions, results, traits, thumbnails, known, strict=True)
+    return [JudgedFilm(*row) for row in rows]
 
 
 def _read(path: Path) -> Radiograph | Path:

@@ -87,9 +87,9 @@ def decision_curve(
     everyone = [treat_all(share, at) for at in THRESHOLDS]
     axes.set(xlim=(0, 1), ylim=(min(-0.06, 1.1 * float(np.nanmin(benefit))), 1.12 * max(share, 0.05)))
     axes.fill_between(THRESHOLDS, low, high, color=theme.first, alpha=0.2, linewidth=0)
-    axes.plot(THRESHOLDS, benefit, color=theme.first, linewidth=2.2, label="by the model, with 95 % interval")
+    axes.plot(THRESHOLDS, benefit, color=theme.first, linewidth=2.2, label="by the model")
     axes.plot(THRESHOLDS, everyone, "--", color=theme.second, linewidth=1.6, label="all called positive")
     axes.axhline(0, color=theme.muted, linestyle=":", linewidth=1.8, label="none called positive")
     axes.axvline(threshold, color=theme.muted, linewidth=1.0, alpha=0.6, label="operating point")
-    add_legend(axes, theme, "best")
+    add_legend(axes, theme, "upper center", bbox_to_anchor=(0.46, -0.14), ncols=2)
     return drawing

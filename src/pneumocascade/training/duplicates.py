@@ -6,26 +6,13 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import imagehash
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from pneumocascade.datasets.films import LabelledFilm
+from pneumocascade.datasets.perceptual_hash import NEAR_BITS, bits_apart, perceptual_hash
 from pneumocascade.errors import DataSetError, FilmError
 from pneumocascade.imaging.read import read_radiograph
-from pneumocascade.model.preprocess import to_square
-
-HASH_SIDE = 16
-"""Side of the perceptual hash; 16 gives 256 bits (chest films are too alike for the usual 64)."""
-
-NEAR_BITS = 12
-"""Most bits, of 256, in which two renderings of one film differ.
-
-On the 4,978 films at hand, copies differ in none and the two most alike distinct films in 40.
-"""
-
-_THUMBNAIL = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +47,7 @@ def drop_duplicates(
 ) -> tuple[list[LabelledFilm], list[Duplicate], list[Unreadable]]:
     """Keep the first of each group of equal or nearly equal films; drop what cannot be read.
 
-    Two films are near duplicates where their perceptual hashes (DCT of the film; ImageHash's
-    ``phash``) differ in at most ``NEAR_BITS`` bits.
+    Two films are near duplicates where their perceptual hashes differ in at most ``NEAR_BITS`` bits.
 
     Parameters
     ----------
@@ -100,11 +86,11 @@ def _read(films: Sequence[LabelledFilm]) -> tuple[dict[LabelledFilm, NDArray[np.
     unreadable = []
     for film in films:
         try:
-            perceptual_hash = _perceptual_hash(film)
+            hashed = perceptual_hash(read_radiograph(film.path).pixels)
         except FilmError as error:
             unreadable.append(Unreadable(film, str(error)))
             continue
-        hashes[film] = perceptual_hash
+        hashes[film] = hashed
     if not hashes:
         first = unreadable[0]
         raise DataSetError(f"none of {len(films)} films can be read; {first.dropped.path}: {first.reason}")
@@ -114,11 +100,5 @@ def _read(films: Sequence[LabelledFilm]) -> tuple[dict[LabelledFilm, NDArray[np.
 def _close_pairs(packed: NDArray[np.uint8]) -> Iterator[tuple[int, int]]:
     """Yield pairs (earlier, later) of perceptual hashes, shape (N, 32), that are close."""
     for index in range(len(packed) - 1):
-        distances = np.bitwise_count(packed[index] ^ packed[index + 1 :]).sum(axis=1)
-        for offset in np.flatnonzero(distances <= NEAR_BITS):
+        for offset in np.flatnonzero(bits_apart(packed[index], packed[index + 1 :]) <= NEAR_BITS):
             yield index, index + 1 + int(offset)
-
-
-def _perceptual_hash(film: LabelledFilm) -> NDArray[np.uint8]:
-    thumbnail = Image.fromarray(to_square(read_radiograph(film.path).pixels, _THUMBNAIL))
-    return np.packbits(imagehash.phash(thumbnail, HASH_SIDE).hash.ravel())
