@@ -29,7 +29,7 @@ from pneumocascade.training.data import Sample, renderings_by_name, samples_of
 from pneumocascade.training.fit_gate import fit_gate
 from pneumocascade.training.network import build_network
 from pneumocascade.training.onnx_export import add_activation_map, quantise, to_onnx, write_spec
-from pneumocascade.training.run import SPLIT_FILE, Sources, read_run, training_films
+from pneumocascade.training.run import SPLIT_FILE, Sources, load_sources, read_run
 from pneumocascade.training.trainer import WEIGHTS
 
 RANGE_FILMS = 64
@@ -173,7 +173,7 @@ def sides_of(
         elsewhere=roots["elsewhere"],
         labels=LabelOptions.from_dict(sources),
     )
-    found = training_films(given)
+    found = load_sources(given)
     split = Split.load(folder / SPLIT_FILE, found.patients)
     films = found.only(split.train | split.validation).films
     if fingerprint(films) != spec.data_fingerprint:
