@@ -20,7 +20,7 @@ from pneumocascade.training.cross_fitting import run_clean
 from pneumocascade.training.data import samples_of
 from pneumocascade.training.export import sides_of
 from pneumocascade.training.network import build_network
-from pneumocascade.training.run import Sources, train, training_films
+from pneumocascade.training.run import Sources, load_sources, train, training_films
 from tests.conftest import draw_chest
 from tests.datasets.layouts import write_film
 from tests.tiny_models import write_tiny_models
@@ -53,7 +53,7 @@ def sources(tmp_path: Path) -> Sources:
 
 
 def test_patients_of_the_file_decide_on_a_split(sources: Sources, tmp_path: Path) -> None:
-    films = training_films(sources).films
+    films = training_films(sources)
     given = replace(sources, split=tmp_path / "split.json")
     first, *others = [film.name for film in films]
     Split(frozenset({first}), frozenset(others)).save(tmp_path / "split.json")
@@ -62,7 +62,7 @@ def test_patients_of_the_file_decide_on_a_split(sources: Sources, tmp_path: Path
 
 
 def test_held_out_films_are_of_the_patients_that_the_file_says(sources: Sources, tmp_path: Path) -> None:
-    films = training_films(sources).films
+    films = training_films(sources)
     names = frozenset(film.name for film in films)
     held = frozenset(film.name for film in films if film.patient == "0")
     Split(held, names - held).save(tmp_path / "split.json")
@@ -74,14 +74,14 @@ def test_held_out_films_are_of_the_patients_that_the_file_says(sources: Sources,
 def test_patients_from_elsewhere_are_others(sources: Sources, tmp_path: Path) -> None:
     write_film(tmp_path / "adults" / "scan.png", draw_chest(1, 112, 112))
     (tmp_path / "adults" / "labels.csv").write_text("path,finding,patient\nscan.png,normal,0\ngone.png,1,2\n")
-    found = training_films(replace(sources, elsewhere=(tmp_path / "adults" / "labels.csv",)))
+    found = load_sources(replace(sources, elsewhere=(tmp_path / "adults" / "labels.csv",)))
     (film,) = (film for film in found.films if film.domain)
     assert (film.domain, film.patient, film.data_set) == ("adults", "adults: 0", "adults")
     assert found.left_out.to_dict()["by_reason"] == {"missing_file": 1, "no_label": 1}
 
 
 def test_films_of_a_data_set_are_one_rendering_wherever_they_lie(sources: Sources, tmp_path: Path) -> None:
-    films = training_films(sources).films[:4]
+    films = training_films(sources)[:4]
     (tmp_path / "tiny").mkdir()
     models = write_tiny_models(tmp_path / "tiny")
     spec = ModelSpec(1, ("normal", "pneumonia"))

@@ -32,7 +32,7 @@ from pneumocascade.training.fit_gate import fit_gate
 from pneumocascade.training.network import build_network
 from pneumocascade.training.onnx_export import add_activation_map, quantise, to_float16, to_onnx, write_spec
 from pneumocascade.training.precision_cost import precision_cost
-from pneumocascade.training.run import SPLIT_FILE, Sources, read_run, training_films
+from pneumocascade.training.run import SPLIT_FILE, Sources, load_sources, read_run
 from pneumocascade.training.starting_weights import WEIGHTS
 
 EXPORT_FILE = "export.json"
@@ -194,7 +194,7 @@ def sides_of(
         elsewhere=roots["elsewhere"],
         labels=LabelOptions.from_dict(sources),
     )
-    found = training_films(given)
+    found = load_sources(given)
     split = Split.load(folder / SPLIT_FILE, found.patients)
     films = found.only(split.train | split.validation).films
     if fingerprint(films) != spec.data_fingerprint:

@@ -140,7 +140,7 @@ def stages_to_train(sources: Sources, stage: str, say: Say = print) -> tuple[int
     """
     if stage != "both":
         return (int(stage),)
-    if any(film.aetiology for film in training_films(sources).films):
+    if any(film.aetiology for film in training_films(sources)):
         return 1, 2
     say("no film has an aetiology: stage 1 is trained alone")
     return (1,)
@@ -260,7 +260,7 @@ def find_films_to_train(sources: Sources, say: Say = print) -> TrainingFilms:
     for root in (sources.data, *sources.renderings, *sources.hold_out, *sources.elsewhere):
         if (root / "test").is_dir():
             say(f"{root / 'test'} is left out: what models are measured on is not trained on")
-    loaded = training_films(sources)
+    loaded = load_sources(sources)
     found = loaded.films
     films, duplicates, unreadable = drop_duplicates(found)
     counts = f"{len(duplicates)} duplicates and {len(unreadable)} unreadable films dropped"
@@ -282,8 +282,13 @@ def find_films_to_train(sources: Sources, say: Say = print) -> TrainingFilms:
     return TrainingFilms(films, rows, renderings_by_name(sources.renderings, say), loaded.to_dict())
 
 
-def training_films(sources: Sources) -> LabelledFilms:
-    """Return all films of the sources, those from elsewhere with their domain.
+def training_films(sources: Sources) -> list[LabelledFilm]:
+    """Return all films of the sources; see :func:`load_sources`."""
+    return load_sources(sources).films
+
+
+def load_sources(sources: Sources) -> LabelledFilms:
+    """Load all films of the sources, those from elsewhere with their domain.
 
     Raises
     ------
