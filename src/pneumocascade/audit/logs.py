@@ -21,6 +21,7 @@ import logging
 import math
 import re
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -49,7 +50,7 @@ _MOST_CAUSES = 5
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The request at hand.
+    """The current request.
 
     Attributes
     ----------
@@ -79,7 +80,7 @@ def request(identifier: str) -> Iterator[Request]:
 
 
 def note(**facts: object) -> None:
-    """Tell a fact of the request at hand for its line in the log; outside of a request it is dropped.
+    """Add facts to the log line of the current request; outside of a request they are dropped.
 
     Parameters
     ----------
@@ -224,11 +225,8 @@ def _exception(error: BaseException, depth: int = 0) -> dict[str, Any]:
 
 def _frames(error: BaseException) -> list[str]:
     """Return the last frames, the innermost last: file, line and function, nothing of their variables."""
-    frames, at = [], error.__traceback__
-    while at is not None:
-        code = at.tb_frame.f_code
-        frames.append(f"{code.co_filename}:{at.tb_lineno} in {code.co_name}")
-        at = at.tb_next
+    walked = traceback.walk_tb(error.__traceback__)
+    frames = [f"{frame.f_code.co_filename}:{line} in {frame.f_code.co_name}" for frame, line in walked]
     return frames[-_MOST_FRAMES:]
 
 

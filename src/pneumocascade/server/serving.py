@@ -65,7 +65,7 @@ def serve(
         shown = f"[{host}]" if ":" in host else host
         print(f"pneumocascade is at http://{shown}:{taken} (stop with Ctrl-C)", flush=True)
         if token is None and not _is_loopback(listener):
-            print("warning: whoever reaches this address may use it; see --token-file", file=sys.stderr)
+            print("warning: anyone who can reach this address can use it; see --token-file", file=sys.stderr)
         # The log is around all the rest, so that answers to failures have their line and id, too.
         logged = AccessLog(app)
         config = uvicorn.Config(

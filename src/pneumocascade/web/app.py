@@ -53,7 +53,7 @@ class UploadsOnly(gr.Blocks):
         """Run an event; one that fails says so in words of this app."""
         try:
             return await super().process_api(*args, **options)
-        except gr.Error as error:  # meant for whoever looks at the page, and for nobody else
+        except gr.Error as error:  # meant for the user of the page
             error.print_exception = False
             raise
         except Exception as error:  # noqa: BLE001  whatever it is, its words go nowhere
