@@ -66,6 +66,7 @@ def machine() -> Row:
         "vnni": "avx512_vnni" in flags or "avx_vnni" in flags,
         "pytorch": _version("torch"),
         "onnxruntime": _version("onnxruntime"),
+        "openvino": _version("openvino"),
         "load_before": round(os.getloadavg()[0], 2),
     }
 

@@ -36,6 +36,7 @@ ONLY_IN = {
     "pydantic": {"server"},
     "uvicorn": {"server", "cli"},
     "onnxruntime": {"model", "training"},
+    "openvino": {"model"},
     "onnx": {"training"},
     "torch": {"training"},
     "monai": {"training"},
@@ -68,6 +69,7 @@ HEAVY = (
     "sklearn",
     "scipy",
     "onnxruntime",
+    "openvino",
     "typer",
     "pyarrow",
     "ray",
@@ -237,5 +239,12 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 
 def test_predicting_loads_neither_training_nor_web() -> None:
     loaded = loaded_after("from pneumocascade import *")
-    assert not loaded & (set(HEAVY) - {"onnxruntime"})
-    assert {"numpy", "cv2", "onnxruntime", "PIL"} <= loaded
+    assert not loaded & set(HEAVY)
+    assert {"numpy", "cv2", "PIL"} <= loaded
+
+
+@pytest.mark.parametrize(("provider", "engine"), [("cpu", "onnxruntime"), ("openvino", "openvino")])
+def test_a_cascade_loads_the_engine_that_runs_it_alone(provider: str, engine: str) -> None:
+    pytest.importorskip(engine)
+    loaded = loaded_after(f"from pneumocascade import Cascade; Cascade.load(provider={provider!r})")
+    assert loaded & {"onnxruntime", "openvino"} == {engine}

@@ -6,12 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 import pytest
 
 from pneumocascade import Cascade
 from pneumocascade.errors import ModelError, ModelSpecError, UsageError
-from pneumocascade.model.onnx_classifier import PROVIDERS, OnnxClassifier
+from pneumocascade.model.onnx_classifier import OnnxClassifier
 from tests.tiny_models import PNEUMONIA_FROM, SCALE, tiny_model, tiny_spec
 
 
@@ -67,30 +66,3 @@ def test_the_bundled_models_have_the_promised_outputs(cascade: Cascade) -> None:
 def test_threads_are_a_whole_number(threads: Any) -> None:
     with pytest.raises(UsageError, match="expected a whole number, 0 or more"):
         OnnxClassifier(tiny_model(1, tiny_spec(1)), threads=threads)
-
-
-def test_a_provider_that_is_not_there_is_told_with_the_package_that_has_it() -> None:
-    there = ort.get_available_providers()
-    missing = [name for name, (wanted, _) in PROVIDERS.items() if wanted not in there]
-    assert missing, "no machine has both CUDA and OpenVINO builds"
-    for name in missing:
-        with pytest.raises(UsageError, match=rf"with {name}: install {PROVIDERS[name][1]} "):
-            OnnxClassifier(tiny_model(1, tiny_spec(1)), provider=name)
-    with pytest.raises(UsageError, match="provider is 'abacus'; expected one of cpu, cuda, openvino"):
-        OnnxClassifier(tiny_model(1, tiny_spec(1)), provider="abacus")
-
-
-def test_what_runs_the_model_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[list[str]] = []
-    real = ort.InferenceSession
-
-    def record(model: bytes, options: object, providers: list[str]) -> object:
-        asked.append(providers)
-        return real(model, options, providers=["CPUExecutionProvider"])
-
-    monkeypatch.setattr(ort, "InferenceSession", record)
-    monkeypatch.setattr(ort, "get_available_providers", lambda: [name for name, _ in PROVIDERS.values()])
-    OnnxClassifier(tiny_model(1, tiny_spec(1)), provider="cpu")
-    with pytest.raises(UsageError, match="openvino is in this ONNX Runtime, but could not be started"):
-        OnnxClassifier(tiny_model(1, tiny_spec(1)), provider="openvino")  # the CPU went in its place
-    assert asked == [["CPUExecutionProvider"], ["OpenVINOExecutionProvider", "CPUExecutionProvider"]]

@@ -40,8 +40,11 @@ PriorOption = Annotated[
     ),
 ]
 ProviderOption = Annotated[
-    Literal["cpu", "cuda", "openvino"],
-    typer.Option(help="Hardware that runs the models. cuda and openvino need another build of ONNX Runtime."),
+    Literal["cpu", "cuda", "openvino", "auto"],
+    typer.Option(
+        help="What runs the models: cpu and cuda are ONNX Runtime (cuda needs onnxruntime-gpu), openvino is "
+        "OpenVINO on the CPU (extra [openvino]), auto the one that was measured to be fastest; see 'info'."
+    ),
 ]
 HistoryOption = Annotated[
     Path | None,

@@ -265,6 +265,9 @@ def info(
     console = Console(highlight=False)
     versions = {"pneumocascade": "version", "models": "model_version", "ONNX Runtime": "onnxruntime"}
     console.print(", ".join(f"{what} {facts[key]}" for what, key in versions.items()))
+    found = facts["providers"]
+    available = ", ".join(found["available"])
+    console.print(f"providers: {available}; auto is {found['auto']} ({found['reason']})", soft_wrap=True)
     for stage in ("stage1", "stage2"):
         if facts[stage] is not None:
             _show_model(console, stage, facts[stage])
@@ -277,11 +280,14 @@ def _facts(models: Path | None) -> dict[str, Any]:
 
     from pneumocascade import __version__
     from pneumocascade.inference.cascade import Cascade
+    from pneumocascade.model.engines import AUTO, available_providers
+    from pneumocascade.model.engines.auto import resolve
     from pneumocascade.model.store import bundled_models, read_manifest
     from pneumocascade.types import DISCLAIMER
 
     cascade = Cascade.load(models)
     manifest = read_manifest(models or bundled_models())
+    picked, reason = resolve(AUTO)
 
     def describe(stage: str, spec: ModelSpec) -> dict[str, Any]:
         return {"file": manifest.files[stage], "sha256": manifest.sha256[stage], **json.loads(spec.to_json())}
@@ -290,6 +296,7 @@ def _facts(models: Path | None) -> dict[str, Any]:
         "version": __version__,
         "model_version": cascade.version,
         "onnxruntime": importlib.metadata.version("onnxruntime"),
+        "providers": {"available": list(available_providers()), "auto": picked, "reason": reason},
         "intended_use": DISCLAIMER,
         "stage1": describe("stage1", cascade.stage1.spec),
         "stage2": describe("stage2", cascade.stage2.spec) if cascade.stage2 else None,

@@ -227,10 +227,11 @@ def _here(
     from pneumocascade.cli.outputs import consume, with_files
     from pneumocascade.inference.cascade import Cascade
     from pneumocascade.inference.prefetch import usable_cores
+    from pneumocascade.model.engines.auto import resolve
     from pneumocascade.output.writers import open_writer
 
-    # Cores that judge batches of their own need no large ones; other devices have no such cores.
-    parallel = max(1, min(usable_cores(), len(sources))) if how.provider == "cpu" else 1
+    # Cores that judge batches of their own need no large ones; other providers run one batch at a time.
+    parallel = max(1, min(usable_cores(), len(sources))) if resolve(how.provider).provider == "cpu" else 1
     threads = 1 if parallel > 1 else 0
     unread = Counter[str]()
     with recorder_of(history) as recorder:

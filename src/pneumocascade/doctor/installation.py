@@ -20,6 +20,7 @@ EXTRAS = {
     "evaluate": "evaluate",
     "parquet": "predict --format parquet",
     "ray": "predict --engine ray",
+    "openvino": "--provider openvino",
     "train": "train, export and calibrate",
 }
 """Optional parts of the package, and what needs them."""

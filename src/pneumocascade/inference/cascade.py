@@ -21,6 +21,7 @@ from pneumocascade.explain import card as card  # lets notebooks show answers
 from pneumocascade.inference.prefetch import prefetch_map
 from pneumocascade.inference.prepare import PreparedFilm, prepare_film, with_names
 from pneumocascade.model.calibration import check_prior, judge
+from pneumocascade.model.engines import AUTO
 from pneumocascade.model.gate import Assessment, FeatureGate
 from pneumocascade.model.onnx_classifier import ModelOutput, OnnxClassifier
 from pneumocascade.model.preprocess import prepare
@@ -179,8 +180,9 @@ class Cascade:
             As written by ``pneumocascade export``; by default the bundled models.
         threads : int
             Threads of one run of a model; 0 for one per physical core.
-        provider : {"cpu", "cuda", "openvino"}
-            What runs the models.
+        provider : {"cpu", "cuda", "openvino", "auto"}
+            What runs the models: ONNX Runtime on the CPU or a GPU, OpenVINO on the CPU (extra
+            ``[openvino]``), or the fastest of those that are installed, as far as that was measured.
         reader, recorder : callable
             See the class.
 
@@ -190,6 +192,8 @@ class Cascade:
             Where a file is missing, altered (``ModelChecksumError``) or not one of ours.
         UsageError
             Where the ONNX Runtime that is installed has no such provider.
+        MissingExtraError
+            Where OpenVINO is asked for and not installed.
         """
         path = Path(folder) if folder is not None else bundled_models()
         manifest = read_manifest(path)
@@ -203,9 +207,10 @@ class Cascade:
 
     def __repr__(self) -> str:
         """Return version, input size, provider, and whether stage 1 is alone."""
-        size, provider = self.stage1.spec.input_size, self._origin.provider if self._origin else "unknown"
+        size, provider = self.stage1.spec.input_size, self.stage1.provider
+        chosen = ", chosen by auto" if self._origin and self._origin.provider == AUTO else ""
         alone = "" if self.stage2 else ", stage 1 alone"
-        return f"<Cascade: models {self.version}{alone}, input {size} x {size}, provider {provider}>"
+        return f"<Cascade: models {self.version}{alone}, input {size} x {size}, provider {provider}{chosen}>"
 
     def __reduce__(self) -> tuple[Callable[..., Cascade], tuple[object, ...]]:
         """Pickle as where the models lie and what they are: the other process loads them again.

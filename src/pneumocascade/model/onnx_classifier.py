@@ -1,24 +1,18 @@
-"""ONNX Runtime behind one class: tensors in, logits and feature maps out."""
+"""A network of an ONNX file behind one class, whatever runs it: tensors in, logits and feature maps out."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
-from pneumocascade.errors import ModelError, ModelSpecError, UsageError
+from pneumocascade.errors import ModelSpecError, UsageError
+from pneumocascade.model.engines import open_engine
+from pneumocascade.model.engines.auto import resolve
 from pneumocascade.model.spec import METADATA_KEY, ModelSpec
 
 MAP_OUTPUT = "activation_map"
-
-PROVIDERS = {
-    "cpu": ("CPUExecutionProvider", "onnxruntime"),
-    "cuda": ("CUDAExecutionProvider", "onnxruntime-gpu"),
-    "openvino": ("OpenVINOExecutionProvider", "onnxruntime-openvino"),
-}
-"""By the name a user gives: ONNX Runtime's name of what runs a model, and the package that has it."""
 
 BATCH_SIZE = 16
 """Films of one run where nothing else was measured."""
@@ -45,24 +39,6 @@ class ModelOutput(NamedTuple):
     activation_maps: NDArray[np.float32] | None
 
 
-def check_provider(provider: str) -> None:
-    """Check that a provider can be had.
-
-    Raises
-    ------
-    UsageError
-        Where there is none of that name, or the ONNX Runtime that is installed does not have it.
-    """
-    if provider not in PROVIDERS:
-        raise UsageError(f"provider is {provider!r}; expected one of {', '.join(PROVIDERS)}")
-    wanted, package = PROVIDERS[provider]
-    if wanted not in ort.get_available_providers():
-        raise UsageError(
-            f"the ONNX Runtime that is installed cannot run models with {provider}: install {package} "
-            "in place of onnxruntime"
-        )
-
-
 class OnnxClassifier:
     """One stage's network, with its specification.
 
@@ -74,13 +50,16 @@ class OnnxClassifier:
     name : str
         For messages.
     threads : int
-        Threads of one run; 0 lets ONNX Runtime decide (one per physical core).
-    provider : {"cpu", "cuda", "openvino"}
-        What runs the network; what it has no kernel for runs on the CPU.
+        Threads of one run; 0 for one per core.
+    provider : {"cpu", "cuda", "openvino", "auto"}
+        What runs the network: ONNX Runtime on the CPU or a GPU, OpenVINO on the CPU, or the fastest of those
+        that are installed, where that was measured on such a processor.
 
     Attributes
     ----------
     spec : ModelSpec
+    provider : {"cpu", "cuda", "openvino"}
+        What runs the network.
     batch_size : int
         Films that it is best given at once.
     channels : int
@@ -89,36 +68,22 @@ class OnnxClassifier:
     Raises
     ------
     ModelError
-        Where ONNX Runtime cannot load the file.
+        Where the engine cannot load the file.
     ModelSpecError
         Where the file carries no usable specification.
+    MissingExtraError
+        Where OpenVINO is asked for and not installed.
     UsageError
         Where the ONNX Runtime that is installed has no such provider, or there is no such number of threads.
     """
 
     def __init__(self, model: bytes, name: str = "model", threads: int = 0, provider: str = "cpu") -> None:
-        check_provider(provider)
         if not (isinstance(threads, (int, np.integer)) and threads >= 0):
             raise UsageError(f"threads is {threads!r}; expected a whole number, 0 or more")
-        self.batch_size = BATCH_SIZES.get(provider, BATCH_SIZE)
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = int(threads)
-        options.inter_op_num_threads = 1
-        # Threads of one stage that spin for work take the cores from the other stage and from reading.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
-        try:
-            providers = list(dict.fromkeys((PROVIDERS[provider][0], PROVIDERS["cpu"][0])))
-            self._session = ort.InferenceSession(model, options, providers=providers)
-        except Exception as error:  # ONNX Runtime's own exceptions share no base class
-            raise ModelError(f"{name} is not a model that ONNX Runtime can load: {error}") from error
-        if (
-            providers[0] not in self._session.get_providers()
-        ):  # its libraries did not load: ORT goes on without
-            raise UsageError(
-                f"{provider} is in this ONNX Runtime, but could not be started: is its driver there?"
-            )
-        text = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+        self.provider = resolve(provider).provider
+        self.batch_size = BATCH_SIZES.get(self.provider, BATCH_SIZE)
+        self._engine = open_engine(model, name, int(threads), self.provider)
+        text = self._engine.metadata.get(METADATA_KEY)
         if text is None:
             raise ModelSpecError(
                 f"{name} has no entry {METADATA_KEY!r} in its metadata; export it with this package"
@@ -127,12 +92,11 @@ class OnnxClassifier:
             self.spec = ModelSpec.from_json(text)
         except ModelSpecError as error:
             raise ModelSpecError(f"{name}: {error}") from error
-        outputs = {output.name: output.shape for output in self._session.get_outputs()}
-        if not {"logits", "features"} <= outputs.keys():
+        outputs = self._engine.outputs
+        if not {"logits", "features"} <= set(outputs):
             raise ModelSpecError(f"{name} has the outputs {list(outputs)}; expected logits and features")
-        self.channels = int(outputs["features"][1])
-        self._input = self._session.get_inputs()[0].name
-        self._outputs = [name for name in ("logits", "features", MAP_OUTPUT) if name in outputs]
+        self.channels = outputs["features"]
+        self._outputs = [each for each in ("logits", "features", MAP_OUTPUT) if each in outputs]
 
     def run(self, batch: NDArray[np.float32]) -> ModelOutput:
         """Run the network.
@@ -142,5 +106,5 @@ class OnnxClassifier:
         batch : ndarray of float32, shape (N, 3, S, S)
             From :func:`pneumocascade.model.preprocess.prepare`.
         """
-        logits, features, *maps = self._session.run(self._outputs, {self._input: batch})
+        logits, features, *maps = self._engine.run(self._outputs, batch)
         return ModelOutput(logits, features, maps[0][:, 0] if maps else None)

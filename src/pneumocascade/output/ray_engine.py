@@ -21,6 +21,7 @@ from pneumocascade import __version__
 from pneumocascade.errors import EngineError, MissingExtraError, ModelError
 from pneumocascade.imaging.uris import is_uri
 from pneumocascade.inference.cascade import Cascade
+from pneumocascade.model.engines.auto import resolve
 from pneumocascade.model.store import Manifest, bundled_models, read_manifest
 from pneumocascade.output.parquet import table_of, to_parquet_row
 from pneumocascade.types import encodable
@@ -84,6 +85,8 @@ class Job:
         """
         folder = None if models is None else str(models.resolve())
         manifest = read_manifest(models or bundled_models())
+        if "provider" in settings:  # all machines judge with what is fastest on this one
+            settings["provider"] = resolve(settings["provider"]).provider
         return cls(folder, manifest, __version__, str(Path.cwd()), **settings)
 
 
