@@ -116,11 +116,11 @@ def summary(found: Sequence[Compared]) -> Row:
 def agreement(data: Path, share: float) -> Row:
     """Compare every engine with ONNX Runtime on films of several sources."""
     cascade = Cascade.load()
-    stages = {1: cascade.stage1, 2: cascade.stage2}
+    stages = {stage: cascade.model_of(stage) for stage in (1, 2)}
     others: dict[str, dict[int, Run]] = {UNOPTIMISED: {stage: unoptimised(stage) for stage in stages}}
     if "openvino" in available_providers():
         loaded = Cascade.load(provider="openvino")
-        others["OpenVINO"] = {1: loaded.stage1.run, 2: loaded.stage2.run}
+        others["OpenVINO"] = {stage: loaded.model_of(stage).run for stage in stages}
     found: dict[str, dict[int, list[Compared]]] = {name: {1: [], 2: []} for name in others}
     for path in _films(data, share):
         try:

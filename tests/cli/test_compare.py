@@ -51,6 +51,22 @@ def test_two_operating_points_of_the_bundled_models(tmp_path: Path) -> None:
     assert "Cascade: normal, bacterial or viral: not compared" in result.stdout
 
 
+def test_films_of_a_file_of_labels(tmp_path: Path) -> None:
+    rows = ["path,finding"]
+    for number, finding in enumerate(("normal", "pneumonia")):
+        Image.fromarray(vary_example(number)).save(tmp_path / f"{number}.png")
+        rows.append(f"{number}.png,{finding}")
+    Image.fromarray(vary_example(2)).save(tmp_path / "2.png")
+    (tmp_path / "labels.csv").write_text("\n".join([*rows, "2.png,"]))
+    where = ["compare", "bundled", "bundled", "--output", str(tmp_path / "out")]
+    where += ["--operating-point-b", "specific", "--labels", str(tmp_path / "labels.csv")]
+    result = runner.invoke(app, where)
+    assert result.exit_code == 0, result.output
+    report = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    assert report["films"]["matched"] == 2
+    assert "2.png" in result.stderr, "a film without a label is left out and named"
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from pneumocascade import Cascade
 from pneumocascade.imaging.read import read_radiograph
@@ -16,10 +17,16 @@ from pneumocascade.types import Radiograph
 EXAMPLE = Path(__file__).parents[2] / "src" / "pneumocascade" / "examples" / "person1946_bacteria_4874.jpeg"
 
 
+def turned_film(film: Radiograph, turns: int) -> Radiograph:
+    """Return a film turned by so many quarters of a circle."""
+    pixels: NDArray[np.uint8] = np.rot90(film.pixels.astype(np.uint8), turns).copy()
+    return replace(film, pixels=pixels)
+
+
 @pytest.mark.parametrize("turns", [1, 2, 3])
 def test_a_turned_film_is_turned_upright(cascade: Cascade, turns: int) -> None:
     upright = read_radiograph(EXAMPLE)
-    turned = replace(upright, pixels=np.ascontiguousarray(np.rot90(upright.pixels, turns)))
+    turned = turned_film(upright, turns)
     assert [reason.code for reason in cascade.predict(turned).reasons] == ["rotated"]
     found = judge_repaired(cascade, turned, "rotated", name="turned", operating_point="sensitive")
     expected = cascade.predict(upright, operating_point="sensitive")
@@ -48,7 +55,7 @@ def test_nothing_is_recorded_of_what_the_gate_refuses_in_every_way(cascade: Casc
     assert judge_repaired(recording, noise, "rotated", name="noise") is None
     assert recorded == []
     upright = read_radiograph(EXAMPLE)
-    turned = replace(upright, pixels=np.ascontiguousarray(np.rot90(upright.pixels)))
+    turned = turned_film(upright, 1)
     assert recorded == [judge_repaired(recording, turned, "rotated", name="turned")]
 
 

@@ -8,6 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from pneumocascade.cli.common import import_extra
+from pneumocascade.cli.labels import (
+    LabelColumnsOption,
+    LabelsOption,
+    LabelValuesOption,
+    PatientsOption,
+    options_of,
+    say_loaded,
+)
 from pneumocascade.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,7 +24,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from pneumocascade.datasets.films import LabelledFilm
+    from pneumocascade.datasets.films import LabelledFilm, LabelOptions
     from pneumocascade.evaluation.answers import AnswerSet
 
 BUNDLED = "bundled"
@@ -36,7 +44,7 @@ def compare(
     b: Annotated[str, typer.Argument(help="The same kind; differences are B minus A.")],
     data_dir: Annotated[
         Path | None,
-        typer.Argument(help="Folder with NORMAL/ and PNEUMONIA/; needed where models are compared."),
+        typer.Argument(help="Labelled films, needed where models are compared. With --labels: their folder."),
     ] = None,
     output: Annotated[Path, typer.Option(help="Folder for comparison.json and comparison.html.")] = Path(
         "comparison"
@@ -48,6 +56,10 @@ def compare(
     operating_point_b: Annotated[
         PointOption | None, typer.Option(help="Threshold of the models B.", show_default="balanced")
     ] = None,
+    labels: LabelsOption = None,
+    label_columns: LabelColumnsOption = None,
+    label_values: LabelValuesOption = None,
+    patients: PatientsOption = None,
 ) -> None:
     """Compare two models or operating points on the same films, with 95 % intervals of every difference."""
     from rich.console import Console
@@ -58,7 +70,9 @@ def compare(
 
     sides, points = (a, b), (operating_point_a, operating_point_b)
     files = [_is_file(side) for side in sides]
-    _check(sides, files, data_dir, points)
+    options = options_of(labels, label_columns, label_values, patients)
+    _check(sides, files, [path for path in (data_dir, labels) if path], points)
+    films = _films(data_dir, options)
     reports.make_folder(output)
     with Progress(console=Console(stderr=True), transient=True) as bar:
 
@@ -66,7 +80,7 @@ def compare(
             task = bar.add_task(title)
             return lambda done, total: bar.update(task, completed=done, total=total)
 
-        first, second = _answers(sides, files, _films(data_dir), points, show)
+        first, second = _answers(sides, files, films, points, show)
     comparison = compare_answers(first, second)
     reports.write_comparison(comparison, output)
     _show(Console(), comparison.report, reports)
@@ -89,7 +103,7 @@ def _is_file(side: str) -> bool:
 
 
 def _check(
-    sides: tuple[str, str], files: Sequence[bool], data_dir: Path | None, points: Sequence[str | None]
+    sides: tuple[str, str], files: Sequence[bool], given: Sequence[Path], points: Sequence[str | None]
 ) -> None:
     """Refuse what makes no sense before films are judged."""
     for name, file, point in zip("ab", files, points, strict=True):
@@ -97,19 +111,24 @@ def _check(
             raise UsageError(
                 f"--operating-point-{name} is for models; answers in a file have the one they were given at"
             )
-    if all(files) and data_dir is not None:
-        raise UsageError(f"two files of answers are compared as they are; leave out {data_dir}")
-    if not all(files) and data_dir is None:
-        raise UsageError("to compare models, give the folder with NORMAL/ and PNEUMONIA/ as third argument")
+    if all(files) and given:
+        raise UsageError(f"two files of answers are compared as they are; leave out {given[0]}")
+    if not all(files) and not given:
+        raise UsageError("to compare models, give the folder of labelled films as third argument or --labels")
     chosen = [point or "balanced" for point in points]
     if not any(files) and sides[0] == sides[1] and chosen[0] == chosen[1]:
         raise UsageError("A and B are the same models at the same operating point")
 
 
-def _films(data_dir: Path | None) -> list[LabelledFilm]:
-    from pneumocascade.datasets.films import find_films
+def _films(data_dir: Path | None, options: LabelOptions) -> list[LabelledFilm]:
+    """Return the films that are judged; what is left out of them is said on standard error."""
+    from pneumocascade.datasets.films import load_films
 
-    return [] if data_dir is None else find_films(data_dir)
+    if data_dir is None and options.labels is None:
+        return []
+    found = load_films(data_dir, options)
+    say_loaded(found)
+    return found.films
 
 
 def _answers(
@@ -146,9 +165,9 @@ def _answers(
 
 def _show(console: Console, report: dict[str, Any], reports: Any) -> None:
     for side in "ab":
-        told = report[side]
-        models = f"{told['name']}, models {told['model_version']}, {told['operating_point']}"
-        console.print(f"[bold]{side.upper()}[/bold]  {models}, {told['films']} films", highlight=False)
+        about = report[side]
+        models = f"{about['name']}, models {about['model_version']}, {about['operating_point']}"
+        console.print(f"[bold]{side.upper()}[/bold]  {models}, {about['films']} films", highlight=False)
     counts = report["films"]
     text = f"{counts['matched']} films in both, {counts['answered_by_both']} answered by both"
     console.print(f"{text} ({counts['patients']} patients)", highlight=False)

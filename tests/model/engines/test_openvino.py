@@ -68,7 +68,8 @@ def test_both_engines_judge_alike(
 def test_features_and_maps_differ_by_rounding(cascade: Cascade, other: Cascade) -> None:
     rng = np.random.default_rng(0)
     noise = rng.normal(0, 0.5, (2, 3, 224, 224)).astype(np.float32)
-    for one, two in ((cascade.stage1, other.stage1), (cascade.stage2, other.stage2)):
+    for stage in (1, 2):
+        one, two = cascade.model_of(stage), other.model_of(stage)
         ours, theirs = one.run(noise), two.run(noise)
         assert ours.activation_maps is not None
         assert theirs.activation_maps is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnxruntime as ort
@@ -43,8 +43,10 @@ class OrtEngine:
             raise UsageError(
                 f"{provider} is in this ONNX Runtime, but could not be started: is its driver there?"
             )
-        self.metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
-        self.outputs = {output.name: int(output.shape[1]) for output in self._session.get_outputs()}
+        self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
+        self.outputs: Mapping[str, int] = {
+            output.name: int(output.shape[1]) for output in self._session.get_outputs()
+        }
         self._input = self._session.get_inputs()[0].name
 
     def run(self, outputs: Sequence[str], batch: NDArray[np.float32]) -> Sequence[NDArray[np.float32]]:
