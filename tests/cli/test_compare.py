@@ -34,7 +34,7 @@ def test_two_files_of_answers(tmp_path: Path) -> None:
         "without an answer by A or B 4",
     ):
         assert text in told
-    assert "IM-0004-0001.jpeg (A error unreadable_image, B error unreadable_image)" in told.replace("- ", "-")
+    assert "IM-0004-0001.jpeg (A error unreadable_image, B error unreadable_image)" in told
 
 
 def test_two_operating_points_of_the_bundled_models(tmp_path: Path) -> None:

@@ -208,7 +208,7 @@ def _show_left_out(console: Console, report: dict[str, Any]) -> None:
             console.print(f"[bold]{title}[/bold] {len(films)}", highlight=False)
             more = [f"and {len(films) - SHOWN} more"] if len(films) > SHOWN else []
             for film in [*films[:SHOWN], *more]:
-                console.print(f"  {film}", highlight=False, markup=False)
+                console.print(f"  {film}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _value(figure: dict[str, Any]) -> str:
