@@ -119,7 +119,7 @@ def test_unfolded_batch_norm_computes_the_same_in_training_as_in_evaluation() ->
     network = build_network("resnet18")
     torch.manual_seed(0)
     network.load_state_dict(build_network("resnet18").state_dict())
-    unfold_batch_norm(network, batch.split(8))
+    unfold_batch_norm(network, [batch[:8], batch[8:]])
     with torch.no_grad():
         torch.testing.assert_close(network.eval()(batch), expected, rtol=1e-3, atol=1e-3)
         torch.testing.assert_close(network.train()(batch), expected, rtol=1e-3, atol=1e-3)

@@ -130,7 +130,7 @@ def test_training_that_learns_nothing_gives_the_model_back(
         backbone="resnet18",
         recipe="baseline",
         schedule=((64, 1),),
-        batch_size=8,
+        batch_size=16,
         learning_rate=0.0,
         fresh_learning_rate=0.0,
         frozen_stages=0,
@@ -147,4 +147,6 @@ def test_training_that_learns_nothing_gives_the_model_back(
     with torch.inference_mode():
         found = network(torch.from_numpy(batch)).numpy()
     expected = stage1.run(batch).logits
-    assert np.abs(found - expected).max() < 0.1 * np.abs(expected).max()
+    # Its statistics are estimated anew at the end, as means over batches: of 4 places in each of 16 films.
+    np.testing.assert_allclose(found, expected, atol=0.1)
+    assert np.abs(expected).max() > 0.2

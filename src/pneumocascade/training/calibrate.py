@@ -90,7 +90,7 @@ class StageOutputs:
     @property
     def clean(self) -> NDArray[np.bool_]:
         """Which rows show films as they are, shape (N,)."""
-        return self.conditions == CLEAN
+        return np.asarray(self.conditions == CLEAN)
 
     def where(self, chosen: NDArray[np.bool_]) -> StageOutputs:
         """Return some of the rows."""

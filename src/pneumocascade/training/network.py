@@ -118,6 +118,8 @@ def unfold_batch_norm(network: nn.Module, batches: Iterable[Tensor]) -> None:
         hook.remove()
     with torch.no_grad():
         for norm in norms:
+            assert norm.running_mean is not None
+            assert norm.running_var is not None
             count, total, squares = sums[norm]
             mean = total / count
             variance = (squares / count - mean.square()).clamp(min=0)
