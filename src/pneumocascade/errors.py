@@ -18,6 +18,7 @@
     ├── TrainingError           a training run cannot start, resume or be exported
     ├── EngineError             Ray cannot be reached, or gave the run up; what was answered is kept
     ├── StorageError            what must be kept could not be: a disk is full, read-only or damaged
+    ├── ArchiveError            a DICOM archive cannot be reached, or does not give what was asked for
     ├── BusyError               the server takes no film at the moment; says when to try again
     ├── MissingExtraError       an optional part of the package is not installed
     └── UsageError              an argument has a value that makes no sense
@@ -90,6 +91,10 @@ class EngineError(PneumocascadeError):
 
 class StorageError(PneumocascadeError):
     """What must be kept could not be written or read: a disk is full, read-only or damaged."""
+
+
+class ArchiveError(PneumocascadeError):
+    """A DICOM archive cannot be reached, or does not give what was asked for."""
 
 
 class BusyError(PneumocascadeError):

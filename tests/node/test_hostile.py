@@ -46,7 +46,7 @@ def still_answers(node: Node, film: Path) -> None:
     assert echo(node.port)
     assert store(node.port, film).returncode == 0
     wait_for(lambda: node.spool.counts().judged == 1)
-    server = node._receiver._server
+    server = node.receiver._server
     assert server is not None
     wait_for(lambda: server.open_connections == 0)
     assert server.in_flight.bytes == 0

@@ -19,6 +19,7 @@ from pneumocascade.cli.common import (
     import_extra,
     recorder_of,
 )
+from pneumocascade.cli.destinations import check_folder
 from pneumocascade.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 app = typer.Typer(invoke_without_command=True, help="Run a DICOM node, or judge a study of an archive.")
 
 _MIB = 1 << 20
+
+_FETCH_GIVE_UP_SECONDS = 300.0
+"""Time for which the results of a study that was fetched are offered to a destination."""
 
 TlsCertOption = Annotated[
     Path | None,
@@ -166,6 +170,76 @@ def node(
             stop.wait()
         finally:
             running.stop()
+
+
+@app.command()
+def fetch(
+    archive: Annotated[str, typer.Option("--from", help="The archive: AET@HOST:PORT.")],
+    study: Annotated[str, typer.Option(help="Study Instance UID.")],
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for the results' DICOM objects. Default: they are only sent.")
+    ] = None,
+    destination: Annotated[
+        list[str] | None, typer.Option(help="Where results are sent: AET@HOST:PORT. Repeatable.")
+    ] = None,
+    ae_title: Annotated[str, typer.Option(help="AE title of this node.")] = "PNEUMOCASCADE",
+    host: Annotated[str, typer.Option(help="Address to listen on, where the archive offers C-MOVE only.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port for the same.")] = 11112,
+    allow: Annotated[
+        list[str] | None, typer.Option(help="Who may send by C-MOVE: AET or AET@ADDRESS, or any.")
+    ] = None,
+    results: ResultsOption = "sr,sc",
+    timeout: Annotated[float, typer.Option(min=1, help="Longest wait for the archive, in seconds.")] = 60.0,
+    tls_cert: TlsCertOption = None,
+    tls_key: TlsKeyOption = None,
+    tls_ca: TlsCaOption = None,
+    operating_point: OperatingPointOption = "balanced",
+    log_level: LogLevelOption = "warning",
+    log_json: LogJsonOption = False,
+    history: HistoryOption = None,
+    provider: ProviderOption = "cpu",
+    models: ModelsOption = None,
+) -> None:
+    """Fetch a study of an archive by C-GET or C-MOVE, judge its films, and write or send the results."""
+    import tempfile
+
+    peers = import_extra("pneumocascade.node.peers", "a DICOM node", "node")
+    service = import_extra("pneumocascade.node.service", "a DICOM node", "node")
+    fetching = import_extra("pneumocascade.node.fetch", "a DICOM node", "node")
+    if output is None and not destination:
+        raise UsageError("results go nowhere: give --output FOLDER or --destination AET@HOST:PORT")
+    if output is not None:
+        check_folder("--output", output)
+    tls = tls_files(tls_cert, tls_key, tls_ca)
+    client = tls.for_client() if tls else None
+    limits = import_extra("pneumocascade.node.limits", "a DICOM node", "node").Limits(network_seconds=timeout)
+    fetcher = fetching.Fetcher(peers.Peer.parse(archive), peers.ae_title_of(ae_title), limits, client)
+    set_up_log(log_level, as_json=log_json)
+    with (
+        tempfile.TemporaryDirectory(prefix="pneumocascade-") as folder,
+        loaded(models, provider, history) as (cascade, manifest),
+        until_signal() as stop,
+    ):
+        settings = service.NodeSettings(
+            spool=Path(folder),
+            destinations=tuple(peers.Peer.parse(each) for each in destination or ()),
+            allowed=peers.AllowList.parse(allow or [], host),
+            host=host,
+            port=port,
+            ae_title=fetcher.ae_title,
+            results=import_extra("pneumocascade.node.results", "a DICOM node", "node").result_kinds(results),
+            operating_point=operating_point,
+            limits=limits,
+            give_up_days=_FETCH_GIVE_UP_SECONDS / 86400,
+            tls=tls.for_server() if tls else None,
+            destination_tls=client,
+        )
+        judged = fetching.judge_study(service.Node(cascade, manifest, settings), fetcher, study, output, stop)
+    typer.echo(str(judged))
+    if judged.unfinished:
+        raise typer.Exit(1)
 
 
 def tls_files(certificate: Path | None, key: Path | None, authority: Path | None) -> TlsFiles | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-import re
 import ssl
 import threading
 import time
@@ -22,6 +21,7 @@ from pneumocascade.imaging.dicom.values import text_of
 from pneumocascade.node.identity import IMPLEMENTATION_UID, IMPLEMENTATION_VERSION
 from pneumocascade.node.spool import SpoolFullError
 from pneumocascade.node.transport import BoundedMessages, BoundedServer, Entity
+from pneumocascade.node.uids import is_uid
 from pneumocascade.reports.common_attributes import MANUFACTURER
 
 if TYPE_CHECKING:
@@ -54,7 +54,6 @@ DOES_NOT_MATCH = 0xA900
 CANNOT_UNDERSTAND = 0xC000
 """Status of C-STORE (PS3.4, B.2.3)."""
 
-_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _PREAMBLE = b"\0" * 128 + b"DICM"
 _log = logging.getLogger(__name__)
 
@@ -129,7 +128,7 @@ class Receiver:
             entity.add_supported_context(film_class, list(READ_SYNTAXES))
         handlers = [
             (evt.EVT_C_ECHO, self._echo),
-            (evt.EVT_C_STORE, self._store),
+            (evt.EVT_C_STORE, self.store),
             (evt.EVT_REJECTED, self._rejected),
         ]
         try:
@@ -138,7 +137,7 @@ class Receiver:
                 (host, port),
                 self._limits,
                 allows=security.allowed.allows,
-                ended=self._ended,
+                ended=self.ended,
                 tls=security.tls,
                 handlers=handlers,
             )
@@ -165,16 +164,24 @@ class Receiver:
         self._server = None
 
     def _echo(self, event: Event) -> int:
-        _messages_of(event.assoc).answered(self._limits.pdu_bytes)
+        self._answered(event, self._limits.pdu_bytes)
         return SUCCESS
+
+    @staticmethod
+    def _answered(event: Event, size: int) -> None:
+        messages = event.assoc.dimse
+        if isinstance(messages, BoundedMessages):  # not those of an association that was made from here
+            messages.answered(size)
 
     def _rejected(self, _: Event) -> None:
         self._metrics.rejected()
 
-    def _ended(self, association: Association) -> None:
+    def ended(self, association: Association) -> None:
+        """Give the films of an association their turn."""
         self._schedule.ended(id(association))
 
-    def _store(self, event: Event) -> int:
+    def store(self, event: Event) -> int:
+        """Take an object, of whichever association, and return the status for its sender."""
         content = cast("C_STORE", event.request).DataSet
         size = content.getbuffer().nbytes if content is not None else 0
         try:
@@ -186,7 +193,7 @@ class Receiver:
             _log.error("an object was refused: the spool cannot be written", exc_info=error)
             status = OUT_OF_RESOURCES
         finally:
-            _messages_of(event.assoc).answered(size + self._limits.pdu_bytes)
+            self._answered(event, size + self._limits.pdu_bytes)
         self._metrics.stored(status)
         return status
 
@@ -194,7 +201,7 @@ class Receiver:
         """Put an object into the spool, unless it is there; return the status for its sender."""
         request = cast("C_STORE", event.request)
         uid, class_uid = str(request.AffectedSOPInstanceUID or ""), str(request.AffectedSOPClassUID or "")
-        if request.DataSet is None or len(uid) > 64 or not _UID.fullmatch(uid):
+        if request.DataSet is None or not is_uid(uid):
             return CANNOT_UNDERSTAND
         content = request.DataSet.getbuffer()
         syntax = str(event.context.transfer_syntax)
@@ -205,7 +212,7 @@ class Receiver:
         except FilmError:
             _log.warning("an object was refused: it cannot be read", extra={"bytes": len(content)})
             return CANNOT_UNDERSTAND
-        if found.sop_instance_uid != uid or not found.study_uid:
+        if found.sop_instance_uid != uid or not is_uid(found.study_uid):
             _log.warning("an object was refused: it has no study, or another UID than was announced")
             return DOES_NOT_MATCH
         if found.ours:  # an archive that forwards a whole study would have its results judged, and so on
@@ -225,12 +232,6 @@ class Receiver:
             _log.info("a film was received", extra={"film": film.id, "bytes": len(whole)})
             self._schedule.add(film, id(event.assoc))
         return SUCCESS
-
-
-def _messages_of(association: Association) -> BoundedMessages:
-    messages = association.dimse
-    assert isinstance(messages, BoundedMessages), "the server sets it"
-    return messages
 
 
 def _head(class_uid: str, uid: str, syntax: str, source: str) -> bytes:

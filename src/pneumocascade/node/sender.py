@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import logging
 import random
-import socket
 import ssl
 import threading
 import time
@@ -16,7 +14,7 @@ from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from pneumocascade.errors import StorageError
-from pneumocascade.node.transport import Entity
+from pneumocascade.node.transport import Entity, cut
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -137,7 +135,7 @@ class Sender:
         self._wake.set()
         self._thread.join(seconds)
         if self._thread.is_alive() and self._association is not None:
-            _cut(self._association)
+            cut(self._association)
             self._thread.join(seconds)
 
     def _run(self) -> None:
@@ -197,7 +195,7 @@ class Sender:
             return None
         self._association = association
         if not association.is_established:
-            _cut(association)
+            cut(association)
             return None
         return association
 
@@ -259,19 +257,4 @@ class Sender:
     def _end(self, association: Association) -> None:
         if association.is_established:
             association.release()
-        _cut(association)
-
-
-def _raw_socket(association: Association) -> socket.socket | None:
-    wrapped = association.dul.socket
-    return wrapped.socket if wrapped is not None else None
-
-
-def _cut(association: Association) -> None:
-    """End an association and its threads, whatever the other side does."""
-    raw = _raw_socket(association)
-    if raw is not None:
-        with contextlib.suppress(OSError):
-            raw.shutdown(socket.SHUT_RDWR)
-    if association.is_alive() or association.dul.is_alive():
-        association.kill()
+        cut(association)

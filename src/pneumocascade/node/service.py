@@ -107,7 +107,7 @@ class Node:
         self.spool = Spool(settings.spool, settings.limits.spool_bytes)
         self.metrics.watch_spool(self.spool)
         self._schedule = Schedule(settings.limits.pause_seconds)
-        self._receiver = Receiver(self.spool, self._schedule, cascade.version, settings.limits, self.metrics)
+        self.receiver = Receiver(self.spool, self._schedule, cascade.version, settings.limits, self.metrics)
         self._senders = [
             Sender(
                 self.spool,
@@ -137,8 +137,13 @@ class Node:
         self.port = 0
         self.http_port: int | None = None
 
-    def start(self) -> None:
+    def start(self, *, listen: bool = True) -> None:
         """Go on where the last run ended, listen, judge and send; see ``port`` and ``http_port``.
+
+        Parameters
+        ----------
+        listen : bool
+            ``False``: only once :meth:`listen` is called.
 
         Raises
         ------
@@ -151,8 +156,8 @@ class Node:
                 self._page = StatusPage(settings.http_port, self.ready, self.metrics.text)
                 self.http_port = self._page.port
             self._go_on()
-            security = Security(settings.allowed, settings.tls)
-            self.port = self._receiver.start(settings.ae_title, settings.host, settings.port, security)
+            if listen:
+                self.listen()
         except BaseException:
             self._close()
             raise
@@ -161,6 +166,18 @@ class Node:
             sender.start()
         self._cleaner.start()
         self._takes_films = True
+
+    def listen(self) -> None:
+        """Take associations; see ``port``.
+
+        Raises
+        ------
+        UsageError
+            Where the address cannot be listened on.
+        """
+        settings = self._settings
+        security = Security(settings.allowed, settings.tls)
+        self.port = self.receiver.start(settings.ae_title, settings.host, settings.port, security)
 
     def _go_on(self) -> None:
         """Take up what the last run left."""
@@ -180,7 +197,7 @@ class Node:
         """Take no more films, finish those that are being judged or sent, and close the spool."""
         self._takes_films = False
         self._stopping.set()
-        self._receiver.stop(STOP_SECONDS / 2)
+        self.receiver.stop(STOP_SECONDS / 2)
         self._schedule.close()
         self._judge.join(STOP_SECONDS)
         for sender in self._senders:

@@ -412,6 +412,22 @@ class Spool:
             films.get(0, 0), films.get(1, 0), *(states.get(name, 0) for name in ("waiting", "sent", "failed"))
         )
 
+    def outcomes_of(self, study_uid: str) -> dict[str, int]:
+        """Return how many films of a study had which outcome."""
+        statement = "SELECT outcome, count(*) FROM film WHERE study_uid = ? AND judged IS NOT NULL GROUP BY 1"
+        with self._reading() as connection:
+            return dict(connection.execute(statement, (study_uid,)))
+
+    def results_of(self, study_uid: str) -> list[tuple[str, Path]]:
+        """Return SOP Instance UID and file of each result of a study's films."""
+        statement = (
+            "SELECT r.sop_instance_uid, r.file FROM result r JOIN film f ON f.id = r.film "
+            "WHERE f.study_uid = ? ORDER BY r.id"
+        )
+        with self._reading() as connection:
+            rows = connection.execute(statement, (study_uid,)).fetchall()
+        return [(uid, self.folder / file) for uid, file in rows]
+
     def remove_finished(self, before: float) -> int:
         """Delete films that were judged before a time and whose results wait for nobody; return how many."""
         finished = (

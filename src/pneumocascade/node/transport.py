@@ -176,6 +176,16 @@ def _contain(association: Association) -> None:
     provider._run_loop_delay = _LOOP_SECONDS
 
 
+def cut(association: Association) -> None:
+    """End an association that was made from here, and its threads, whatever the other side does."""
+    wrapped = association.dul.socket
+    if wrapped is not None and wrapped.socket is not None:
+        with contextlib.suppress(OSError):
+            wrapped.socket.shutdown(socket.SHUT_RDWR)
+    if association.is_alive() or association.dul.is_alive():
+        association.kill()
+
+
 class BoundedMessages(DIMSEServiceProvider):
     """Messages of an association, whose bytes are counted until they are answered.
 

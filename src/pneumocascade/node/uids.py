@@ -6,10 +6,19 @@ archive keeps one instance of it.
 
 from __future__ import annotations
 
+import re
 import uuid
 from dataclasses import dataclass
 
 _NAMESPACE = uuid.UUID("5d6f1c1e-8e53-5bd0-9a3b-0d6ad9d0e9a4")
+
+
+_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
+
+
+def is_uid(text: str) -> bool:
+    """Return whether text is a UID: digits and dots, at most 64 (PS3.5, 9.1)."""
+    return len(text) <= 64 and _UID.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)

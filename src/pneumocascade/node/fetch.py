@@ -1,0 +1,280 @@
+"""A study of an archive, fetched by C-GET, or by C-MOVE where that is not offered, and judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from pydicom.dataset import Dataset
+from pynetdicom import build_role, evt
+from pynetdicom.presentation import build_context
+
+from pneumocascade.audit.files import written_whole
+from pneumocascade.errors import ArchiveError, UsageError
+from pneumocascade.imaging.dicom.frames import NATIVE, READ_SYNTAXES
+from pneumocascade.node.receiver import FILM_CLASSES, SUCCESS
+from pneumocascade.node.transport import Entity, cut
+from pneumocascade.node.uids import is_uid
+
+if TYPE_CHECKING:
+    import ssl
+    import threading
+    from pathlib import Path
+
+    from pydicom.uid import UID
+    from pynetdicom.association import Association
+    from pynetdicom.presentation import PresentationContext
+
+    from pneumocascade.node.limits import Limits
+    from pneumocascade.node.peers import Peer
+    from pneumocascade.node.receiver import Receiver
+    from pneumocascade.node.service import Node
+
+FIND, MOVE, GET = (f"1.2.840.10008.5.1.4.1.2.2.{number}" for number in (1, 2, 3))
+"""Study Root Query/Retrieve Information Model (PS3.4, C.4)."""
+
+_MOST_CONTEXTS = 127
+"""Of an association, besides that of C-GET: their numbers are odd and have one byte (PS3.8, 9.3.2.2)."""
+
+_WARNING = 0xB000
+_PENDING = (0xFF00, 0xFF01)
+
+_LOOK_SECONDS = 0.1
+
+
+class Fetched(NamedTuple):
+    """How an archive answered.
+
+    Attributes
+    ----------
+    by : str
+        ``"C-GET"`` or ``"C-MOVE"``.
+    completed, failed : int
+        Objects that it sent, and others of the study: those that are no films are among these.
+    """
+
+    by: str
+    completed: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fetcher:
+    """Fetches studies into a spool.
+
+    Attributes
+    ----------
+    archive : Peer
+    ae_title : str
+        How this node calls itself, also as the place that C-MOVE sends to.
+    limits : Limits
+    tls : ssl.SSLContext, optional
+    """
+
+    archive: Peer
+    ae_title: str
+    limits: Limits
+    tls: ssl.SSLContext | None = None
+
+    def fetch(self, study: str, receiver: Receiver, listen: Callable[[], object]) -> Fetched:
+        """Fetch a study; what is sent goes to the receiver.
+
+        Parameters
+        ----------
+        study : str
+            Study Instance UID.
+        receiver : Receiver
+        listen : callable
+            Called where C-MOVE is used: makes the receiver listen.
+
+        Raises
+        ------
+        UsageError
+            Where the UID is none.
+        ArchiveError
+            Where the archive cannot be reached, has no such study, or does not give it.
+        """
+        if not is_uid(study):
+            raise UsageError(f"{study!r} is no UID: expected the Study Instance UID, digits and dots")
+        self._find(study)
+        if (fetched := self._get(study, receiver)) is not None:
+            return fetched
+        listen()
+        return self._move(study)
+
+    def _find(self, study: str) -> None:
+        """Make sure that there is such a study."""
+        association = self._associate([build_context(FIND)])
+        try:
+            wanted = _identifier(study)
+            wanted.NumberOfStudyRelatedInstances = ""
+            answers = [status for status, _ in association.send_c_find(wanted, FIND) if status]
+        finally:
+            _close(association)
+        statuses = [int(status.Status) for status in answers]
+        if not statuses or statuses[-1] != SUCCESS:
+            raise ArchiveError(f"{self.archive} did not answer a query for the study: {_words(statuses)}")
+        if not any(status in _PENDING for status in statuses):
+            raise ArchiveError(f"{self.archive} has no study {study}")
+
+    def _get(self, study: str, receiver: Receiver) -> Fetched | None:
+        """Fetch by C-GET; ``None`` where the archive does not offer it."""
+        contexts = [build_context(GET), *_film_contexts()]
+        roles = [build_role(each, scp_role=True) for each in FILM_CLASSES]
+        handlers = [(evt.EVT_C_STORE, receiver.store)]
+        association = self._associate(contexts, roles, handlers)
+        try:
+            if not any(each.abstract_syntax == GET for each in association.accepted_contexts):
+                return None
+            answers = [status for status, _ in association.send_c_get(_identifier(study), GET) if status]
+        finally:
+            receiver.ended(association)
+            _close(association)
+        return self._fetched("C-GET", answers)
+
+    def _move(self, study: str) -> Fetched:
+        association = self._associate([build_context(MOVE)])
+        try:
+            sent = association.send_c_move(_identifier(study), self.ae_title, MOVE)
+            answers = [status for status, _ in sent if status]
+        finally:
+            _close(association)
+        return self._fetched("C-MOVE", answers)
+
+    def _fetched(self, by: str, answers: list[Dataset]) -> Fetched:
+        statuses = [int(answer.Status) for answer in answers]
+        completed = max((_count(each, "NumberOfCompletedSuboperations") for each in answers), default=0)
+        failed = max((_count(each, "NumberOfFailedSuboperations") for each in answers), default=0)
+        done = bool(statuses) and statuses[-1] in (SUCCESS, _WARNING)
+        if not done and not completed:
+            hint = f"; does it know {self.ae_title}?" if by == "C-MOVE" else ""
+            raise ArchiveError(f"{self.archive} did not give the study by {by}: {_words(statuses)}{hint}")
+        return Fetched(by, completed, failed)
+
+    def _associate(
+        self,
+        contexts: list[PresentationContext],
+        roles: Sequence[object] = (),
+        handlers: Sequence[object] = (),
+    ) -> Association:
+        entity = Entity(self.ae_title, self.limits)
+        peer = self.archive
+        try:
+            association = entity.associate(
+                peer.host,
+                peer.port,
+                contexts=contexts,
+                ae_title=peer.ae_title,
+                max_pdu=self.limits.pdu_bytes,
+                ext_neg=list(roles),  # type: ignore[arg-type]
+                evt_handlers=list(handlers),  # type: ignore[arg-type]
+                tls_args=(self.tls, peer.host) if self.tls is not None else None,
+            )
+        except (OSError, RuntimeError) as error:
+            raise ArchiveError(f"{peer} cannot be reached: {error}") from error
+        if not association.is_established:
+            refused = (
+                "rejected the association" if association.is_rejected else "cannot be reached, or takes none"
+            )
+            raise ArchiveError(f"{peer} {refused}: are AE titles, host and port right?")
+        return association
+
+
+class StudyJudged(NamedTuple):
+    """What came of a study.
+
+    Attributes
+    ----------
+    fetched : Fetched
+    outcomes : dict of str to int
+        How many films had which outcome.
+    results, sent, unfinished : int
+        Objects that were made, deliveries, and what is not judged or delivered.
+    """
+
+    fetched: Fetched
+    outcomes: dict[str, int]
+    results: int
+    sent: int
+    unfinished: int
+
+    def __str__(self) -> str:
+        """Return it in a line."""
+        films = (
+            ", ".join(f"{count} {outcome}" for outcome, count in sorted(self.outcomes.items())) or "no films"
+        )
+        kept = f" ({self.fetched.failed} others not sent by the archive)" if self.fetched.failed else ""
+        left = f", {self.unfinished} unfinished" if self.unfinished else ""
+        came = f"{self.fetched.completed} objects by {self.fetched.by}{kept}"
+        return f"{came}: {films}; {self.results} results made, {self.sent} sent{left}"
+
+
+def judge_study(
+    node: Node, fetcher: Fetcher, study: str, output: Path | None, stop: threading.Event
+) -> StudyJudged:
+    """Fetch a study, judge its films, and wait until all results are delivered or given up.
+
+    Parameters
+    ----------
+    node : Node
+        With a spool of its own; it is started and stopped here.
+    fetcher : Fetcher
+    study : str
+        Study Instance UID.
+    output : Path, optional
+        Folder that the results are written to, as ``<SOP Instance UID>.dcm``.
+    stop : threading.Event
+        Ends the wait.
+
+    Raises
+    ------
+    UsageError, ArchiveError
+        As :meth:`Fetcher.fetch`.
+    """
+    node.start(listen=False)
+    try:
+        fetched = fetcher.fetch(study, node.receiver, node.listen)
+        counts = node.spool.counts()
+        while (counts.received or counts.waiting) and not stop.wait(_LOOK_SECONDS):
+            counts = node.spool.counts()
+        made = node.spool.results_of(study)
+        if output is not None:
+            output.mkdir(parents=True, exist_ok=True)
+            for uid, path in made:
+                with written_whole(output / f"{uid}.dcm") as part:
+                    part.write_bytes(path.read_bytes())
+        unfinished = counts.received + counts.waiting + counts.failed
+        return StudyJudged(fetched, node.spool.outcomes_of(study), len(made), counts.sent, unfinished)
+    finally:
+        node.stop()
+
+
+def _film_contexts() -> list[PresentationContext]:
+    """Return a context for each class and compressed syntax: an archive chooses one syntax of a context."""
+    native: list[str | UID] = [syntax for syntax in READ_SYNTAXES if syntax in NATIVE]
+    groups = [native]
+    groups += [[syntax] for syntax in READ_SYNTAXES if syntax not in NATIVE]
+    every = [build_context(film_class, group) for film_class in FILM_CLASSES for group in groups]
+    return every[:_MOST_CONTEXTS]
+
+
+def _identifier(study: str) -> Dataset:
+    wanted = Dataset()
+    wanted.QueryRetrieveLevel = "STUDY"
+    wanted.StudyInstanceUID = study
+    return wanted
+
+
+def _count(answer: Dataset, keyword: str) -> int:
+    return int(answer.get(keyword) or 0)
+
+
+def _words(statuses: list[int]) -> str:
+    return f"status 0x{statuses[-1]:04X}" if statuses else "no answer"
+
+
+def _close(association: Association) -> None:
+    if association.is_established:
+        association.release()
+    cut(association)
