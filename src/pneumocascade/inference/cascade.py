@@ -20,7 +20,8 @@ from pneumocascade.errors import FilmError, ModelError, UsageError
 from pneumocascade.explain import card as card  # lets notebooks show answers
 from pneumocascade.inference.prefetch import prefetch_map
 from pneumocascade.inference.prepare import PreparedFilm, prepare_film, with_names
-from pneumocascade.model.calibration import check_prior, judge
+from pneumocascade.inference.sources import several_films
+from pneumocascade.model.calibration import check_prior, check_threshold, judge
 from pneumocascade.model.gate import Assessment, FeatureGate
 from pneumocascade.model.onnx_classifier import ModelOutput, OnnxClassifier
 from pneumocascade.model.preprocess import prepare
@@ -40,17 +41,21 @@ if TYPE_CHECKING:
 
 DEFAULT_OPERATING_POINT = OPERATING_POINTS[0]
 
+CUSTOM = "custom"
+"""What answers call the operating point where stage 1's threshold was given."""
+
 
 _FEATURES = 2048
 """Channels of the last feature map of a ResNet-50."""
 
 
 class Terms(NamedTuple):
-    """How films are judged: operating point, whether the gate may refuse, prior of pneumonia."""
+    """How films are judged: operating point, whether the gate may refuse, prior, threshold of stage 1."""
 
     operating_point: str
     gate: bool
     prior: float | None
+    threshold: float | None = None
 
 
 class _Origin(NamedTuple):
@@ -225,7 +230,7 @@ class Cascade:
         specs = (self.stage1.spec, self.stage2.spec)
         prepare_one = partial(self.reader, specs=specs, gate=False)
         rows = []
-        for film in prefetch_map(prepare_one, with_names(sources, None), workers=1, ahead=2):
+        for film in prefetch_map(prepare_one, with_names(*several_films(sources)), workers=1, ahead=2):
             if not film.inputs:
                 reason = film.error or film.reasons[0]
                 raise FilmError(reason.code, f"{film.source}: {reason.message}")
@@ -240,6 +245,7 @@ class Cascade:
         name: str | None = None,
         gate: bool = True,
         prior: float | None = None,
+        threshold: float | None = None,
         display: bool = False,
         record: bool = True,
     ) -> Prediction:
@@ -247,7 +253,7 @@ class Cascade:
 
         Parameters
         ----------
-        source : path, bytes, ndarray, PIL.Image.Image, pydicom.Dataset or Radiograph
+        source : path, URI, bytes, file, ndarray, tensor, PIL.Image.Image, pydicom.Dataset or Radiograph
             See :func:`pneumocascade.read_radiograph`.
         operating_point : {"balanced", "sensitive", "specific"}
         name : str, optional
@@ -257,6 +263,10 @@ class Cascade:
         prior : float, optional
             Share of pneumonia among the films at hand, above 0 and below 1; by default the stored one.
             Stage 1's probability and threshold move together, so the finding stays.
+        threshold : float, optional
+            Above 0 and below 1: pneumonia from this probability of stage 1 on, as the answer shows it, in
+            place of the operating point's threshold. The answer's ``operating_point`` is ``"custom"`` then;
+            stage 2 keeps the balanced one.
         display : bool
             Keep, as the answer's ``display``, what people are shown of the film: it need not be read again.
         record : bool
@@ -271,7 +281,8 @@ class Cascade:
         Raises
         ------
         UsageError
-            For an unknown operating point, or a prior that is no share.
+            For an unknown operating point, a prior that is no share, or a threshold that is no probability
+            or given beside an operating point.
         """
         names = None if name is None else [name]
         answers = self.predict_many(
@@ -280,6 +291,7 @@ class Cascade:
             names=names,
             gate=gate,
             prior=prior,
+            threshold=threshold,
             display=display,
             record=record,
         )
@@ -296,6 +308,7 @@ class Cascade:
         names: Iterable[str] | None = None,
         gate: bool = True,
         prior: float | None = None,
+        threshold: float | None = None,
         display: bool = False,
         record: bool = True,
     ) -> Iterator[Prediction]:
@@ -306,8 +319,10 @@ class Cascade:
 
         Parameters
         ----------
-        sources : iterable
-            As for :meth:`predict`; taken up a few batches before they are needed.
+        sources : iterable, path or array
+            Films as for :meth:`predict`; taken up a few batches before they are needed. Or the path of a
+            folder or zip archive, a pattern or URI, which stand for their films as on the command line; or a
+            stack of films as array or tensor: (N, H, W), (N, H, W, 3), (N, 1, H, W) or (N, 3, H, W).
         batch_size : int, optional
             Films that go through a model at once; by default as many as is fastest: 1 on the CPU.
         operating_point : {"balanced", "sensitive", "specific"}
@@ -321,7 +336,7 @@ class Cascade:
         gate : bool
             ``False``: judge them whatever they show, unless they are too small, and say so in a
             warning to each that could be read.
-        prior : float, optional
+        prior, threshold : float, optional
         display, record : bool
             As for :meth:`predict`. A display copy takes up to 4 MB.
 
@@ -333,8 +348,11 @@ class Cascade:
         Raises
         ------
         UsageError
-            For an unknown operating point, a prior that is no share, fewer than one film a batch, worker or
-            batch at once, one film where several are expected, or not as many names as films.
+            For an unknown operating point, a prior that is no share, a threshold that is no probability or
+            given beside an operating point, fewer than one film a batch, worker or batch at once, one film
+            where several are expected, or not as many names as films.
+        TypeError
+            For what holds no films.
         """
         stored = [
             name for name in self.stage1.spec.operating_points if name in self.stage2.spec.operating_points
@@ -343,17 +361,14 @@ class Cascade:
             raise UsageError(f"operating point is {operating_point!r}; the models store {', '.join(stored)}")
         if prior is not None:
             check_prior(prior)
+        _check_threshold(threshold, operating_point)
         batch_size = self.batch_size if batch_size is None else batch_size
         if not all(isinstance(one, (int, np.integer)) and one > 0 for one in (batch_size, workers, parallel)):
             raise UsageError(
                 f"batch_size is {batch_size!r}, workers {workers!r} and parallel {parallel!r}; expected "
                 "whole numbers, at least 1"
             )
-        one = isinstance(sources, (str, bytes, os.PathLike, np.ndarray)) or not isinstance(sources, Iterable)
-        if one:  # a PIL image and a Radiograph are not iterable
-            raise UsageError(
-                "predict_many takes several films; give one film to predict, or put it in a list"
-            )
+        sources, names = several_films(sources, names)
         if isinstance(names, str):
             raise UsageError(f"names is {names!r}; expected one name for each film, in a list")
         if isinstance(sources, Sized) and isinstance(names, Sized) and len(sources) != len(names):
@@ -364,7 +379,7 @@ class Cascade:
             prepare_one, with_names(sources, names), workers=workers, ahead=2 * max(batch_size, workers)
         )
         batches = iter(lambda: list(islice(films, batch_size)), [])
-        judge_batch = partial(self._timed, how=Terms(operating_point, gate, prior))
+        judge_batch = partial(self._timed, how=Terms(operating_point, gate, prior, threshold))
         judged = (
             map(judge_batch, batches)
             if parallel == 1
@@ -399,7 +414,10 @@ class Cascade:
             return []
         model = self.stage1 if stage == 1 else self.stage2
         output = model.run(np.concatenate([prepare(radiograph, model.spec) for radiograph in radiographs]))
-        return [_result(model, output, row, operating_point) for row in range(len(radiographs))]
+        return [
+            _result(model, output, row, Terms(operating_point, False, None))
+            for row in range(len(radiographs))
+        ]
 
     def _timed(self, films: Sequence[PreparedFilm], how: Terms) -> list[Prediction]:
         started = time.perf_counter()
@@ -425,7 +443,7 @@ class Cascade:
         if positives:
             output = self.stage2.run(np.concatenate([films[index].inputs[1] for index, _ in positives]))
             for row, (index, assessment) in enumerate(positives):
-                predictions[index] = self._after_stage2(predictions[index], output, row, assessment)
+                predictions[index] = self._after_stage2(predictions[index], output, row, assessment, how)
         return predictions
 
     def _after_stage1(
@@ -434,7 +452,7 @@ class Cascade:
         """Return the answer with stage 1's result, or with why the film is refused."""
         if seen.reasons and how.gate:
             return replace(prediction, status="refused", reasons=seen.reasons)
-        result = _result(self.stage1, output, row, how.operating_point, how.prior, seen.domain)
+        result = _result(self.stage1, output, row, how, seen.domain)
         return replace(
             prediction,
             finding=result.label,
@@ -444,10 +462,12 @@ class Cascade:
         )
 
     def _after_stage2(
-        self, prediction: Prediction, output: ModelOutput, row: int, seen: Assessment
+        self, prediction: Prediction, output: ModelOutput, row: int, seen: Assessment, how: Terms
     ) -> Prediction:
-        """Return the answer with stage 2's result; its prior is the stored one."""
-        result = _result(self.stage2, output, row, prediction.operating_point, domain=seen.stage2_domain)
+        """Return the answer with stage 2's result; its prior and threshold are stored ones."""
+        result = _result(
+            self.stage2, output, row, how._replace(prior=None, threshold=None), seen.stage2_domain
+        )
         warnings = prediction.warnings + seen.stage2_warnings + _set_warnings(2, result)
         return replace(prediction, aetiology=result.label, stage2=result, warnings=warnings)
 
@@ -456,7 +476,7 @@ class Cascade:
         return Prediction(
             film.source,
             film.status,
-            how.operating_point,
+            how.operating_point if how.threshold is None else CUSTOM,
             self.version,
             warnings=film.warnings,
             reasons=film.reasons,
@@ -482,6 +502,16 @@ def neither_fits(stage: int) -> str:
     )
 
 
+def _check_threshold(threshold: float | None, operating_point: str) -> None:
+    if threshold is None:
+        return
+    check_threshold(threshold)
+    if operating_point != DEFAULT_OPERATING_POINT:
+        raise UsageError(
+            f"threshold is {threshold:g} and operating_point is {operating_point!r}: give one of them"
+        )
+
+
 def _set_warnings(stage: int, result: StageResult) -> tuple[str, ...]:
     return () if result.prediction_set else (neither_fits(stage),)
 
@@ -490,13 +520,19 @@ def _result(
     model: OnnxClassifier,
     output: ModelOutput,
     row: int,
-    operating_point: str,
-    prior: float | None = None,
+    how: Terms,
     domain: str | None = None,
 ) -> StageResult:
     """Return a stage's answer to one of the films that went through its model."""
     spec = model.spec
-    result = judge(output.logits[row], spec, operating_point, prior=prior, domain=domain)
+    result = judge(
+        output.logits[row],
+        spec,
+        how.operating_point,
+        prior=how.prior,
+        domain=domain,
+        threshold=how.threshold,
+    )
     if output.activation_maps is None:
         return result
     activation_map = output.activation_maps[row] / np.float32(spec.temperature)
