@@ -71,18 +71,25 @@ class Alone(Batcher):
         prior: float | None = None,
         *,
         display: bool = False,
+        threshold: float | None = None,
     ) -> Future[list[Prediction]]:
         """Judge the films of one request, whatever others do."""
-        return self.pool.submit(self._all, films, operating_point, prior, display)
+        return self.pool.submit(self._all, films, operating_point, prior, display, threshold)
 
     def _all(
-        self, films: Sequence[QueuedFilm], operating_point: str, prior: float | None, display: bool
+        self,
+        films: Sequence[QueuedFilm],
+        operating_point: str,
+        prior: float | None,
+        display: bool,
+        threshold: float | None,
     ) -> list[Prediction]:
         answers = self.cascade.predict_many(
             (film.read() for film in films),
             batch_size=self.batch_size,
             operating_point=operating_point,
             prior=prior,
+            threshold=threshold,
             display=display,
             names=[film.name for film in films],
         )

@@ -35,13 +35,25 @@ def test_version_is_said_quickly() -> None:
     assert min(seconds) < 0.5
 
 
-@pytest.mark.parametrize(
-    "command", ["predict", "evaluate", "compare", "train", "export", "serve", "info", "doctor"]
+COMMANDS = (
+    *("", "predict", "evaluate", "compare", "train", "export", "calibrate", "weights"),
+    *("serve", "node", "watch", "info", "doctor", "history"),
 )
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "history list", "history export", "history purge"])
 def test_every_command_explains_itself(command: str) -> None:
-    result = runner.invoke(app, [command, "--help"])
-    assert result.exit_code == 0
-    assert "Usage" in result.stdout
+    short, long = (runner.invoke(app, [*command.split(), option]) for option in ("-h", "--help"))
+    assert short.exit_code == long.exit_code == 0
+    assert "Usage" in long.stdout
+    assert short.stdout == long.stdout
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_complete_commands(shell: str) -> None:
+    script = runner.invoke(app, ["--show-completion", shell])
+    assert script.exit_code == 0
+    assert "_PNEUMOCASCADE_COMPLETE" in script.stdout or "_COMPLETE" in script.stdout
 
 
 def test_info_is_the_models_own_word(cascade: Cascade) -> None:

@@ -300,3 +300,55 @@ def test_answers_are_entered_in_a_history(films: Path, tmp_path: Path) -> None:
         assert [entry.status for entry in opened.entries()] == [row["status"] for row in rows]
     on_ray = run(films, "--engine", "ray", "--output", tmp_path / "out", "--history", history)
     assert isinstance(on_ray.exception, UsageError)
+
+
+def test_what_is_left_out_is_listed_in_a_file_and_the_answers_stay_as_they_are(
+    tmp_path: Path, chest_png: Path
+) -> None:
+    folder = tmp_path / "films"
+    folder.mkdir()
+    (folder / "film.png").write_bytes(chest_png.read_bytes())
+    (folder / "notes.txt").write_text("no film")
+    (folder / "link").symlink_to(tmp_path)
+    listing = tmp_path / "left-out.json"
+    result = run(folder, "--format", "json", "--left-out", listing)
+    assert result.exit_code == 0
+    assert [row["status"] for row in json.loads(result.stdout)] == ["ok"]
+    assert json.loads(listing.read_text()) == [
+        {"path": str(folder / "link"), "kind": "linked_folder"},
+        {"path": str(folder / "notes.txt"), "kind": "other_file"},
+    ]
+    assert run(folder / "film.png", "--left-out", listing).exit_code == 0
+    assert json.loads(listing.read_text()) == []
+    refused = run(folder, "--left-out", folder / "film.png")
+    assert refused.exit_code != 0
+    assert isinstance(refused.exception, UsageError)
+    assert "--left-out would write over" in str(refused.exception)
+
+
+def test_a_threshold_of_ones_own(chest_png: Path, tmp_path: Path) -> None:
+    output = tmp_path / "answers.jsonl"
+    assert run(chest_png, "--threshold", "0.001", "--output", output).exit_code == 0
+    row = json.loads(output.read_text())
+    assert row["operating_point"] == "custom"
+    assert row["stage1"]["threshold"] == 0.001
+    assert row["finding"] == "pneumonia"
+    again = run(chest_png, "--threshold", "0.001", "--output", output, "--resume")
+    assert "1 of 1 films have their answer" in again.stderr
+    for other in (["--threshold", "0.002"], ["--operating-point", "balanced"]):
+        refused = run(chest_png, *other, "--output", output, "--resume")
+        assert isinstance(refused.exception, UsageError)
+    for wrong in (["0"], ["1"], ["0.5", "--operating-point", "sensitive"]):
+        assert isinstance(run(chest_png, "--threshold", *wrong).exception, UsageError)
+
+
+def test_a_dash_is_standard_output(chest_png: Path) -> None:
+    result = run(chest_png, "--format", "jsonl", "--output", "-")
+    assert json.loads(result.stdout)["status"] == "ok"
+    assert not Path("-").exists()
+
+
+def test_a_document_on_standard_input_is_called_by_its_name() -> None:
+    result = run("-", "--format", "jsonl", stdin=b"%PDF-1.7\n" + bytes(200))
+    assert result.exit_code == 1
+    assert "PDF is not read" in json.loads(result.stdout)["error"]["message"]

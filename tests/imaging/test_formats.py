@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
 import imagecodecs
@@ -13,7 +14,8 @@ from PIL import Image
 
 from pneumocascade import FilmError, read_radiograph
 from pneumocascade.imaging.read import MAX_PIXELS
-from pneumocascade.imaging.signatures import image_format
+from pneumocascade.imaging.signatures import _BEGINNINGS, _BRANDS, NOT_IMAGES, image_format
+from tests.imaging.dicom.objects import dataset, to_bytes
 from tests.imaging.film_files import DEEP, GREY, Order, encode, tiff
 
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
@@ -128,6 +130,63 @@ def test_beginnings_tell_the_format() -> None:
         b"RIFF",
     ):
         assert image_format(text) is None
+
+
+TABLE: dict[str, list[bytes]] = {
+    "JPEG": [encode(GREY, "JPEG")],
+    "PNG": [encode(GREY, "PNG")],
+    "TIFF, BigTIFF": [tiff(GREY, "<"), tiff(GREY / 255, ">"), encode(GREY, "TIFF", big_tiff=True)],
+    "WebP": [encode(GREY, "WEBP")],
+    "BMP": [encode(GREY, "BMP")],
+    "GIF": [encode(GREY, "GIF")],
+    "JPEG 2000": [LOSSLESS["JPEG 2000"]],
+    "JPEG XL": [LOSSLESS["JPEG XL"], LOSSLESS["JPEG XL, in a container"]],
+    "AVIF": [encode(Image.fromarray(GREY), "AVIF")],
+    "PGM, PPM": [encode(GREY, "PPM"), encode(Image.fromarray(GREY).convert("RGB"), "PPM")],
+    "NumPy array (`.npy`)": [LOSSLESS["NumPy"]],
+    "DICOM": [to_bytes(dataset(GREY, 8))],
+    "HEIC": [HEIC],
+    "PDF": [b"%PDF-1.7\n" + bytes(40)],
+    "HDF5": [b"\x89HDF\r\n\x1a\n" + bytes(40)],
+    "NIfTI": [b"n+1\0" + bytes(40)],
+    "gzip archive": [b"\x1f\x8b\x08" + bytes(40)],
+    "any of these with 8 to 15 bits in 16": [
+        encode(DEEP >> 4, "PNG"),
+        tiff(DEEP >> 3, ">"),
+        as_npy(DEEP >> 2),
+    ],
+    "any of these with the EXIF data of a camera": [],  # tests/imaging/test_read.py
+}
+"""A small file or more for each line of the table in docs/formats.md."""
+
+
+def documented() -> dict[str, str]:
+    """Return the formats of the table and what happens to each."""
+    text = (Path(__file__).parents[2] / "docs" / "formats.md").read_text(encoding="utf-8")
+    table = text.split("| format | | |\n| --- | --- | --- |\n")[1].split("\n\n")[0]
+    rows = [[cell.strip() for cell in line.split("|")] for line in table.splitlines()]
+    return {row[1]: row[2] for row in rows}
+
+
+def test_the_table_of_the_documents_is_complete() -> None:
+    assert sorted(documented()) == sorted(TABLE)
+    names = {name for _, name in _BEGINNINGS} | set(_BRANDS)
+    lines = " ".join(TABLE)
+    assert [name for name in sorted(names) if name not in lines] == []
+    assert {name for name, verdict in documented().items() if verdict == "refused"} == {*NOT_IMAGES, "HEIC"}
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_the_table_of_the_documents_is_true(name: str) -> None:
+    verdict = documented()[name]
+    for content in TABLE[name]:
+        if verdict == "refused":
+            with pytest.raises(FilmError, match=name):
+                read_radiograph(content)
+            continue
+        film = read_radiograph(content)
+        assert film.pixels.shape == GREY.shape
+        assert bool(film.warnings) == (verdict == "warning")
 
 
 @pytest.mark.parametrize("order", ORDERS)

@@ -278,3 +278,16 @@ def sources_in(output: Path, shape: str) -> list[str]:
         rows = _json_rows(file, output) if shape == "jsonl" else _csv_rows(file, output)
         skip = 1 if shape == "csv" else 0
         return [row["source"] for row, _ in islice(rows, skip, None)]
+
+
+@pytest.mark.parametrize("shape", ["jsonl", "csv", "parquet"])
+def test_answers_with_another_threshold_are_of_another_run(tmp_path: Path, shape: Format) -> None:
+    if shape == "parquet":
+        pytest.importorskip("pyarrow")
+    own = [replace(answer, operating_point="custom") for answer in ANSWERS]
+    write(tmp_path / "answers", shape, own)
+    same = replace(SETTINGS, operating_point="custom", threshold=0.5)
+    assert find_done(tmp_path / "answers", shape, NAMES, same).films == len(NAMES)
+    for other in (replace(same, threshold=0.4), SETTINGS):
+        with pytest.raises(UsageError, match="was given with"):
+            find_done(tmp_path / "answers", shape, NAMES, other)

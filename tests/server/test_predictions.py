@@ -196,9 +196,13 @@ def test_answers_are_as_the_description_says(models: Path, operation: str) -> No
     @given(case=described[path][method].as_strategy())
     def check(case: schemathesis.Case[Any]) -> None:
         form: dict[str, Any] = case.body if isinstance(case.body, dict) else {}
-        for name in ("operating_point", "prior"):
+        for name in ("operating_point", "prior", "threshold"):
             in_form, in_query = form.get(name), (case.query or {}).get(name)
             assume(in_form is None or in_query is None or in_form == in_query)  # no schema can say this
+        both = {
+            name: form.get(name, (case.query or {}).get(name)) for name in ("operating_point", "threshold")
+        }
+        assume(both["threshold"] is None or both["operating_point"] in (None, "balanced"))  # nor this
         pictures = "pictures" in str((case.query or {}).get("include"))
         assume(not pictures or len(form.get("files", ())) <= predictions.MAX_WITH_PICTURES)  # nor this
         case.call_and_validate()
@@ -234,3 +238,16 @@ def test_a_prior_moves_probability_and_threshold(client: TestClient) -> None:
     assert refused.status_code == 422
     assert "two priors" in refused.text
     assert client.post(URL, files=[("files", ("f", b"x"))], params={"prior": 1}).status_code == 422
+
+
+def test_a_threshold_of_ones_own_by_query_or_form(client: TestClient) -> None:
+    films = [("files", ("film", FILMS["normal"]))]
+    (plain,) = client.post(URL, files=films).json()["predictions"]
+    lower = plain["stage1"]["probabilities"]["pneumonia"] / 2
+    for where in ({"params": {"threshold": lower}}, {"data": {"threshold": lower}}):
+        (answer,) = client.post(URL, files=films, **where).json()["predictions"]  # type: ignore[arg-type]
+        assert answer["finding"] == "pneumonia"
+        assert answer["operating_point"] == "custom"
+        assert answer["stage1"]["threshold"] == lower
+    for wrong in ("threshold=0", "threshold=1", "threshold=0.3&operating_point=sensitive"):
+        assert client.post(f"{URL}?{wrong}", files=films).status_code == 422

@@ -19,7 +19,7 @@ from pneumocascade.errors import PneumocascadeError, UsageError
 app = typer.Typer(
     name="pneumocascade",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},  # of every command
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",  # in its own mark-up, [ray] would be a style
     help="Read chest radiographs in two stages: normal or pneumonia, then bacterial or viral. "

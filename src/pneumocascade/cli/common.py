@@ -39,6 +39,13 @@ PriorOption = Annotated[
         show_default="0.5",
     ),
 ]
+ThresholdOption = Annotated[
+    float | None,
+    typer.Option(
+        help="Probability, between 0 and 1, from which on stage 1 says pneumonia, in place of "
+        "--operating-point. Stage 2 keeps the balanced one.",
+    ),
+]
 ProviderOption = Annotated[
     Literal["cpu", "cuda", "openvino", "auto"],
     typer.Option(

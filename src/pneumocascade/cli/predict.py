@@ -22,6 +22,7 @@ from pneumocascade.cli.common import (
     OperatingPointOption,
     PriorOption,
     ProviderOption,
+    ThresholdOption,
     recorder_of,
 )
 from pneumocascade.errors import UsageError
@@ -29,7 +30,7 @@ from pneumocascade.errors import UsageError
 if TYPE_CHECKING:
     from pneumocascade.cli.destinations import Destinations
     from pneumocascade.cli.outputs import FileOutputs
-    from pneumocascade.imaging.studies import Found, Kind
+    from pneumocascade.imaging.studies import Found
     from pneumocascade.output.writers import Format, Writer
     from pneumocascade.types import Prediction
 
@@ -37,17 +38,6 @@ Answer = TypeVar("Answer")
 
 STDIN = "-"
 """What standard input is called, among the paths and in the answer to an image on it."""
-
-MAX_NAMED = 5
-"""Names of what is left out that are printed, of each kind."""
-
-_LEFT_OUT: dict[Kind, tuple[str, str]] = {
-    "other object": ("DICOM object has no picture", "DICOM objects have no picture"),
-    "other file": ("file is no film", "files are no films"),
-    "linked folder": ("link to a folder is not followed", "links to folders are not followed"),
-    "unopened": ("file or folder could not be opened", "files or folders could not be opened"),
-}
-"""What is said of what is left out, by its kind: of one, of several."""
 
 
 def predict(
@@ -72,6 +62,12 @@ def predict(
         Path | None,
         typer.Option(help="File for the results; with Parquet, a folder. Default: standard output."),
     ] = None,
+    left_out: Annotated[
+        Path | None,
+        typer.Option(
+            "--left-out", help="JSON file for what was found but is no film: a list of path and kind."
+        ),
+    ] = None,
     resume: Annotated[
         bool,
         typer.Option(
@@ -79,6 +75,7 @@ def predict(
         ),
     ] = False,
     operating_point: OperatingPointOption = "balanced",
+    threshold: ThresholdOption = None,
     prior: PriorOption = None,
     save_pictures: Annotated[
         Path | None,
@@ -131,7 +128,9 @@ def predict(
     interrupted.
     """
     from pneumocascade.cli.destinations import check_destinations
+    from pneumocascade.cli.left_out import may_miss_films, write_left_out
     from pneumocascade.cli.outputs import FileOutputs, check
+    from pneumocascade.imaging.signatures import HEAD, file_format
     from pneumocascade.output.writers import format_of
 
     # What Pillow warns of shows in the answer; on standard error it would only break the progress bar.
@@ -145,18 +144,21 @@ def predict(
     elif ray_address is not None:
         raise UsageError("--ray-address goes with --engine ray")
     content = sys.stdin.buffer.read() if STDIN in paths else b""
-    image = content if paths == [STDIN] and _is_film(content) else None
+    # What is no film but has a name is no list either: the answer calls it by its name.
+    image = content if paths == [STDIN] and file_format(content[:HEAD]) is not None else None
     if image is None:
         listed = _names_in(content, null)
         named = [name for path in paths for name in (listed if path == STDIN else [path])]
-        sources, missing = _sources(named, all_frames=all_frames, follow_links=follow_links)
+        sources, others = _sources(named, all_frames=all_frames, follow_links=follow_links)
     elif engine == "ray":
         raise UsageError("an image on standard input is judged here: use --engine local")
     else:
-        named, sources, missing = [], [STDIN], False
+        named, sources, others = [], [STDIN], []
     inputs = chain(["/dev/stdin"] if STDIN in paths else [], named, sources)  # the list may be a file, too
-    check_destinations(*_destinations(output, kind, outputs, history), inputs)
-    how = _How(models, provider, operating_point, prior, not no_gate, batch_size, workers)
+    check_destinations(*_destinations(output, kind, outputs, history, left_out), inputs)
+    if left_out is not None:
+        write_left_out(left_out, others)
+    how = _How(models, provider, operating_point, threshold, prior, not no_gate, batch_size, workers)
     films, unread, begun = _done(output, kind, sources, how) if resume else (0, 0, False)
     left = sources[films:]
     if engine == "ray":
@@ -166,15 +168,15 @@ def predict(
         unread += _here(left, image, how, outputs, history, _Target(output, kind, begun))
     if unread:
         typer.echo(f"{unread} of {len(sources)} could not be read", err=True)
-    if unread or missing:
+    if unread or may_miss_films(others):
         raise typer.Exit(1)
 
 
 def _destinations(
-    output: Path | None, kind: Format, outputs: FileOutputs, history: Path | None
+    output: Path | None, kind: Format, outputs: FileOutputs, history: Path | None, left_out: Path | None
 ) -> tuple[Destinations, Destinations]:
     """Return the files and the folders that are written to, by their options."""
-    files = {"--report": outputs.report, "--history": history}
+    files = {"--report": outputs.report, "--history": history, "--left-out": left_out}
     folders = {"--save-pictures": outputs.pictures, "--dicom-output": outputs.objects}
     (folders if kind == "parquet" else files)["--output"] = output
     return files, folders
@@ -186,6 +188,7 @@ class _How(NamedTuple):
     models: Path | None
     provider: str
     operating_point: str
+    threshold: float | None
     prior: float | None
     gate: bool
     batch_size: int | None
@@ -194,6 +197,7 @@ class _How(NamedTuple):
 
 def _done(output: Path | None, kind: Format, sources: Sequence[str], how: _How) -> tuple[int, int, bool]:
     """Return how many films have an answer, how many of these were not read, and whether there is a head."""
+    from pneumocascade.inference.cascade import CUSTOM
     from pneumocascade.model.store import STAGES, bundled_models, load_classifier, read_manifest
     from pneumocascade.output.resume import Settings, find_done
 
@@ -202,7 +206,9 @@ def _done(output: Path | None, kind: Format, sources: Sequence[str], how: _How) 
     folder = how.models or bundled_models()
     manifest = read_manifest(folder)
     prior = load_classifier(folder, manifest, STAGES[0]).spec.prior if how.prior is None else how.prior
-    done = find_done(output, kind, sources, Settings(manifest.version, how.operating_point, how.gate, prior))
+    point = how.operating_point if how.threshold is None else CUSTOM
+    settings = Settings(manifest.version, point, how.gate, prior, how.threshold)
+    done = find_done(output, kind, sources, settings)
     typer.echo(f"{done.films} of {len(sources)} films have their answer", err=True)
     return done.films, done.unread, done.begun
 
@@ -242,6 +248,7 @@ def _here(
             batch_size=how.batch_size,
             operating_point=how.operating_point,
             prior=how.prior,
+            threshold=how.threshold,
             workers=how.workers,
             parallel=parallel,
             gate=how.gate,
@@ -290,6 +297,7 @@ def _on_ray(sources: Sequence[str], how: _How, output: Path, *, go_on: bool, add
         provider=how.provider,
         operating_point=how.operating_point,
         prior=how.prior,
+        threshold=how.threshold,
         gate=how.gate,
         batch_size=how.batch_size,
     )
@@ -301,34 +309,22 @@ def _on_ray(sources: Sequence[str], how: _How, output: Path, *, go_on: bool, add
     return unread
 
 
-def _sources(named: Iterable[str], *, all_frames: bool, follow_links: bool) -> tuple[list[str], bool]:
-    """Return the films that are meant, and whether some may be missing.
+def _sources(named: Iterable[str], *, all_frames: bool, follow_links: bool) -> tuple[list[str], list[Found]]:
+    """Return the films that are meant, and what was left out.
 
     A folder is left among them only where it holds none.
     """
+    from pneumocascade.cli.left_out import say_left_out
     from pneumocascade.imaging.find import find_sources
     from pneumocascade.imaging.read import KINDS
 
     left_out: list[Found] = []
     sources = list(find_sources(named, all_frames=all_frames, follow_links=follow_links, left_out=left_out))
-    missing = _say_left_out(left_out)
+    say_left_out(left_out)
     if all(os.path.isdir(source) for source in sources):  # noqa: PTH112
         where = ", ".join(sources) or "the list on standard input"
         raise UsageError(f"there are no films in {where} (films are {KINDS})")
-    return sources, missing
-
-
-def _say_left_out(left_out: Sequence[Found]) -> bool:
-    """Name on standard error what is no film; return whether a film may be missing for it."""
-    from pneumocascade.types import encodable
-
-    counted = Counter(kind for _, kind in left_out)
-    for kind, text in _LEFT_OUT.items():
-        if count := counted[kind]:
-            names = [name for name, each in left_out if each == kind][:MAX_NAMED]
-            more = f" and {count - len(names)} more" if count > len(names) else ""
-            typer.echo(f"{count} {text[count > 1]}: {', '.join(map(encodable, names))}{more}", err=True)
-    return counted["unopened"] > 0
+    return sources, left_out
 
 
 def _table(file: TextIO) -> Writer:
@@ -341,14 +337,6 @@ def _names_in(content: bytes, null: bool) -> list[str]:
     """Return the paths of a list; as bytes, since a file's name need not be text."""
     lines = content.split(b"\0") if null else (line.rstrip(b"\r") for line in content.split(b"\n"))
     return [os.fsdecode(line) for line in lines if line]
-
-
-def _is_film(content: bytes) -> bool:
-    """Return whether standard input holds an image or a DICOM object rather than a list of paths."""
-    from pneumocascade.imaging.dicom.detect import is_dicom
-    from pneumocascade.imaging.signatures import image_format
-
-    return is_dicom(content) or image_format(content) is not None
 
 
 def _with_progress(predictions: Iterable[Answer], total: int) -> Iterator[Answer]:

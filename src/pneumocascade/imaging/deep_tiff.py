@@ -11,8 +11,8 @@ from PIL import TiffImagePlugin, TiffTags
 
 from pneumocascade.errors import UnreadableImageError, UnsuitableImageError
 
-BEGINNINGS = (b"II*\0", b"MM\0*")
-"""How TIFF files begin; what begins as BigTIFF is none of them."""
+BEGINNINGS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+"""How TIFF and BigTIFF files begin."""
 
 _WIDEST = 8
 """Bytes of the widest sample."""
@@ -77,7 +77,7 @@ def read_deep_tiff(data: bytes, max_pixels: int) -> DeepTiff:
 
 def _first_directory(data: bytes) -> TiffImagePlugin.ImageFileDirectory_v2:
     try:
-        directory = TiffImagePlugin.ImageFileDirectory_v2(data[:8])
+        directory = TiffImagePlugin.ImageFileDirectory_v2(data[: 16 if b"+" in data[:4] else 8])
         stream = io.BytesIO(data)
         stream.seek(directory.next)
         directory.load(stream)

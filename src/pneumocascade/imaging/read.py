@@ -135,7 +135,7 @@ def read_radiograph(source: Source, name: str | None = None) -> Radiograph:
         The source is of a type that is not taken.
     """
     name = name or name_of(source)
-    if _is_dataset(source):
+    if is_dataset(source):
         from pneumocascade.imaging.dicom.objects import content_of as content_of_dataset
 
         source = content_of_dataset(source)
@@ -180,7 +180,7 @@ def _content_of_file(file: Any) -> bytes:
     return content
 
 
-def _is_dataset(source: object) -> TypeGuard[Dataset]:
+def is_dataset(source: object) -> TypeGuard[Dataset]:
     """Return whether a source is a pydicom Dataset, without loading pydicom."""
     return any(kind.__module__ == "pydicom.dataset" for kind in type(source).__mro__)
 
@@ -201,7 +201,7 @@ def name_of(source: object) -> str:
     """Return the path of a source, or what kind of source it is (``"array"``, ``"bytes"``, ...)."""
     if isinstance(source, (str, os.PathLike)):
         return str(source)
-    if _is_dataset(source):
+    if is_dataset(source):
         return "DICOM data set"
     kinds = {np.ndarray: "array", Image.Image: "image", bytes: "bytes"}
     return next((name for kind, name in kinds.items() if isinstance(source, kind)), type(source).__name__)

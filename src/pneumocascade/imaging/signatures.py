@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pneumocascade.imaging.dicom.detect import is_dicom
+
 HEAD = 132
 """Bytes at the beginning that are enough, also for :func:`pneumocascade.imaging.dicom.detect.is_dicom`."""
 
@@ -49,3 +51,11 @@ def image_format(head: bytes) -> str | None:
     if head[:1] == b"P" and head[1:2] in b"2356" and head[2:3] in (b"\n", b" ", b"\r", b"\t"):
         return "PNM"
     return None
+
+
+def file_format(head: bytes) -> str | None:
+    """Return what a file is by its first ``HEAD`` bytes: ``"DICOM"``, or what :func:`image_format` says.
+
+    Of all that has a name, what is in ``NOT_IMAGES`` is no film.
+    """
+    return "DICOM" if is_dicom(head) else image_format(head)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -11,7 +11,7 @@ from pneumocascade.errors import FilmError
 from pneumocascade.imaging.dicom.detect import is_dicom
 from pneumocascade.imaging.files import bytes_of, read_member
 from pneumocascade.imaging.read import SUFFIXES
-from pneumocascade.imaging.signatures import HEAD, NOT_IMAGES, image_format
+from pneumocascade.imaging.signatures import HEAD, NOT_IMAGES, file_format
 from pneumocascade.imaging.uris import is_uri
 
 Kind = Literal["film", "other object", "other file", "linked folder", "unopened"]
@@ -33,20 +33,19 @@ def kind_of(path: Path) -> Kind:
             return "other file"
         with path.open("rb") as stream:
             head = stream.read(HEAD)
-        return _kind_of_object(path) if is_dicom(head) else _kind_of_head(head)
+        return _kind_of_content(head, lambda: path)
     except OSError:
         return "film" if path.suffix.lower() in (".dcm", ".dicom") else "unopened"
 
 
-def _kind_of_head(head: bytes) -> Kind:
-    kind = image_format(head)
-    return "other file" if kind is None or kind in NOT_IMAGES else "film"
-
-
-def _kind_of_object(source: Path | bytes) -> Kind:
+def _kind_of_content(head: bytes, more: Callable[[], Path | bytes]) -> Kind:
+    """Return what a file is by how it begins; of a DICOM object more is asked for."""
+    kind = file_format(head)
+    if kind != "DICOM":
+        return "other file" if kind is None or kind in NOT_IMAGES else "film"
     from pneumocascade.imaging.dicom.study import is_image_object  # pydicom takes a while to load
 
-    return "film" if is_image_object(source) else "other object"
+    return "film" if is_image_object(more()) else "other object"
 
 
 def members_of(archive: str) -> Iterator[Found]:
@@ -70,9 +69,7 @@ def _kind_of_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Kind:
         return "film"
     try:
         head = read_member(archive, member, HEAD)
-        if not is_dicom(head):
-            return _kind_of_head(head)
-        return _kind_of_object(read_member(archive, member, _BEFORE_PIXELS))
+        return _kind_of_content(head, lambda: read_member(archive, member, _BEFORE_PIXELS))
     except Exception:  # noqa: BLE001  zipfile raises many kinds; reading it as a film says what is wrong
         return "film"
 

@@ -20,7 +20,8 @@ from pneumocascade.errors import FilmError, ModelError, UsageError
 from pneumocascade.explain import card as card  # lets notebooks show answers
 from pneumocascade.inference.prefetch import prefetch_map
 from pneumocascade.inference.prepare import PreparedFilm, prepare_film, with_names
-from pneumocascade.model.calibration import check_prior, judge
+from pneumocascade.inference.sources import several_films
+from pneumocascade.model.calibration import check_prior, check_threshold, judge
 from pneumocascade.model.engines import AUTO
 from pneumocascade.model.gate import Assessment, FeatureGate
 from pneumocascade.model.onnx_classifier import ModelOutput, OnnxClassifier
@@ -40,13 +41,17 @@ if TYPE_CHECKING:
 
 DEFAULT_OPERATING_POINT = OPERATING_POINTS[0]
 
+CUSTOM = "custom"
+"""What answers call the operating point where stage 1's threshold was given."""
+
 
 class Terms(NamedTuple):
-    """How films are judged: operating point, whether the gate may refuse, prior of pneumonia."""
+    """How films are judged: operating point, whether the gate may refuse, prior, threshold of stage 1."""
 
     operating_point: str
     gate: bool
     prior: float | None
+    threshold: float | None = None
 
 
 class _Origin(NamedTuple):
@@ -256,7 +261,7 @@ class Cascade:
         model = self.model_of(stage)
         prepare_one = partial(self.reader, specs=self.specs, gate=False)
         rows = []
-        for film in prefetch_map(prepare_one, with_names(sources, None), workers=1, prefetch=2):
+        for film in prefetch_map(prepare_one, with_names(*several_films(sources)), workers=1, prefetch=2):
             if not film.inputs:
                 reason = film.error or film.reasons[0]
                 raise FilmError(reason.code, f"{film.source}: {reason.message}")
@@ -271,6 +276,7 @@ class Cascade:
         name: str | None = None,
         gate: bool = True,
         prior: float | None = None,
+        threshold: float | None = None,
         display: bool = False,
         record: bool = True,
     ) -> Prediction:
@@ -278,7 +284,7 @@ class Cascade:
 
         Parameters
         ----------
-        source : path, bytes, ndarray, PIL.Image.Image, pydicom.Dataset or Radiograph
+        source : path, URI, bytes, file, ndarray, tensor, PIL.Image.Image, pydicom.Dataset or Radiograph
             See :func:`pneumocascade.read_radiograph`.
         operating_point : {"balanced", "sensitive", "specific"}
         name : str, optional
@@ -288,6 +294,10 @@ class Cascade:
         prior : float, optional
             Share of pneumonia among the films at hand, above 0 and below 1; by default the stored one.
             Stage 1's probability and threshold move together, so the finding stays.
+        threshold : float, optional
+            Above 0 and below 1: pneumonia from this probability of stage 1 on, as the answer shows it, in
+            place of the operating point's threshold. The answer's ``operating_point`` is ``"custom"`` then;
+            stage 2 keeps the balanced one.
         display : bool
             Keep, as the answer's ``display``, what people are shown of the film: it need not be read again.
         record : bool
@@ -302,7 +312,8 @@ class Cascade:
         Raises
         ------
         UsageError
-            For an unknown operating point, or a prior that is no share.
+            For an unknown operating point, a prior that is no share, or a threshold that is no probability
+            or given beside an operating point.
         """
         names = None if name is None else [name]
         answers = self.predict_many(
@@ -311,6 +322,7 @@ class Cascade:
             names=names,
             gate=gate,
             prior=prior,
+            threshold=threshold,
             display=display,
             record=record,
         )
@@ -327,6 +339,7 @@ class Cascade:
         names: Iterable[str] | None = None,
         gate: bool = True,
         prior: float | None = None,
+        threshold: float | None = None,
         display: bool = False,
         record: bool = True,
     ) -> Iterator[Prediction]:
@@ -337,8 +350,10 @@ class Cascade:
 
         Parameters
         ----------
-        sources : iterable
-            As for :meth:`predict`; taken up a few batches before they are needed.
+        sources : iterable, path or array
+            Films as for :meth:`predict`; taken up a few batches before they are needed. Or the path of a
+            folder or zip archive, a pattern or URI, which stand for their films as on the command line; or a
+            stack of films as array or tensor: (N, H, W), (N, H, W, 3), (N, 1, H, W) or (N, 3, H, W).
         batch_size : int, optional
             Films that go through a model at once; by default as many as is fastest: 1 on the CPU.
         operating_point : {"balanced", "sensitive", "specific"}
@@ -352,7 +367,7 @@ class Cascade:
         gate : bool
             ``False``: judge them whatever they show, unless they are too small, and say so in a
             warning to each that could be read.
-        prior : float, optional
+        prior, threshold : float, optional
         display, record : bool
             As for :meth:`predict`. A display copy takes up to 4 MB.
 
@@ -364,8 +379,11 @@ class Cascade:
         Raises
         ------
         UsageError
-            For an unknown operating point, a prior that is no share, fewer than one film a batch, worker or
-            batch at once, one film where several are expected, or not as many names as films.
+            For an unknown operating point, a prior that is no share, a threshold that is no probability or
+            given beside an operating point, fewer than one film a batch, worker or batch at once, one film
+            where several are expected, or not as many names as films.
+        TypeError
+            For what holds no films.
         """
         first, *others = (spec.operating_points for spec in self.specs)
         stored = [name for name in first if all(name in other for other in others)]
@@ -373,17 +391,14 @@ class Cascade:
             raise UsageError(f"operating point is {operating_point!r}; the models store {', '.join(stored)}")
         if prior is not None:
             check_prior(prior)
+        _check_threshold(threshold, operating_point)
         batch_size = self.batch_size if batch_size is None else batch_size
         if not all(isinstance(one, (int, np.integer)) and one > 0 for one in (batch_size, workers, parallel)):
             raise UsageError(
                 f"batch_size is {batch_size!r}, workers {workers!r} and parallel {parallel!r}; expected "
                 "whole numbers, at least 1"
             )
-        one = isinstance(sources, (str, bytes, os.PathLike, np.ndarray)) or not isinstance(sources, Iterable)
-        if one:  # a PIL image and a Radiograph are not iterable
-            raise UsageError(
-                "predict_many takes several films; give one film to predict, or put it in a list"
-            )
+        sources, names = several_films(sources, names)
         if isinstance(names, str):
             raise UsageError(f"names is {names!r}; expected one name for each film, in a list")
         if isinstance(sources, Sized) and isinstance(names, Sized) and len(sources) != len(names):
@@ -393,7 +408,7 @@ class Cascade:
             prepare_one, with_names(sources, names), workers=workers, prefetch=2 * max(batch_size, workers)
         )
         batches = iter(lambda: list(islice(films, batch_size)), [])
-        judge_batch = partial(self._timed, how=Terms(operating_point, gate, prior))
+        judge_batch = partial(self._timed, how=Terms(operating_point, gate, prior, threshold))
         judged = (
             map(judge_batch, batches)
             if parallel == 1
@@ -462,7 +477,8 @@ class Cascade:
         if not radiographs:
             return []
         output = model.run(np.concatenate([prepare(radiograph, model.spec) for radiograph in radiographs]))
-        return [stage_result(model, output, row, operating_point) for row in range(len(radiographs))]
+        how = Terms(operating_point, False, None)
+        return [stage_result(model, output, row, how) for row in range(len(radiographs))]
 
     def _timed(self, films: Sequence[PreparedFilm], how: Terms) -> list[Prediction]:
         started = time.perf_counter()
@@ -487,10 +503,9 @@ class Cascade:
                 positives.append((index, assessment))
         if positives and self.stage2 is not None:
             output = self.stage2.run(np.concatenate([films[index].inputs[1] for index, _ in positives]))
+            own = how._replace(prior=None, threshold=None)  # those of stage 2 are stored ones
             for row, (index, seen2) in enumerate(positives):
-                result = stage_result(
-                    self.stage2, output, row, predictions[index].operating_point, domain=seen2.stage2_domain
-                )
+                result = stage_result(self.stage2, output, row, own, seen2.stage2_domain)
                 predictions[index] = _with_stage2(predictions[index], result, seen2)
         return predictions
 
@@ -500,7 +515,7 @@ class Cascade:
         """Return the answer with stage 1's result, or with why the film is refused."""
         if seen.reasons and how.gate:
             return replace(prediction, status="refused", reasons=seen.reasons)
-        result = stage_result(self.stage1, output, row, how.operating_point, how.prior, seen.domain)
+        result = stage_result(self.stage1, output, row, how, seen.domain)
         return replace(
             prediction,
             finding=result.label,
@@ -514,7 +529,7 @@ class Cascade:
         return Prediction(
             film.source,
             film.status,
-            how.operating_point,
+            how.operating_point if how.threshold is None else CUSTOM,
             self.version,
             warnings=film.warnings,
             reasons=film.reasons,
@@ -540,6 +555,16 @@ def neither_fits(stage: int) -> str:
     )
 
 
+def _check_threshold(threshold: float | None, operating_point: str) -> None:
+    if threshold is None:
+        return
+    check_threshold(threshold)
+    if operating_point != DEFAULT_OPERATING_POINT:
+        raise UsageError(
+            f"threshold is {threshold:g} and operating_point is {operating_point!r}: give one of them"
+        )
+
+
 def _with_stage2(prediction: Prediction, result: StageResult, seen: Assessment) -> Prediction:
     """Return the answer with stage 2's result; its prior is the stored one."""
     warnings = prediction.warnings + seen.stage2_warnings + set_warnings(2, result)
@@ -555,13 +580,19 @@ def stage_result(
     model: OnnxClassifier,
     output: ModelOutput,
     row: int,
-    operating_point: str,
-    prior: float | None = None,
+    how: Terms,
     domain: str | None = None,
 ) -> StageResult:
     """Return a stage's answer to one of the films that went through its model."""
     spec = model.spec
-    result = judge(output.logits[row], spec, operating_point, prior=prior, domain=domain)
+    result = judge(
+        output.logits[row],
+        spec,
+        how.operating_point,
+        prior=how.prior,
+        domain=domain,
+        threshold=how.threshold,
+    )
     if output.activation_maps is None:
         return result
     activation_map = output.activation_maps[row] / np.float32(spec.temperature)

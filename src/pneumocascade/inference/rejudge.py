@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pneumocascade.errors import UsageError
-from pneumocascade.inference.cascade import neither_fits, set_warnings, stage_result
+from pneumocascade.inference.cascade import Terms, neither_fits, set_warnings, stage_result
 from pneumocascade.model.calibration import check_prior, judge
 from pneumocascade.model.gate import CHILDREN_ONLY, stage2_domain, stage2_warnings
 from pneumocascade.model.preprocess import prepare
@@ -82,7 +82,7 @@ def _with_stage2(model: OnnxClassifier, kept: Prediction) -> Prediction:
         )
     else:
         output = model.run(prepare(kept.display, model.spec))
-        result = stage_result(model, output, 0, kept.operating_point, domain=domain)
+        result = stage_result(model, output, 0, Terms(kept.operating_point, False, None), domain)
     warnings = kept.warnings + stage2_warnings(domain) + set_warnings(2, result)
     return replace(kept, aetiology=result.label, stage2=result, warnings=warnings)
 

@@ -48,6 +48,7 @@ def judge(
     *,
     prior: float | None = None,
     domain: str | None = None,
+    threshold: float | None = None,
 ) -> StageResult:
     """Turn one film's logits into a stage's answer.
 
@@ -64,6 +65,8 @@ def judge(
     domain : str, optional
         Whose films this one resembles, for the prediction set; by default a label is in the set where it is
         in any domain's.
+    threshold : float, optional
+        Above 0 and below 1, on the probability that the result has: in place of the operating point's.
 
     Raises
     ------
@@ -76,19 +79,22 @@ def judge(
             f"{', '.join(spec.operating_points)}"
         )
     stored = float(positive_probability(logits[None], spec.temperature, spec.bias)[0])
-    threshold = spec.point(operating_point).threshold
+    cut = spec.point(operating_point).threshold
     if prior is None:
         positive = round(stored, DECIMALS)
     else:
         check_prior(prior)
         positive = round(at_prior(stored, spec.prior, prior), DECIMALS)
-        threshold = round(at_prior(threshold, spec.prior, prior), DECIMALS)
+        cut = round(at_prior(cut, spec.prior, prior), DECIMALS)
+    if threshold is not None:
+        check_threshold(threshold)
+        cut = float(threshold)
     probabilities = dict(zip(spec.labels, (round(1.0 - positive, DECIMALS), positive), strict=True))
-    label = spec.labels[1] if positive >= threshold else spec.labels[0]
+    label = spec.labels[1] if positive >= cut else spec.labels[0]
     own = dict(zip(spec.labels, (1.0 - round(stored, DECIMALS), round(stored, DECIMALS)), strict=True))
     held = _prediction_set(own, label, spec, domain)
     kept = (float(logits[0]), float(logits[1]))
-    return StageResult(probabilities, label, threshold, held, logits=kept, domain=domain)
+    return StageResult(probabilities, label, cut, held, logits=kept, domain=domain)
 
 
 def check_prior(prior: float) -> None:
@@ -102,6 +108,20 @@ def check_prior(prior: float) -> None:
     if not 0 < prior < 1:
         raise UsageError(
             f"prior is {prior!r}; expected a share of the films above 0 and below 1, such as 0.2"
+        )
+
+
+def check_threshold(threshold: float) -> None:
+    """Check that a threshold is a probability above 0 and below 1.
+
+    Raises
+    ------
+    UsageError
+        Where it is not.
+    """
+    if isinstance(threshold, (bool, str)) or not 0 < threshold < 1:
+        raise UsageError(
+            f"threshold is {threshold!r}; expected a probability above 0 and below 1, such as 0.3"
         )
 
 

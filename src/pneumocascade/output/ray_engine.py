@@ -58,8 +58,8 @@ class Job:
         The folder there that relative paths begin in.
     provider, operating_point : str
     gate : bool
-    prior : float, optional
-        By default the stored one.
+    prior, threshold : float, optional
+        By default the stored ones.
     batch_size : int, optional
         Films that go through a model at once; by default as many as is fastest.
     """
@@ -72,6 +72,7 @@ class Job:
     operating_point: str = "balanced"
     gate: bool = True
     prior: float | None = None
+    threshold: float | None = None
     batch_size: int | None = None
 
     @classmethod
@@ -128,6 +129,7 @@ class Judge:
             workers=READERS,
             gate=job.gate,
             prior=job.prior,
+            threshold=job.threshold,
         )
         return table_of(to_parquet_row(answer) for answer in answers)
 

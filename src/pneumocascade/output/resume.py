@@ -30,12 +30,15 @@ class Settings:
     model_version, operating_point : str
     gate : bool
     prior : float
+    threshold : float or None
+        Of stage 1, where it was given.
     """
 
     model_version: str
     operating_point: str
     gate: bool = True
     prior: float = 0.5
+    threshold: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +155,9 @@ def _check(
             )
         # The answer to a film that could not be read does not tell whether the gate was on.
         gate = settings.gate if row["status"] == "error" else UNCHECKED not in (row["warnings"] or "")
-        found = Settings(row["model_version"], row["operating_point"], gate, _number(row["prior"]))
+        # Nor does that to a film without a finding tell stage 1's threshold.
+        threshold = _threshold(row) if row["status"] == "ok" and settings.threshold else settings.threshold
+        found = Settings(row["model_version"], row["operating_point"], gate, _number(row["prior"]), threshold)
         if found != settings:
             raise UsageError(
                 f"answer {films + 1} in {output} was given with {found}, this run has {settings}"
@@ -160,6 +165,12 @@ def _check(
         films += 1
         unread += row["status"] == "error"
     return Done(films, unread), end
+
+
+def _threshold(row: Mapping[str, Any]) -> float:
+    """Return stage 1's threshold, of an object or of a row; NaN where there is none."""
+    stage1 = row.get("stage1")
+    return _number(stage1.get("threshold") if isinstance(stage1, dict) else row.get("stage1_threshold"))
 
 
 def _number(text: Any) -> float:
@@ -176,7 +187,7 @@ def _json_rows(file: BinaryIO, output: Path) -> Rows:
         end += len(line)
         try:
             row = json.loads(line)
-            yield {name: row[name] for name in _COLUMNS}, end
+            yield {name: row[name] for name in _COLUMNS} | {"stage1": row.get("stage1")}, end
         except (ValueError, KeyError, TypeError) as error:
             raise UsageError(f"line {number} of {output} is not an answer: {error!r}") from error
 

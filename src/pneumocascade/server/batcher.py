@@ -100,6 +100,7 @@ class Batcher:
         prior: float | None = None,
         *,
         display: bool = False,
+        threshold: float | None = None,
     ) -> Future[list[Prediction]]:
         """Put the films of one request in the queue, all or none of them.
 
@@ -111,6 +112,8 @@ class Batcher:
             Share of pneumonia among the films; by default the stored one.
         display : bool
             Whether the answers are to have a display copy.
+        threshold : float, optional
+            Of stage 1, in place of the operating point's.
 
         Returns
         -------
@@ -124,15 +127,16 @@ class Batcher:
         BusyError
             Where they do not fit, or the workers were stopped. They need not be started: that is done here.
         UsageError
-            For an unknown operating point, a prior that is no share, no film, or more films than may wait.
+            For an unknown operating point, a prior that is no share, a threshold that is no probability, no
+            film, or more films than may wait.
         """
-        # Judges nothing, but checks both.
-        self.cascade.predict_many((), operating_point=operating_point, prior=prior)
+        # Judges nothing, but checks all three.
+        self.cascade.predict_many((), operating_point=operating_point, prior=prior, threshold=threshold)
         if not 0 < len(films) <= self.max_waiting:
             raise UsageError(f"{len(films)} films were given at once; expected 1 to {self.max_waiting}")
         if not self._threads:  # whoever serves the app need not run its lifespan
             self.start()
-        group = Group(films, operating_point, prior, display)
+        group = Group(films, operating_point, prior, display, threshold)
         self._queue.add(group)
         return group.future
 
@@ -193,6 +197,7 @@ class Batcher:
             batch_size=self.batch_size,
             operating_point=group.operating_point,
             prior=group.prior,
+            threshold=group.threshold,
             display=group.display,
             names=[taken.film.name for taken in contents],
             record=False,  # each answer is recorded once, whatever becomes of its batch

@@ -43,6 +43,11 @@ _PRIOR: dict[str, Any] = {
     "findings stay. By default the share that the models store, 0.5.",
     "anyOf": [{"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}],
 }
+_THRESHOLD: dict[str, Any] = {
+    "description": "Probability from which on stage 1 says pneumonia, in place of the operating point's. The "
+    "answers have the operating point custom. Not beside an operating point.",
+    "anyOf": [{"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}],
+}
 _ONE = "|".join(ATTACHMENTS)
 _INCLUDES: dict[str, Any] = {
     "description": f"Any of {', '.join(ATTACHMENTS)}; also several with commas between.",
@@ -70,6 +75,10 @@ def add_predictions(app: FastAPI, batcher: Batcher, counter: Counter, metrics: M
         prior_in_form: Annotated[
             float | None, Form(alias="prior", gt=0, lt=1, json_schema_extra=_PRIOR)
         ] = None,
+        threshold: Annotated[float | None, Query(gt=0, lt=1, json_schema_extra=_THRESHOLD)] = None,
+        threshold_in_form: Annotated[
+            float | None, Form(alias="threshold", gt=0, lt=1, json_schema_extra=_THRESHOLD)
+        ] = None,
         include: Annotated[list[str] | None, Query(json_schema_extra=_INCLUDES)] = None,
     ) -> dict[str, Any]:
         """Judge one or many films: images, DICOM objects, or zip archives of these."""
@@ -82,7 +91,11 @@ def add_predictions(app: FastAPI, batcher: Batcher, counter: Counter, metrics: M
             raise HTTPException(413, f"there are more than {most} films; at most {most} are taken at once")
         point = _one_of("operating points", operating_point, *every, in_form) or DEFAULT_OPERATING_POINT
         answers = batcher.submit(
-            films, point, _one_of("priors", prior, prior_in_form), display="pictures" in wanted
+            films,
+            point,
+            _one_of("priors", prior, prior_in_form),
+            display="pictures" in wanted,
+            threshold=_one_of("thresholds", threshold, threshold_in_form),
         )
         try:
             found = await asyncio.wait_for(asyncio.wrap_future(answers), MAX_SECONDS)

@@ -58,7 +58,9 @@ class Group:
         operating_point: str,
         prior: float | None = None,
         display: bool = False,
+        threshold: float | None = None,
     ) -> None:
+        self.threshold = threshold
         self.operating_point = operating_point
         self.prior = prior
         self.display = display
@@ -70,9 +72,9 @@ class Group:
         self._lock = threading.Lock()  # it may fail on one thread while an answer is given on another
 
     @property
-    def terms(self) -> tuple[str, float | None, bool]:
-        """Operating point, prior, display copy: films that agree in these are judged in one batch."""
-        return self.operating_point, self.prior, self.display
+    def terms(self) -> tuple[str, float | None, bool, float | None]:
+        """Operating point, prior, display copy, threshold: films that agree in these make a batch."""
+        return self.operating_point, self.prior, self.display, self.threshold
 
     @property
     def taken(self) -> int:

@@ -50,7 +50,8 @@ def _openvino() -> ModuleType:
                 del sys.modules[_TELEMETRY]
             else:
                 sys.modules[_TELEMETRY] = before  # type: ignore[assignment]
-    return openvino
+    module: ModuleType = openvino
+    return module
 
 
 @lru_cache(maxsize=1)
