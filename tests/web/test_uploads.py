@@ -224,7 +224,7 @@ def test_uploads_may_lie_behind_a_link(tmp_path: Path, monkeypatch: pytest.Monke
     ("raised", "shown"),
     [
         (FileNotFoundError(2, "no such file", "Planted^Patient.png"), "The server failed"),
-        (StorageError("/secret/Planted.sqlite3: no answer can be entered"), "cannot be kept"),
+        (StorageError("/secret/Planted.sqlite3: no answer can be entered"), "could not be stored"),
         (gr.Error("the value 'Planted' is not a choice"), "is not a choice"),
     ],
 )

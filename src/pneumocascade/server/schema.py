@@ -1,4 +1,4 @@
-"""The shapes of answers, for the description of the API (OpenAPI 3.1): those of ``Prediction.to_dict``."""
+"""The shapes of answers, those of ``Prediction.to_dict``, for the API's own description (OpenAPI 3.1)."""
 
 from __future__ import annotations
 
