@@ -1,12 +1,13 @@
 """How far the engines' answers lie apart on many films, and how long a pass takes with each.
 
     python -m benchmarks.engines DATA --output docs/data/engines.json
-    python -m benchmarks.engines DATA --output docs/data/engines.json --table src/pneumocascade/model/engines/measured.json
+    python -m benchmarks.engines DATA --output docs/data/engines.json --table TABLE
 
 DATA holds ``kermany224``, ``kermany-original`` and ``other-films/nih``. Both networks see every film, whatever
 the gate says of it. ONNX Runtime with its optimisations off stands beside the engines: it computes what the
 file says step by step in float32, so its distance is what rounding alone does. ``--table`` writes what the
-provider ``auto`` goes by; that needs a machine with nothing else to do.
+provider ``auto`` goes by, ``src/pneumocascade/model/engines/measured.json``; that needs a machine with nothing
+else to do.
 """
 
 from __future__ import annotations
