@@ -6,7 +6,7 @@
         --output docs/data/speed-keras.json
 
 The model of ``pneumonia-model-package`` 0.3.0 is run as its package does (150 x 150 pixels, batches of 32,
-``predict``), but with Pillow for reading in place of a data frame and a generator. Rounds alternate. Needs
+``predict``), but with Pillow for reading in place of a data frame and a generator. They take turns. Needs
 a machine with nothing else to do. Nothing is said of accuracy: what the model was trained on may hold the
 films here.
 """
@@ -23,7 +23,8 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from benchmarks.timing import Judge, contest, machine, some
+from benchmarks.contest import Contestant, contest
+from benchmarks.timing import Judge, machine, some
 from pneumocascade import Cascade
 from pneumocascade.inference.prefetch import usable_cores
 
@@ -49,6 +50,12 @@ def keras_judge(path: Path) -> Judge:
     return judge
 
 
+def pneumocascade_judge(threads: int, parallel: int) -> Judge:
+    """Return the cascade, as ``predict`` runs it on one core or all."""
+    cascade = Cascade.load(threads=threads)
+    return lambda paths: list(cascade.predict_many(paths, workers=2, parallel=parallel))
+
+
 def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -58,13 +65,12 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
     films = some(arguments.films, 400)
-    one, many = Cascade.load(), Cascade.load(threads=1)
-    ways: dict[str, Judge] = {
-        "pneumocascade": lambda paths: [one.predict(path) for path in paths],
-        "Keras model": keras_judge(arguments.model),
+    ways = {
+        "pneumocascade": Contestant(pneumocascade_judge, (0, 1)),
+        "Keras model": Contestant(keras_judge, (arguments.model,)),
     }
     report = {"machine": machine(), "single": contest(ways, films, 1, arguments.rounds)}
-    ways["pneumocascade"] = lambda paths: list(many.predict_many(paths, workers=2, parallel=usable_cores()))
+    ways["pneumocascade"] = Contestant(pneumocascade_judge, (1, usable_cores()))
     report["batch"] = contest(ways, films, 2 * BATCH, 4)
     report["tensorflow"] = {"version": tf.__version__}
     arguments.output.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")

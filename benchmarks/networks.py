@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
 import torch
-from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from benchmarks.timing import Row, seconds_of, spread
+from benchmarks.contest import Contestant, contest, seconds_by_turn
+from benchmarks.timing import Judge, Row, spread
 from pneumocascade import Cascade
 from pneumocascade.imaging.read import read_radiograph
+from pneumocascade.model.engines import available_providers
 from pneumocascade.model.preprocess import prepare
-from pneumocascade.model.store import bundled_models, read_manifest
 from pneumocascade.training.network import build_network
 from pneumocascade.training.onnx_export import to_onnx
 
@@ -45,7 +44,7 @@ def network_macs(size: int) -> float:
     return total / 1e9
 
 
-def int8_gemm(side: int) -> Callable[[], object]:
+def int8_gemm(side: int) -> Judge:
     """Return ONNX Runtime's INT8 product of two square matrices, which are there already."""
     nodes = [helper.make_node("MatMulInteger", ["a", "b"], ["y"])]
     graph = helper.make_graph(
@@ -58,57 +57,54 @@ def int8_gemm(side: int) -> Callable[[], object]:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     given = {"a": np.full((side, side), 5, np.uint8)}
-    return lambda: session.run(None, given)
+    return lambda _: session.run(None, given)
 
 
-def roofline(cascade: Cascade, films: Sequence[Path]) -> Row:
-    """Return the share of the peak of INT8 matrix products that stage 1 reaches, by the best run of each.
+def stage1(provider: str, films: Sequence[Path]) -> Judge:
+    """Return a pass of stage 1 on films that are prepared beforehand."""
+    model = Cascade.load(provider=provider).stage1
+    batch = np.concatenate([prepare(read_radiograph(path), model.spec) for path in films])
+    return lambda _: model.run(batch)
 
-    They take turns for some seconds: whatever else the machine does for a moment costs neither its best run.
+
+def float32(path: Path, films: Sequence[Path]) -> Judge:
+    """Return a pass of a float32 network on films that are prepared beforehand."""
+    session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+    spec = Cascade.load().stage1.spec
+    batch = np.concatenate([prepare(read_radiograph(each), spec) for each in films])
+    return lambda _: session.run(None, {"input": batch})
+
+
+def roofline(films: Sequence[Path]) -> Row:
+    """Return the share of the peak of INT8 matrix products that stage 1 reaches, by the best turn of each.
+
+    Whatever else the machine does for a moment costs neither its best turn.
     """
-    spec = cascade.stage1.spec
-    batch = np.concatenate([prepare(read_radiograph(path), spec) for path in films])
-    multiply, macs = int8_gemm(GEMM_SIDE), network_macs(spec.input_size)
-    turns = [(seconds_of(cascade.stage1.run, batch), seconds_of(multiply)) for _ in range(ROUNDS)]
-    taken, gemm = map(min, zip(*turns, strict=True))
-    reached, peak = macs * len(films) / taken, GEMM_SIDE**3 / 1e9 / gemm
+    macs = network_macs(Cascade.load().stage1.spec.input_size)
+    contestants = {
+        "network": Contestant(stage1, ("cpu", films)),
+        "product": Contestant(int8_gemm, (GEMM_SIDE,)),
+    }
+    taken = seconds_by_turn(contestants, [films] * (ROUNDS + 1))
+    reached = macs * len(films) / min(taken["network"])
+    peak = GEMM_SIDE**3 / 1e9 / min(taken["product"])
     return {
         "network_gmac": round(macs, 3),
         "reached_gmac_per_s": round(reached, 1),
         "gemm_gmac_per_s": round(peak, 1),
         "share": round(reached / peak, 3),
+        **{f"{name}_turn": spread(seconds) for name, seconds in taken.items()},
     }
 
 
-def openvino(cascade: Cascade, batch: NDArray[np.float32]) -> Callable[[], object] | None:
-    """Return a pass of the same INT8 model by OpenVINO, where it is installed."""
-    try:
-        core = importlib.import_module("openvino").Core()
-    except ModuleNotFoundError:
-        return None
-    folder = bundled_models()
-    compiled = core.compile_model(core.read_model(folder / read_manifest(folder).files["stage1"]), "CPU")
-    assert cascade.stage1.spec.input_size == batch.shape[-1]
-    return lambda: compiled(batch)
-
-
-def networks(cascade: Cascade, films: Sequence[Path], folder: Path, rounds: int) -> dict[str, Row]:
+def networks(films: Sequence[Path], folder: Path, rounds: int) -> dict[str, Row]:
     """Time one pass of one network on a batch of films, per film, in turns."""
-    spec = cascade.stage1.spec
-    batch = np.concatenate([prepare(read_radiograph(path), spec) for path in films])
     path = folder / "float32-small.onnx"
-    to_onnx(build_network(stride_in_1x1=True).eval(), spec, path)
-    float32 = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
-    ways: dict[str, Callable[[], object] | None] = {
-        "ONNX Runtime, INT8": lambda: cascade.stage1.run(batch),
-        "ONNX Runtime, float32": lambda: float32.run(None, {"input": batch}),
-        "OpenVINO, INT8": openvino(cascade, batch),
+    to_onnx(build_network(stride_in_1x1=True).eval(), Cascade.load().stage1.spec, path)
+    contestants = {
+        "ONNX Runtime, INT8": Contestant(stage1, ("cpu", films)),
+        "ONNX Runtime, float32": Contestant(float32, (path, films)),
     }
-    there = {name: way for name, way in ways.items() if way is not None}
-    found: dict[str, list[float]] = {name: [] for name in there}
-    for number in range(rounds + 1):
-        for name, way in there.items():
-            taken = seconds_of(way) / len(films)
-            if number:
-                found[name].append(taken)
-    return {name: spread(values) for name, values in found.items()}
+    if "openvino" in available_providers():
+        contestants["OpenVINO, INT8"] = Contestant(stage1, ("openvino", films))
+    return contest(contestants, films, len(films), rounds)

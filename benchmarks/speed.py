@@ -5,8 +5,9 @@
 The usual way: Pillow decodes, OpenCV equalises and colours the film at its full size and shrinks it to
 224 x 224, and two ResNet-50 run in PyTorch, eager, float32, one film at a time or in batches of 16. The
 same with ONNX Runtime in float32 stands beside it. Many films go through the cascade as ``predict`` does it.
-Rounds of all contestants alternate, so that what else the machine does falls on all of them. Needs the extra
-``[train]`` and a machine with nothing else to do.
+Each contestant has a process of its own, and they take turns film by film (``benchmarks/contest.py``), so
+that what else the machine does falls on all of them. Needs the extra ``[train]`` and a machine with nothing
+else to do.
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmarks.contest import Contestant, contest
 from benchmarks.networks import networks, roofline
-from benchmarks.timing import Judge, Row, contest, machine, seconds_of, some, spread
+from benchmarks.timing import Judge, Row, machine, seconds_of, some, spread
 from pneumocascade import Cascade
 from pneumocascade.imaging.read import read_radiograph
 from pneumocascade.inference.prefetch import usable_cores
@@ -67,10 +69,8 @@ def usual_torch() -> Judge:
     return judge
 
 
-def usual_onnx(folder: Path, cascade: Cascade) -> Judge:
-    """Return the usual way with ONNX Runtime in float32."""
-    path = folder / "float32.onnx"
-    to_onnx(build_network(stride_in_1x1=False).eval(), replace(cascade.stage1.spec, input_size=224), path)
+def usual_onnx(path: Path) -> Judge:
+    """Return the usual way with ONNX Runtime, for a float32 network in a file."""
     sessions = [ort.InferenceSession(path, providers=["CPUExecutionProvider"]) for _ in range(2)]
 
     def judge(paths: Sequence[Path]) -> object:
@@ -103,8 +103,15 @@ def per_step(cascade: Cascade, films: Sequence[Path]) -> dict[str, Row]:
     return {name: spread(values) for name, values in steps.items()}
 
 
-def in_batches(judge: Judge) -> Judge:
+def ours(threads: int, parallel: int, provider: str = "cpu") -> Judge:
+    """Return the cascade, as ``predict`` runs it on one core or all."""
+    cascade = Cascade.load(threads=threads, provider=provider)
+    return lambda paths: list(cascade.predict_many(paths, workers=2, parallel=parallel))
+
+
+def in_batches(make: Callable[..., Judge], *arguments: object) -> Judge:
     """Return what judges any number of films, ``BATCH`` at a time."""
+    judge = make(*arguments)
     return lambda paths: [judge(paths[start : start + BATCH]) for start in range(0, len(paths), BATCH)]
 
 
@@ -187,20 +194,27 @@ def main() -> None:
     cascade = Cascade.load()
     small, large = some(arguments.small, 400), some(arguments.large, 60)
     with tempfile.TemporaryDirectory() as folder:
-        ways: dict[str, Judge] = {
-            "pneumocascade": lambda paths: list(cascade.predict_many(paths, workers=2)),
-            "usual, PyTorch": usual_torch(),
-            "usual, ONNX Runtime float32": usual_onnx(Path(folder), cascade),
+        float32 = Path(folder) / "float32.onnx"
+        spec = replace(cascade.stage1.spec, input_size=224)
+        to_onnx(build_network(stride_in_1x1=False).eval(), spec, float32)
+        usual: dict[str, tuple[Callable[..., Judge], tuple[object, ...]]] = {
+            "usual, PyTorch": (usual_torch, ()),
+            "usual, ONNX Runtime float32": (usual_onnx, (float32,)),
+        }
+        ways = {
+            "pneumocascade": Contestant(ours, (0, 1)),
+            **{name: Contestant(make, given) for name, (make, given) in usual.items()},
         }
         for name, films in (("224", small), ("original", large)):
             report[f"single_{name}"] = contest(ways, films, 1, arguments.rounds)
-        many = Cascade.load(threads=1)
-        ways = {name: in_batches(judge) for name, judge in ways.items()}
-        ways["pneumocascade"] = lambda paths: list(many.predict_many(paths, workers=2, parallel=CORES))
+        ways = {
+            "pneumocascade": Contestant(ours, (1, CORES)),
+            **{name: Contestant(in_batches, (make, *given)) for name, (make, given) in usual.items()},
+        }
         report["batch_224"] = contest(ways, small, 4 * BATCH, 5)
-        report["network_batch_1"] = networks(cascade, small[:1], Path(folder), arguments.rounds)
-        report["network_batch_16"] = networks(cascade, small[:BATCH], Path(folder), 5)
-    report["roofline"] = roofline(cascade, small[:BATCH])
+        report["network_batch_1"] = networks(small[:1], Path(folder), arguments.rounds)
+        report["network_batch_16"] = networks(small[:BATCH], Path(folder), 5)
+    report["roofline"] = roofline(small[:BATCH])
     for name, films in (("224", small[:40]), ("original", large[:40])):
         report[f"steps_{name}"] = per_step(cascade, films)
     report["throughput_224"] = throughput(small[:256])

@@ -32,21 +32,16 @@ def seconds_of(work: Callable[..., object], *arguments: object) -> float:
 
 
 def spread(values: Sequence[float]) -> Row:
-    """Return median, least and largest value, in milliseconds."""
+    """Return median, quartiles, least and largest value, in milliseconds, and of how many."""
     low, middle, high = (1000 * value for value in (min(values), statistics.median(values), max(values)))
-    return {"median_ms": round(middle, 2), "min_ms": round(low, 2), "max_ms": round(high, 2)}
-
-
-def contest(ways: dict[str, Judge], films: Sequence[Path], count: int, rounds: int) -> dict[str, Row]:
-    """Time each way on the same films, ``count`` a turn; per film, after a round that does not count."""
-    found: dict[str, list[float]] = {name: [] for name in ways}
-    for number in range(rounds + 1):
-        chosen = films[number * count : (number + 1) * count]
-        for name, judge in ways.items():
-            taken = seconds_of(judge, chosen) / count
-            if number:
-                found[name].append(taken)
-    return {name: spread(values) for name, values in found.items()}
+    quartiles = [1000 * float(value) for value in np.percentile(values, [25, 75])]
+    return {
+        "median_ms": round(middle, 2),
+        "min_ms": round(low, 2),
+        "max_ms": round(high, 2),
+        "quartiles_ms": [round(value, 2) for value in quartiles],
+        "rounds": len(values),
+    }
 
 
 def machine() -> Row:

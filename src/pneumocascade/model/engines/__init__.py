@@ -29,18 +29,17 @@ PROVIDERS = (*ORT_PROVIDERS, "openvino")
 
 
 class InferenceEngine(Protocol):
-    """One network, loaded; threads may run it at once.
+    """One network, loaded; threads may run it at once."""
 
-    Attributes
-    ----------
-    metadata : mapping of str to str
-        Of the ONNX file.
-    outputs : mapping of str to int
-        What the network returns, and the size of its second axis: classes, or channels.
-    """
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """Metadata of the ONNX file."""
+        ...
 
-    metadata: Mapping[str, str]
-    outputs: Mapping[str, int]
+    @property
+    def outputs(self) -> Mapping[str, int]:
+        """What the network returns, and the size of its second axis: classes, or channels."""
+        ...
 
     def run(self, outputs: Sequence[str], batch: NDArray[np.float32]) -> Sequence[NDArray[np.float32]]:
         """Return the named outputs for a batch of shape (N, 3, S, S); they are the caller's own."""

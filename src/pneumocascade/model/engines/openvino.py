@@ -8,7 +8,6 @@ import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,7 @@ _TELEMETRY = "openvino_telemetry"
 _IMPORTING = threading.Lock()
 
 
-def _openvino() -> ModuleType:
+def _openvino() -> Any:
     """Import OpenVINO without what reports its imports to its makers.
 
     ``import openvino`` sends an event over the network where ``openvino_telemetry`` is installed, which it
@@ -50,8 +49,7 @@ def _openvino() -> ModuleType:
                 del sys.modules[_TELEMETRY]
             else:
                 sys.modules[_TELEMETRY] = before  # type: ignore[assignment]
-    module: ModuleType = openvino
-    return module
+    return openvino
 
 
 @lru_cache(maxsize=1)
