@@ -45,7 +45,7 @@ ACROSS = 6
 """Films in a row."""
 
 NEAREST = 10
-"""Training films that are looked at around a film."""
+"""Training films that are compared with a film."""
 
 Floats = NDArray[np.float64]
 Rgb = NDArray[np.uint8]
@@ -146,7 +146,7 @@ def sheet(kind: Kind, answers: Sequence[Answer]) -> Rgb:
 
 def features_of(cascade: Cascade, stage: int, films: Sequence[LabelledFilm]) -> Floats:
     """Return the pooled last features of films, each of length 1, shape (N, C)."""
-    model = cascade.stage1 if stage == 1 else cascade.stage2
+    model = cascade.model_of(stage)
     pooled = []
     for start in range(0, len(films), BATCH):
         radiographs = [read_radiograph(film.path) for film in films[start : start + BATCH]]

@@ -1,12 +1,15 @@
 r"""What does the gate let through? Held-out films, films spoilt, drawings, and pictures of your own.
 
-    python benchmarks/gate.py --data kermany224 --models build/models/held-out \
+    python -m benchmarks.gate --data kermany224 --models build/models/held-out \
         --split build/models/fold1/split.json --renderings kermany-512 --renderings nih
-    python benchmarks/gate.py --others others --others other-films
+    python -m benchmarks.gate --others others --others other-films
+    python -m benchmarks.gate --layouts kermany224 kermany-512 other-films/nih --made-of kermany-original
 
 ``others`` holds a folder of pictures for each group. Held-out films are those on the validation side of the
 split; without ``--data`` there are none. Prints tables in Markdown: how many of each group were tried and
-refused, and which codes they got; and what the checks on the features take.
+refused, and which codes they got; and what the checks on the features take. ``--layouts`` tries the checks on
+pixels alone: on every film of these folders, and on pairs, screenshots and photographs made of the films of
+``--made-of``.
 """
 
 from __future__ import annotations
@@ -21,13 +24,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.layouts import MADE
 from pneumocascade.datasets.films import LabelledFilm, Split, find_training_films
 from pneumocascade.errors import FilmError
 from pneumocascade.evaluation.shift_conditions import SHIFTS, Condition
 from pneumocascade.evaluation.shift_suite import choose_films, shifted_films
-from pneumocascade.imaging.read import read_radiograph
+from pneumocascade.imaging.read import SUFFIXES, read_radiograph
 from pneumocascade.inference.cascade import Cascade
-from pneumocascade.model.gate import reasons_to_refuse
+from pneumocascade.model.gate import check_pixels, reasons_to_refuse
 from pneumocascade.model.preprocess import prepare, to_eight_bit
 from pneumocascade.training.synthetic_pictures import FROM_FILMS, PICTURES, inverted, part_of, turned
 from pneumocascade.training.synthetic_radiographs import LATERALS, OTHER_FILMS
@@ -46,12 +50,14 @@ class Group:
     name: str
     tried: int = 0
     codes: Counter[str] = field(default_factory=Counter)
+    warned: int = 0
 
     def row(self) -> str:
         """Return the group as a row of the table."""
         refused = self.codes.total()
         share = f"{refused / self.tried:.1%}" if self.tried else ""
         codes = ", ".join(f"{code} {count}" for code, count in self.codes.most_common())
+        codes += f"{', ' if codes else ''}judged with a warning {self.warned}" if self.warned else ""
         return f"| {self.name} | {self.tried} | {refused} | {share} | {codes} |"
 
 
@@ -151,6 +157,34 @@ def others(gate: Gate, folder: Path) -> Iterator[Group]:
         yield gate.group(name, readable(path for path in group.iterdir() if path.is_file()))
 
 
+def layouts(folders: Sequence[Path], made_of: Path, each: int) -> Iterator[Group]:
+    """Yield real films, and pictures that show a film among other things, by the checks on pixels alone."""
+    for folder in folders:
+        yield pixels_alone(folder.name, readable(films_below(folder)))
+    films = films_below(made_of)
+    for name, make in MADE.items():
+        rng = np.random.default_rng((SEED, *name.encode()))
+        chosen = (rng.choice(len(films), 2, replace=False) for _ in range(each))
+        pairs = ([to_eight_bit(read_radiograph(films[index]).pixels) for index in two] for two in chosen)
+        yield pixels_alone(name, (read_radiograph(make(one, other, rng)) for one, other in pairs))
+
+
+def films_below(folder: Path) -> list[Path]:
+    """Return the films in a folder and below, sorted."""
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+
+
+def pixels_alone(name: str, radiographs: Iterable[Radiograph]) -> Group:
+    """Try the checks on pixels; a film that is judged with a warning counts as such."""
+    group = Group(name)
+    for radiograph in radiographs:
+        checks = check_pixels(radiograph)
+        group.tried += 1
+        group.codes.update([checks.reasons[0].code] if checks.reasons else [])
+        group.warned += bool(checks.warnings and not checks.reasons)
+    return group
+
+
 def milliseconds(gate: Gate, side: int, runs: int = 50) -> float:
     """Return what the checks on one film's features take, stage 1 left out."""
     film = drawn(np.random.default_rng(0).integers(0, 255, (side, side), np.uint8))
@@ -182,11 +216,19 @@ def main() -> None:
         "--others", type=Path, action="append", default=[], help="holds a folder for each group of pictures"
     )
     parser.add_argument("--models", type=Path, help="by default the bundled ones")
+    parser.add_argument("--layouts", type=Path, nargs="+", default=[], help="folders, for pixels alone")
+    parser.add_argument("--made-of", type=Path, help="films to make pictures of; goes with --layouts")
+    parser.add_argument("--made", type=int, default=400, help="pictures made of each sort")
     parser.add_argument("--films", type=int, default=80, help="films that are shifted and spoilt")
     parser.add_argument("--drawings", type=int, default=20, help="drawings of each sort")
     given = parser.parse_args()
     if bool(given.data) != bool(given.split):
         parser.error("--data and --split go together")
+    if bool(given.layouts) != bool(given.made_of):
+        parser.error("--layouts and --made-of go together")
+    if given.layouts:
+        show("Checks on pixels alone", layouts(given.layouts, given.made_of, given.made))
+        return
     cascade = Cascade.load(given.models)
     gate = Gate(cascade)
     print(f"Models {cascade.version}.")

@@ -30,7 +30,8 @@ from pneumocascade.datasets.films import LabelledFilm, Split, find_films
 from pneumocascade.imaging.read import read_radiograph
 from pneumocascade.model.preprocess import prepare
 from pneumocascade.model.spec import for_recipe
-from pneumocascade.training.network import build_network, find_backbone, load_backbone
+from pneumocascade.training.network import build_network, load_weights
+from pneumocascade.training.starting_weights import find_weights
 
 BATCH = 32
 LEFT_OUT = (0.0, 0.01, 0.02, 0.05, 0.1)
@@ -38,10 +39,10 @@ LEFT_OUT = (0.0, 0.01, 0.02, 0.05, 0.1)
 
 def features_of(films: Sequence[LabelledFilm], weights: str, size: int) -> NDArray[np.float32]:
     """Return mean and deviation over positions of layer2 and layer3, shape (N, 3072)."""
-    backbone = find_backbone(weights)
-    network = build_network(stride_in_1x1=backbone.stride_in_1x1)
-    load_backbone(network, backbone.path)
-    spec = replace(for_recipe(1, "clahe-hot", input_size=size), mean=backbone.mean, std=backbone.std)
+    starting = find_weights(weights)
+    network = build_network(stride_in_1x1=starting.stride_in_1x1)
+    load_weights(network, starting)
+    spec = replace(for_recipe(1, "clahe-hot", input_size=size), mean=starting.mean, std=starting.std)
     network.eval()
     parts: list[torch.Tensor] = []
     for stage in (network.layer2, network.layer3):

@@ -126,7 +126,7 @@ def main() -> None:
     cascade = Cascade.load(arguments.models, threads=arguments.threads)
     for model, own, answer in (
         (cascade.stage1, films, _finding),
-        (cascade.stage2, [film for film in films if film.aetiology], _aetiology),
+        (cascade.model_of(2), [film for film in films if film.aetiology], _aetiology),
     ):
         labels = np.array([answer(film) == model.spec.labels[1] for film in own], np.int64)
         patients = [film.patient for film in own]

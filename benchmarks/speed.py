@@ -99,7 +99,7 @@ def per_step(cascade: Cascade, films: Sequence[Path]) -> dict[str, Row]:
         output = timed("stage 1", cascade.stage1.run, prepare(film, spec))
         if cascade.gate is not None:
             timed("gate: features", cascade.gate.assess, output.features, [None])
-        timed("stage 2", cascade.stage2.run, prepare(film, cascade.stage2.spec))
+        timed("stage 2", cascade.model_of(2).run, prepare(film, cascade.specs[1]))
     return {name: spread(values) for name, values in steps.items()}
 
 

@@ -1,4 +1,4 @@
-"""How long a piece of work takes, how the times of several rounds are told, and what they are taken on."""
+"""How long a piece of work takes, how several rounds are reported, and what they are taken on."""
 
 from __future__ import annotations
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 import pneumocascade
 from pneumocascade import Cascade, read_radiograph
+from tests.tiny_models import write_tiny_models
 
 EXAMPLES = sorted((Path(pneumocascade.__file__).parent / "examples").glob("*.jpeg"))
 """Four films: two normal, two of pneumonia."""
@@ -74,6 +79,26 @@ def vary_example(seed: int = 0, height: int = 256, width: int = 256) -> NDArray[
     return np.asarray(np.clip(resized * (1 + 0.02 * (seed % 7 - 3)), 0, 255), np.uint8)
 
 
+def png(pixels: NDArray[np.uint8]) -> bytes:
+    """Return grey values as a PNG file."""
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def film_png(seed: int = 0, side: int = 160) -> bytes:
+    """Return a square film as :func:`vary_example` makes it, as a PNG file."""
+    return png(vary_example(seed, side, side))
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait for a condition; fail where it does not come true in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.001)
+
+
 @pytest.fixture(scope="session")
 def chest() -> NDArray[np.uint8]:
     """An example film, shape (480, 600)."""
@@ -92,6 +117,18 @@ def chest_png(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cascade() -> Cascade:
     """The bundled models."""
     return Cascade.load(threads=1)
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the tiny models, which tests only read: see ``tests.tiny_models``."""
+    return write_tiny_models(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def tiny(models: Path) -> Cascade:
+    """A cascade whose answers are known."""
+    return Cascade.load(models, threads=1)
 
 
 @pytest.fixture(scope="session")

@@ -20,12 +20,6 @@ from pneumocascade.inference.worker_pool import IsolatedReader
 from pneumocascade.server.app import create_app
 from pneumocascade.web.analysis import analyse
 from tests.reports.sources import MEANS, film_object, film_of
-from tests.tiny_models import write_tiny_models
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_models(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ def test_a_figure_that_was_changed_by_hand_is_found(figures: ModuleType, cascade
 
 
 def test_the_figures_of_the_models_are_those_of_the_record(figures: ModuleType, cascade: Cascade) -> None:
-    for stage, model in (("stage1", cascade.stage1), ("stage2", cascade.stage2)):
+    for stage, spec in zip(("stage1", "stage2"), cascade.specs, strict=True):
         measured = figures.cross_fitted(stage, "main")
         for name in ("auroc", "accuracy", "sensitivity", "specificity"):
-            assert model.spec.metrics[name] == pytest.approx(measured[name]["value"], abs=1e-5)
+            assert spec.metrics[name] == pytest.approx(measured[name]["value"], abs=1e-5)

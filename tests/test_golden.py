@@ -1,4 +1,4 @@
-"""The same answer everywhere: however often, through whichever door, and the one that was written down."""
+"""The same answer everywhere: however often, on whichever way in, and the one that was written down."""
 
 from __future__ import annotations
 

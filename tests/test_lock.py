@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -12,28 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
-from tests.test_packaging import ROOT, given_to, read
-
-
-def test_the_image_installs_nothing_whose_hash_is_not_locked() -> None:
-    (locked,) = [rest for rest in given_to("RUN") if "--require-hashes" in rest]
-    (own,) = [rest for rest in given_to("RUN") if "pip wheel" in rest]
-    calls = [
-        call
-        for rest in given_to("RUN")
-        for call in rest.split("&&")
-        if re.search(r"\bpip\b.*\b(install|wheel)\b", call)
-    ]
-    assert len(calls) == 4
-    for call in calls:
-        if call in locked:
-            assert {"--require-hashes", "--only-binary", "--requirement"} <= set(call.split())
-            assert (ROOT / call.split()[-1]).is_file()
-        else:
-            assert call in own
-            assert {"--no-index", "--no-deps"} <= set(call.split())
-    assert "--no-build-isolation" in own
-    assert given_to("RUN").index(locked) < given_to("RUN").index(own)
+from tests.test_packaging import read
 
 
 def locked(name: str) -> dict[NormalizedName, str]:
@@ -76,17 +54,6 @@ def test_all_that_the_image_needs_is_locked() -> None:
     ] == []
 
 
-def test_what_builds_the_package_is_locked() -> None:
-    (told,) = re.findall(r"^requires = \[(.+)\]$", read("pyproject.toml"), re.MULTILINE)
-    asked = [line for line in read("requirements/build.in").splitlines() if not line.startswith("#")]
-    assert asked == json.loads(f"[{told}]")
-    lock = locked("build")
-    assert all(
-        Requirement(line).specifier.contains(lock[canonicalize_name(Requirement(line).name)])
-        for line in asked
-    )
-
-
 @pytest.mark.parametrize("name", ["container", "build"])
 def test_the_image_has_the_versions_that_the_tests_run_with(name: str) -> None:
     pins = re.findall(r"^([\w.-]+)==(\S+) ;", read("constraints.txt"), re.MULTILINE)
@@ -96,20 +63,3 @@ def test_the_image_has_the_versions_that_the_tests_run_with(name: str) -> None:
         each: tested[each] for each in lock.keys() & tested.keys()
     }
     assert name == "build" or lock.keys() <= tested.keys()
-
-
-def test_the_locks_name_no_place_that_packages_come_from() -> None:
-    for name in ("container", "build"):
-        assert not re.search(
-            r"://|^-{1,2}(i|f|index|extra|find|trusted)", read(f"requirements/{name}.txt"), re.MULTILINE
-        )
-
-
-def test_make_lock_locks_the_extras_of_the_image_for_its_python() -> None:
-    makefile = read("Makefile")
-    (python,) = re.findall(r"--python-version (\S+)", makefile)
-    assert {rest.split()[0].partition("-")[0] for rest in given_to("FROM")} == {f"python:{python}"}
-    (extras,) = re.findall(
-        r"\$\(LOCK\) pyproject.toml (.+) --output-file requirements/container.txt", makefile
-    )
-    assert extras == "--extra web --extra report"

@@ -31,7 +31,7 @@ def files_of_the_tree() -> list[Path]:
     """Return what is tracked by git, and what would be next."""
     git = shutil.which("git")
     if git is None or not (ROOT / ".git").exists():
-        pytest.skip("not a checkout of git: what is tracked cannot be told")
+        pytest.skip("not a checkout of git: what is tracked is unknown")
     done = subprocess.run([git, *LISTING], cwd=ROOT, capture_output=True, text=True, check=True)
     paths = [ROOT / name for name in done.stdout.split("\0") if name]
     return [path for path in paths if path.suffix not in NO_TEXT and path.is_file()]

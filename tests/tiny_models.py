@@ -107,6 +107,7 @@ def tiny_gate(stage1_sha256: str = "") -> FeatureGate:
 
 def write_tiny_models(folder: Path, *, gate: bool = False) -> Path:
     """Write both models and their manifest, and a gate where one is asked for."""
+    folder.mkdir(exist_ok=True)
     for stage in (1, 2):
         (folder / f"stage{stage}.onnx").write_bytes(tiny_model(stage, tiny_spec(stage)))
     if gate:

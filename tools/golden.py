@@ -22,7 +22,7 @@ GOLDEN = ROOT / "tests" / "golden" / "examples.json"
 
 
 def answer_of(prediction: Prediction) -> dict[str, Any]:
-    """Return an answer as JSON without what differs from run to run and from door to door."""
+    """Return an answer as JSON without what differs from run to run."""
     answer = prediction.to_dict()
     del answer["elapsed_ms"], answer["source"]
     return answer

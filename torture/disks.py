@@ -78,12 +78,12 @@ def remount(folder: Path, options: str) -> None:
 
 
 def make_room(folder: Path) -> None:
-    """Give a disk room for all that comes."""
+    """Free the disk."""
     remount(folder, f"size={PLENTY}k")
 
 
 def command_line(
-    *arguments: object, status: int | None = None, told: str = "", names: str = "", **variables: str
+    *arguments: object, status: int | None = None, message: str = "", names: str = "", **variables: str
 ) -> None:
     """Run the command line; it says what is wrong, and no traceback. A status of ``None``: it fails."""
     command = (*PYTHON, *map(str, arguments))
@@ -91,12 +91,12 @@ def command_line(
     done = subprocess.run(command, input=names, capture_output=True, text=True, env=environment)
     expected = done.returncode in (1, 2) if status is None else done.returncode == status
     check(expected, f"{arguments}: exit status {done.returncode}: {done.stderr[-500:]}")
-    check(told in done.stderr, f"{arguments} said {done.stderr[-500:]}, not {told!r}")
+    check(message in done.stderr, f"{arguments} said {done.stderr[-500:]}, not {message!r}")
     check("Traceback" not in done.stderr, done.stderr[-2000:])
 
 
 def fill_batch(folder: Path, models: Path, times: int, rng: random.Random) -> dict[str, int]:
-    """Fill the disk that answers go to, make room, go on: no answer is lost or given twice."""
+    """Fill the disk that answers go to, free it, go on: no answer is lost or given twice."""
     film_in(folder)
     names = [f"{folder}/{'./' * (index % 300)}film.png" for index in range(1000)]
     wholes = {shape: _size_of(folder, models, names, shape) for shape in ("jsonl", "csv", "parquet")}
@@ -104,7 +104,7 @@ def fill_batch(folder: Path, models: Path, times: int, rng: random.Random) -> di
         with disk(folder / f"disk-{number}", rng.randrange(4, wholes[shape] // 1024 - 4)) as place:
             output = place / f"answers.{shape}"
             run = ("predict", "-", "--resume", "--models", models, "--output", output)
-            command_line(*run, status=1, told=FULL, names="\n".join(names))
+            command_line(*run, status=1, message=FULL, names="\n".join(names))
             sources = sources_in(output, shape)
             check(sources == names[: len(sources)], f"{output}: answers are not those of the first films")
             make_room(place)
@@ -121,7 +121,7 @@ def _size_of(folder: Path, models: Path, names: list[str], shape: str) -> int:
 
 
 def fill_history(folder: Path, times: int, rng: random.Random) -> dict[str, int]:
-    """Fill the disk of a history, make room, go on, with the history open all the time."""
+    """Fill the disk of a history, free it, go on, with the history open all the time."""
     entered = 0
     for number in range(times):
         with disk(folder / f"history-{number}", 4 * rng.randint(20, 60)) as place:
@@ -152,7 +152,7 @@ def _enter_until_full(history: History) -> int:
 
 
 def fill_server(folder: Path, models: Path) -> dict[str, int]:
-    """Fill the disks of a server: it refuses for the time being, says so, and goes on when there is room."""
+    """Fill the disks of a server: it refuses, says why, and goes on when the disk is free."""
     film = film_in(folder).read_bytes()
     large = film + b"\0" * (3 << 20)  # more than is held in memory
     with disk(folder / "server", 1024) as place, disk(folder / "kept", 160) as kept:
@@ -165,13 +165,13 @@ def fill_server(folder: Path, models: Path) -> dict[str, int]:
             check(post(port, film).status == 200, "a small film needs no disk")
             _refused(port, large)
             make_room(place)
-            check(post(port, large).status == 200, "there is room")
+            check(post(port, large).status == 200, "the disk is free")
             given = _post_until_full(port, film) + 2
             _refused(port, film)
             with closing(History(path)) as history:
                 entries = len(list(history.entries()))
             make_room(kept)
-            check(post(port, film).status == 200, "there is room again")
+            check(post(port, film).status == 200, "the disk is free again")
             (place / "full").write_bytes(b"")
             remount(place, "ro")
             check(post(port, film).status == 200, "the count of films may fail, an answer may not")
@@ -197,7 +197,7 @@ def fill_outputs(folder: Path, models: Path) -> dict[str, int]:
     for option, name in _OUTPUTS.items():
         with disk(folder / "outputs", 4) as place:
             (place / "rest").write_bytes(bytes(4096))
-            command_line("predict", film, "--models", models, option, place / name, told=_SAID[option])
+            command_line("predict", film, "--models", models, option, place / name, message=_SAID[option])
     return {"full_disks_under_outputs": len(_OUTPUTS)}
 
 
@@ -217,7 +217,7 @@ def forbid_writing(folder: Path, models: Path) -> dict[str, int]:
             ("serve", "--models", models, "--history", place / "history.sqlite3", "--port", free_port()),
         ]
         for arguments in writing:
-            command_line(*arguments, status=2, told="pneumocascade: ")
+            command_line(*arguments, status=2, message="pneumocascade: ")
         with running(("--models", str(models)), everywhere, folder / "server.log") as server:
             check(
                 post(server.port, film.read_bytes()).status == 200,

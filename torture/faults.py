@@ -2,7 +2,7 @@
 
     python -m torture.faults --times 100 --output docs/data/torture-faults.json
 
-Each kind of run is killed (SIGKILL) again and again, and what it left is looked at after every kill:
+Each kind of run is killed (SIGKILL) again and again, and what it left is checked after every kill:
 
 - ``batch``: ``predict --resume`` into JSONL, CSV and Parquet in turn; the answers are always those of the
   first films, in order, each once, and the run comes to its end.
@@ -14,9 +14,9 @@ Each kind of run is killed (SIGKILL) again and again, and what it left is looked
 
 And besides:
 
-- ``disks``: answers, histories, pictures, reports and a server's uploads on disks that are full and get room
+- ``disks``: answers, histories, pictures, reports and a server's uploads on disks that fill up and are freed
   again; everything that writes, on one that is read-only (:mod:`torture.disks`).
-- ``training-disk``: ``train`` on a disk that has no room for a second checkpoint.
+- ``training-disk``: ``train`` on a disk too full for a second checkpoint.
 - ``clock``: a server's clock jumps by years (:mod:`torture.clocks`).
 
 The models are the tests' tiny ones. Moments, sizes and jumps come from a seed. What ``--only`` leaves out

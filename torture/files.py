@@ -41,7 +41,7 @@ SLOWEST = 10
 MIB = 1 << 20
 
 TOLD = 2_000
-"""Letters that are told of a failure."""
+"""Letters of a failure that are reported."""
 
 
 class Corpus:
@@ -167,7 +167,7 @@ def run(corpus: Corpus, numbers: Iterator[int], seconds: float, watcher: Watcher
 
 
 def _keep(folder: Path, number: int, task: Task) -> None:
-    """Write the input that failed to a file, so that it can be looked at."""
+    """Write the input that failed to a file, to examine it."""
     if isinstance(task.content, bytes) and task.content:
         folder.mkdir(parents=True, exist_ok=True)
         name = re.sub(r"[^A-Za-z0-9]+", "-", task.name)[:80]

@@ -110,11 +110,14 @@ def kill_history(folder: Path, kills: int, rng: random.Random) -> dict[str, Any]
         check(not killed(process, rng.uniform(0.1, 0.8)), "it ended by itself")
         reader.join()
         process.stdout.close()
-        told = [int(line) for line in said if line.endswith("\n")]
+        reported = [int(line) for line in said if line.endswith("\n")]
         with closing(History(path)) as history:
             found = [int(entry.elapsed_ms) for entry in history.entries()]
         check(found == list(range(len(found))), "entries are missing, doubled or out of order")
-        check(len(found) >= (told[-1] + 1 if told else expected), "an entry that was told is missing")
+        check(
+            len(found) >= (reported[-1] + 1 if reported else expected),
+            "an entry that was reported is missing",
+        )
         expected = len(found)
     return {"entries": expected}
 

@@ -87,9 +87,9 @@ def running(
         yield Server(port, server.pid)
         server.send_signal(signal.SIGTERM)
         server.wait(seconds)
-    told = log.read_text(encoding="utf-8")
-    failed = [line for line in told.splitlines() if " ERROR " in line and not (expected and expected in line)]
-    check(not failed and "Traceback" not in told, told[-3000:])
+    text = log.read_text(encoding="utf-8")
+    failed = [line for line in text.splitlines() if " ERROR " in line and not (expected and expected in line)]
+    check(not failed and "Traceback" not in text, text[-3000:])
 
 
 @contextmanager

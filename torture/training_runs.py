@@ -107,7 +107,7 @@ def _killed_at_random(training: Training, run: Path, rng: random.Random, epoch: 
 
 
 def fill_training(folder: Path, _times: int, _rng: random.Random) -> dict[str, Any]:
-    """Run training out of disk, make room, go on, in a namespace of its own."""
+    """Run training out of disk, free space, go on, in a namespace of its own."""
     command = (*NAMESPACE, sys.executable, "-m", "torture.training_runs", str(folder))
     done = subprocess.run(command, capture_output=True, text=True)
     check(done.returncode == 0, done.stderr[-3000:])
@@ -119,8 +119,8 @@ def _fill_disk(folder: Path) -> dict[str, int]:
     expected = training.whole(folder / "left-alone")
     with disk(folder / "disk", 600_000) as place:  # a checkpoint takes 375 MB, the best weights 94 MB
         status = training.start(place / "run").wait()
-        told = training.log.read_text(encoding="utf-8")
-        check(status == 1 and FULL in told and "Traceback" not in told, f"status {status}: {told[-2000:]}")
+        text = training.log.read_text(encoding="utf-8")
+        check(status == 1 and FULL in text and "Traceback" not in text, f"status {status}: {text[-2000:]}")
         done = len(epochs_of(place / "run"))
         remount(place, "size=2g")
         check(training.whole(place / "run") == expected, "the run is another than the one left alone")

@@ -1,4 +1,4 @@
-"""One worker at a time, watched: a crash or a hang is told, and the next worker goes on."""
+"""One worker at a time, watched: a crash or a hang is reported, and the next worker goes on."""
 
 from __future__ import annotations
 

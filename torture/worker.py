@@ -119,7 +119,7 @@ def judged(task: Task, cascade: Cascade, folder: Path) -> Outcome:
     except FilmError as error:
         ended, detail = _checked(error.code, error.message)
         met = _met_the_limit(error)
-    except BaseException as error:  # noqa: BLE001  whatever else comes out is what is looked for
+    except BaseException as error:  # noqa: BLE001  whatever else comes out is a finding
         ended, detail = "failure", "".join(traceback.format_exception(error, limit=-6))
     seconds = time.perf_counter() - started
     return Outcome(ended, detail, seconds, max(0, _status("VmHWM") - before), met)

@@ -20,6 +20,9 @@ UNDETERMINED = "type undetermined"
 NEITHER = "neither: the film fits none of the two"
 """In place of the labels of an empty prediction set."""
 
+NO_STAGE2 = "These models have no stage 2: they do not tell the aetiology."
+"""What is said in place of stage 2's answers and figures where stage 1 is alone."""
+
 Status = Literal["ok", "refused", "error"]
 
 ROW_COLUMNS = (
@@ -234,7 +237,7 @@ class StageResult:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The answer for one film, whichever door it came through.
+    """The answer for one film, whichever way it came in.
 
     Attributes
     ----------

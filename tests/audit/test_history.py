@@ -25,7 +25,6 @@ from pneumocascade.cli import app
 from pneumocascade.errors import StorageError
 from pneumocascade.types import Acquisition, Radiograph
 from tests.inference.test_cascade import NORMAL, VIRAL, film_of
-from tests.tiny_models import write_tiny_models
 
 UID = "1.2.840.99999.1.2.3"
 
@@ -39,11 +38,6 @@ def path(tmp_path: Path) -> Path:
 def history(path: Path) -> Iterator[History]:
     with closing(History(path)) as history:
         yield history
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Cascade:
-    return Cascade.load(write_tiny_models(tmp_path_factory.mktemp("tiny")), threads=1)
 
 
 def recording(cascade: Cascade, history: History) -> Cascade:

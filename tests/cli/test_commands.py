@@ -35,7 +35,9 @@ def test_version_is_said_quickly() -> None:
     assert min(seconds) < 0.5
 
 
-@pytest.mark.parametrize("command", ["predict", "evaluate", "train", "export", "serve", "info", "doctor"])
+@pytest.mark.parametrize(
+    "command", ["predict", "evaluate", "compare", "train", "export", "serve", "info", "doctor"]
+)
 def test_every_command_explains_itself(command: str) -> None:
     result = runner.invoke(app, [command, "--help"])
     assert result.exit_code == 0
@@ -45,7 +47,7 @@ def test_every_command_explains_itself(command: str) -> None:
 def test_info_is_the_models_own_word(cascade: Cascade) -> None:
     facts = json.loads(runner.invoke(app, ["info", "--json"]).stdout)
     assert facts["model_version"] == cascade.version
-    for name, model in (("stage1", cascade.stage1), ("stage2", cascade.stage2)):
+    for name, model in (("stage1", cascade.model_of(1)), ("stage2", cascade.model_of(2))):
         assert facts[name]["temperature"] == model.spec.temperature
         assert tuple(facts[name]["operating_points"]) == OPERATING_POINTS
     text = runner.invoke(app, ["info"]).stdout

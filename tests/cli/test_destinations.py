@@ -44,8 +44,8 @@ def test_a_film_is_not_written_over_whatever_leads_to_it(film: Path, tmp_path: P
     outputs = [film, link, hard, folder / "film.jpeg", Path(os.path.relpath(film))]
     for output in outputs:
         for named in (film, link, f"{film}#frame=1", folder / "film.jpeg", f"{folder}/../*/film.jpeg"):
-            told = refused(EXAMPLES[1], named, "--format", "jsonl", "--output", output)
-            assert told.startswith("--output would write over")
+            message = refused(EXAMPLES[1], named, "--format", "jsonl", "--output", output)
+            assert message.startswith("--output would write over")
             assert film.read_bytes() == before
     assert "--history would" in refused(tmp_path, "--history", film)
     assert "--output would" in refused("-", "--format", "csv", "--output", link, stdin=f"{film}\n")
@@ -121,12 +121,12 @@ def test_what_goes_well_together_is_let_through(film: Path, tmp_path: Path) -> N
 
 def test_films_are_not_looked_at_where_nothing_can_be_written_over(tmp_path: Path) -> None:
     def films() -> Iterator[str]:
-        raise AssertionError("looked at")
+        raise AssertionError("checked")
         yield ""
 
     check_destinations({"--output": tmp_path / "none"}, {"--save-pictures": tmp_path}, films())
     (tmp_path / "there").write_text("")
-    with pytest.raises(AssertionError, match="looked at"):
+    with pytest.raises(AssertionError, match="checked"):
         check_destinations({"--output": tmp_path / "there"}, {}, films())
 
 

@@ -18,14 +18,8 @@ from pneumocascade.cli import app
 from pneumocascade.cli.outputs import FileOutputs, with_files
 from tests.reports.sources import MEANS, PLANTED, film_of, minimal_object, planted
 from tests.reports.validators import dciodvfy_errors
-from tests.tiny_models import write_tiny_models
 
 runner = CliRunner()
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_models(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture

@@ -186,3 +186,14 @@ def test_films_are_counted_by_category(tmp_path: Path) -> None:
 )
 def test_a_film_tells_its_data_set(path: str) -> None:
     assert data_set_of(Path(path)) == "large"
+
+
+@pytest.mark.parametrize("folder", ["kermany224", "kermany-512", "kermany-original", "other-films/nih"])
+def test_films_of_the_published_layout_and_their_order_stay(data: Path, folder: str) -> None:
+    """Splits and fingerprints that were kept hold only as long as these are the same."""
+    train = data / folder / "train"
+    top = train if train.is_dir() else data / folder
+    expected = [path for kind in ("NORMAL", "PNEUMONIA") for path in sorted((top / kind).glob("*"))]
+    found = find_training_films(data / folder)
+    assert [(film.path, film.name) for film in found] == [(path, path.stem) for path in expected]
+    assert {film.data_set for film in found} == {Path(folder).name}

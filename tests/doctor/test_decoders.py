@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pneumocascade.doctor import decoders
-from pneumocascade.imaging.dicom import self_test as trial
+from pneumocascade.imaging.dicom import self_test
 
 
 def test_all_of_them_work_here() -> None:
@@ -18,7 +18,7 @@ def test_all_of_them_work_here() -> None:
 
 
 def test_a_decoder_that_fails_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trial, "try_decoders", lambda: {"RLE Lossless": "", "JPEG 2000": "no decoder"})
+    monkeypatch.setattr(self_test, "try_decoders", lambda: {"RLE Lossless": "", "JPEG 2000": "no decoder"})
     (check,) = decoders.check_dicom()
     assert (check.status, check.found) == ("problem", "JPEG 2000: no decoder")
     assert "pylibjpeg-openjpeg" in check.advice

@@ -103,7 +103,7 @@ def test_a_library_that_crashes_is_named(tmp_path: Path, monkeypatch: pytest.Mon
     assert "loading jpeg_ls failed: SIGILL" in check.found
 
 
-def test_a_child_that_fails_or_takes_too_long_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_child_that_fails_or_takes_too_long_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
     assert how_it_ended(run("-c", "raise SystemExit('no such thing')")) == "exit status 1 (no such thing)"
     assert how_it_ended(run("-c", "")) == "exit status 0"
     monkeypatch.setattr("pneumocascade.doctor.child.SECONDS", 0.2)

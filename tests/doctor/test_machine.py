@@ -54,19 +54,6 @@ def test_a_group_that_pays_for_less_time_is_a_note(linux: Linux, monkeypatch: py
     assert "taskset --cpu-list 0 " in machine.check_cores(linux.proc, linux.groups)[0].advice
 
 
-def test_groups_of_the_older_kind_are_understood(linux: Linux) -> None:
-    linux.write("proc/self/cgroup", "3:cpu,cpuacct:/docker/1\n4:memory:/docker/1\n1:name=systemd:/\n")
-    linux.write("cgroup/cpu,cpuacct/cpu.cfs_quota_us", "200000\n")
-    linux.write("cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000\n")
-    linux.write("cgroup/memory/memory.limit_in_bytes", f"{500 * MIB}\n")
-    linux.write("cgroup/memory/memory.usage_in_bytes", f"{200 * MIB}\n")
-    linux.write("cgroup/memory/memory.stat", f"inactive_file {50 * MIB}\n")
-    assert machine.cpu_quota(linux.proc, linux.groups) == 2
-    assert machine.memory_left(linux.proc, linux.groups) == 350 * MIB
-    linux.write("cgroup/memory/memory.limit_in_bytes", f"{(1 << 63) - 4096}\n")
-    assert machine.memory_left(linux.proc, linux.groups) is None
-
-
 def test_without_groups_there_is_no_limit(linux: Linux) -> None:
     assert machine.cpu_quota(linux.proc, linux.groups) is None
     assert machine.memory_left(linux.proc, linux.groups) is None
@@ -106,7 +93,7 @@ def test_memory_is_what_machine_and_group_leave(
 
 
 @pytest.mark.parametrize(
-    ("text", "status", "told"),
+    ("text", "status", "expected"),
     [
         ("flags\t\t: fpu avx2 avx512f avx512_vnni\n", "ok", "avx512_vnni"),
         ("flags\t\t: fpu avx2\n", "note", "avx2; no VNNI"),
@@ -115,12 +102,14 @@ def test_memory_is_what_machine_and_group_leave(
         (None, "ok", "does not list"),
     ],
 )
-def test_instructions_are_read_from_cpuinfo(linux: Linux, text: str | None, status: str, told: str) -> None:
+def test_instructions_are_read_from_cpuinfo(
+    linux: Linux, text: str | None, status: str, expected: str
+) -> None:
     if text is not None:
         linux.write("proc/cpuinfo", f"processor\t: 0\n{text}")
     (check,) = machine.check_processor(linux.proc)
     assert check.status == status
-    assert told in check.found
+    assert expected in check.found
 
 
 def test_telemetry_that_is_on_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:

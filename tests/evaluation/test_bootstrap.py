@@ -6,11 +6,11 @@ import time
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy.stats import beta
+from scipy.stats import beta, binomtest
 
 from pneumocascade.errors import UsageError
 from pneumocascade.evaluation.bootstrap import Estimate, bootstrap, exact_interval
-from pneumocascade.evaluation.metrics import cascade_figures, stage_figures
+from pneumocascade.evaluation.metrics import cascade_figures, share, stage_figures
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -146,6 +146,8 @@ def test_the_exact_interval_is_clopper_and_pearsons(count: int) -> None:
     assert high == 1
     assert low == pytest.approx(beta.ppf(0.025, count, 1))
     assert exact_interval(0, count) == pytest.approx((0, 1 - low))
+    half = binomtest(count // 2, count).proportion_ci()
+    assert exact_interval(count // 2 / count, count) == pytest.approx((half.low, half.high))
 
 
 def test_a_share_of_all_films_has_an_interval_over_its_patients() -> None:
@@ -159,3 +161,29 @@ def test_a_share_of_all_films_has_an_interval_over_its_patients() -> None:
     worst = stage_figures(labels, 1 - probability, 0.5, patients, resamples=50)
     assert worst["sensitivity"].ci95 == pytest.approx(exact_interval(0, 10))
     assert stage_figures(labels, probability, 0.5, patients, resamples=0)["accuracy"].ci95 is None
+
+
+def test_no_interval_is_a_point() -> None:
+    labels = np.array([0] * 35 + [1] * 35)
+    patients = [str(number) for number in range(70)]
+    figures = stage_figures(labels, labels * 0.8 + 0.1, 0.5, patients, resamples=40)
+    ninety = 0.025 ** (1 / 35)  # the lower bound of 35 of 35
+    assert ninety == pytest.approx(0.9, abs=5e-4)
+    for name in ("sensitivity", "specificity", "balanced_accuracy"):
+        assert figures[name].ci95 == pytest.approx((ninety, 1.0)), name
+    for name in ("auroc", "brier"):
+        assert (figures[name].value is not None, figures[name].ci95) == (True, None), name
+    three = cascade_figures(labels, labels, ("n", "b"), patients, resamples=40)
+    assert three["recall_b"].ci95 == pytest.approx((ninety, 1.0))
+    assert three["accuracy"].ci95 == pytest.approx((0.025 ** (1 / 70), 1.0))
+    assert three["macro_f1"].ci95 is None
+
+
+def test_a_share_that_is_the_same_for_every_patient_is_of_as_many_patients() -> None:
+    right = np.tile([0.0, 1.0], 10)
+    patients = [f"p{number // 2}" for number in range(20)]
+    figures = bootstrap(
+        lambda weights: {"share": share(right, weights)}, patients, {}, shares={"share": 10}, resamples=20
+    )
+    expected = binomtest(5, 10).proportion_ci()
+    assert figures["share"].ci95 == pytest.approx((expected.low, expected.high))

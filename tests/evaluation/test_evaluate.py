@@ -18,8 +18,9 @@ from tests.conftest import vary_example
 from tests.evaluation.conftest import draw_film, lay_out_films, make_cascade
 
 STAGE_FIGURES = ("auroc", "accuracy", "sensitivity", "specificity", "balanced_accuracy", "ece", "brier")
+KINDS = ("roc", "reliability", "confusion", "precision_recall", "decision_curve")
 PICTURES = {
-    *(f"{kind}_stage{stage}.png" for kind in ("roc", "reliability", "confusion") for stage in (1, 2)),
+    *(f"{kind}_stage{stage}.png" for kind in KINDS for stage in (1, 2)),
     "confusion_cascade.png",
 }
 
@@ -90,6 +91,8 @@ def test_films_without_an_answer_are_counted_by_code(bright_films: Path, bright_
         "n": 12,
         "patients": 10,
         "by_category": {"bacterial": 2, "normal": 5, "pneumonia": 1, "viral": 4},
+        "patients_from": {"name": 12},
+        "left_out": {"n": 0, "by_reason": {}, "first": {}},
     }
 
 
@@ -144,10 +147,12 @@ def test_the_report_is_one_file_for_everyone(written: tuple[Path, dict[str, Any]
     page = (written[0] / "report.html").read_text(encoding="utf-8")
     assert DISCLAIMER in page
     links = re.findall(r'(?:src|srcset|href)="([^"]{0,30})', page)
-    assert len(links) == 2 * len(PICTURES)
-    assert all(link.startswith("data:image/png;base64,") for link in links)
+    plots = [link for link in links if link.startswith("data:image/png;base64,")]
+    films = [link for link in links if link.startswith("data:image/webp;base64,")]
+    assert (len(plots), len(films)) == (2 * len(PICTURES), len(links) - 2 * len(PICTURES))
+    assert len(films) == 6  # three wrong by stage 1, one by stage 2, two refused
     assert "prefers-color-scheme: dark" in page
-    assert page.count("alt=") == len(PICTURES)
+    assert page.count("alt=") == len(PICTURES) + len(films)
     assert 'name="viewport"' in page
     for told in ("0.625", "12 films of 10 patients", "unreadable_image", "2 refused by the gate"):
         assert told in page
@@ -170,10 +175,18 @@ def test_one_class_alone(category: str, bright_cascade: Cascade, tmp_path: Path)
         draw_film(tmp_path / "films" / f"{category.format(number)}.png", 0.3 + 0.25 * number)
     metrics = evaluate(tmp_path / "films", bright_cascade, tmp_path / "out", resamples=30)
     assert strict_json((tmp_path / "out" / "metrics.json").read_text(encoding="utf-8")) == metrics
-    assert metrics["stage1"]["auroc"] == {"value": None, "ci95": None, "n": 3}
+    absent = "pneumonia" if "NORMAL" in category else "normal"
+    reason = f"there is no {absent} film"
+    assert metrics["stage1"]["auroc"] == {"value": None, "ci95": None, "n": 3, "reason": reason}
     assert metrics["stage1"]["accuracy"]["n"] == 3
     assert metrics["stage2"]["accuracy"]["n"] == (3 if "virus" in category else 0)
     assert metrics["cascade"]["macro_f1"]["value"] is None
+    # Of pneumonia of unknown aetiology nothing can be said.
+    unknown = category.endswith("_1") and "virus" not in category
+    assert (metrics["cascade"]["accuracy"]["value"] is None) == unknown
+    assert metrics["cascade"]["macro_f1"]["reason"].startswith(
+        "the aetiology of only 0 of 3 pneumonia films" if unknown else "there is no "
+    )
     assert "not defined" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
 
 
@@ -182,8 +195,11 @@ def test_no_film_that_can_be_answered(bright_cascade: Cascade, tmp_path: Path) -
     (tmp_path / "NORMAL" / "IM-0001-0001.png").write_bytes(b"")
     (tmp_path / "NORMAL" / "folder.png").mkdir()
     metrics = evaluate(tmp_path, bright_cascade, tmp_path / "out", resamples=30)
-    assert metrics["refused"]["by_code"] == {"empty_file": 1, "not_a_file": 1}
-    assert all(metrics["stage1"][name] == {"value": None, "ci95": None, "n": 0} for name in STAGE_FIGURES)
+    assert metrics["refused"]["by_code"] == {"empty_file": 1}
+    assert metrics["films"]["n"] == 1  # a folder is no film, whatever it is called
+    nothing = {"value": None, "ci95": None, "n": 0, "reason": "no film was answered"}
+    assert all(metrics["stage1"][name] == nothing for name in STAGE_FIGURES)
+    assert metrics["stage2"]["auroc"]["reason"] == "no pneumonia film of known aetiology was answered"
     assert metrics["stage1"]["threshold"] == 0.5
 
 
@@ -245,3 +261,45 @@ def test_the_bundled_models_on_variations_of_the_examples(cascade: Cascade, tmp_
             assert 0 <= low <= high <= 1
     rows = rows_of(tmp_path / "out" / "predictions.csv")
     assert sum(row["stage2_probability_viral"] != "" for row in rows.values()) == 12
+
+
+def test_three_way_figures_are_left_out_where_aetiologies_are_missing(
+    bright_cascade: Cascade, tmp_path: Path
+) -> None:
+    for number in range(4):
+        draw_film(tmp_path / "films" / f"NORMAL/0000{number:04}_000.png", 0.2)
+        draw_film(tmp_path / "films" / f"PNEUMONIA/0000{number + 10:04}_000.png", 0.6 + 0.1 * number)
+    draw_film(tmp_path / "films" / "PNEUMONIA/person1_virus_1.png", 0.9)
+    metrics = evaluate(tmp_path / "films", bright_cascade, tmp_path / "out", resamples=20)
+    reason = "the aetiology of only 1 of 5 pneumonia films is known"
+    left_out = {"value": None, "ci95": None, "n": 5, "reason": reason}
+    for part in (metrics, metrics["patient_weighted"]):
+        assert (part["cascade"]["accuracy"], part["cascade"]["macro_f1"]) == (left_out, left_out)
+    assert metrics["cascade"]["recall_normal"]["value"] == 1
+    assert metrics["cascade"]["recall_bacterial"]["reason"] == "there is no bacterial film that was answered"
+    assert metrics["stage1"]["accuracy"]["value"] == 1
+    assert reason in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_what_the_answers_are_good_for_is_written(written: tuple[Path, dict[str, Any]]) -> None:
+    stage1 = written[1]["stage1"]
+    assert [at["prevalence"] for at in stage1["predictive_values"]] == [0.05, 0.2, 0.5]
+    # Sensitivity 3/5, specificity 2/3: of 1,000 films of which half are pneumonia 300 and 167 are called so.
+    half = stage1["predictive_values"][2]
+    assert half["ppv"]["value"] == pytest.approx(300 / (300 + 500 / 3), abs=1e-6)
+    assert half["npv"]["value"] == pytest.approx((1000 / 3) / (1000 / 3 + 200), abs=1e-6)
+    assert stage1["positive_share"] == 5 / 8
+    assert [row["threshold_probability"] for row in stage1["decision_curve"]] == [
+        pytest.approx(0.05 * step) for step in range(1, 20)
+    ]
+    page = (written[0] / "report.html").read_text(encoding="utf-8")
+    assert f"{half['ppv']['value']:.3f}" in page
+    assert "Vickers and Elkin" in page
+    assert "depend on the share of pneumonia" in page
+
+
+def test_further_prevalences(bright_films: Path, bright_cascade: Cascade) -> None:
+    metrics = evaluate(bright_films, bright_cascade, resamples=0, prevalences=[0.01, 0.2])
+    assert [at["prevalence"] for at in metrics["stage2"]["predictive_values"]] == [0.01, 0.05, 0.2, 0.5]
+    with pytest.raises(UsageError, match="prevalence is 1; expected a share above 0 and below 1"):
+        evaluate(bright_films, bright_cascade, prevalences=[1.0])

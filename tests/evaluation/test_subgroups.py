@@ -120,7 +120,12 @@ def test_figures_worked_out_by_hand() -> None:
     assert value(top["stage2"]["auroc"]) == 1.0
     assert value(top["stage2"]["accuracy"]) == pytest.approx(2 / 3, abs=1e-6)
     assert value(top["cascade"]["accuracy"]) == pytest.approx(3 / 5)
-    assert side["stage2"]["auroc"] == {"value": None, "ci95": None, "n": 1}
+    assert side["stage2"]["auroc"] == {
+        "value": None,
+        "ci95": None,
+        "n": 1,
+        "reason": "there is no bacterial film",
+    }
     assert list(measured["marker"]) == ["at the top", "at the side"]
     assert {name: part["films"]["n"] for name, part in measured["resolution"].items()} == {
         "below 256": 5,
@@ -193,3 +198,17 @@ def test_intervals_are_over_patients_and_the_seed_decides() -> None:
     assert first["stage1"]["called_pneumonia"]["ci95"] == pytest.approx(
         [1 - bound for bound in reversed(first["stage1"]["specificity"]["ci95"])], abs=2e-6
     )
+
+
+def test_shares_of_all_or_none_have_exact_intervals() -> None:
+    judged = [judged_film(f"IM-{number:04}-0001", 0.1) for number in range(12)]
+    judged += [judged_film(f"person{number}_virus_1", 0.9, 0.9) for number in range(6)]
+    aetiology = measure_subgroups(judged, SPECS, "balanced", resamples=30)["aetiology"]
+    of_twelve, of_six = 0.025 ** (1 / 12), 0.025 ** (1 / 6)
+    assert aetiology["normal"]["stage1"]["called_pneumonia"]["ci95"] == pytest.approx(
+        [0, 1 - of_twelve], abs=1e-6
+    )
+    assert aetiology["viral"]["stage2"]["accuracy"]["ci95"] == pytest.approx([of_six, 1], abs=1e-6)
+    weighted = measure_by_patient(judged, SPECS, "balanced", resamples=30)
+    assert weighted["stage1"]["sensitivity"]["ci95"] == pytest.approx([of_six, 1], abs=1e-6)
+    assert weighted["cascade"]["recall_normal"]["ci95"] == pytest.approx([of_twelve, 1], abs=1e-6)

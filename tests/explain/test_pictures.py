@@ -54,8 +54,8 @@ def tone_of(picture: NDArray[np.uint8]) -> str:
 
 
 def test_a_banner_breaks_no_line_between_number_and_sign() -> None:
-    for room in range(60, 200, 5):
-        lines = _wrap(f"of {percent(0.969)} and  {percent(0.031)}", 16, room)
+    for space in range(60, 200, 5):
+        lines = _wrap(f"of {percent(0.969)} and  {percent(0.031)}", 16, space)
         assert " ".join(lines) == "of 96.9 % and 3.1 %"
         assert not any(line.startswith("%") for line in lines)
 

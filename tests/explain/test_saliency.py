@@ -13,16 +13,11 @@ from pneumocascade import Cascade, Radiograph, StageResult, UsageError
 from pneumocascade.explain.saliency import FULL_HEAT, evidence_for, heat_layer, overlay, saliency_of
 from pneumocascade.model.onnx_classifier import OnnxClassifier
 from tests.conftest import draw_chest
-from tests.tiny_models import tiny_model, tiny_spec, write_tiny_models
+from tests.tiny_models import tiny_model, tiny_spec
 
 
 def result_with(activation_map: NDArray[np.float32] | None, label: str = "pneumonia") -> StageResult:
     return StageResult({"normal": 0.3, "pneumonia": 0.7}, label, 0.5, ("pneumonia",), activation_map)
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Cascade:
-    return Cascade.load(write_tiny_models(tmp_path_factory.mktemp("tiny")), threads=1)
 
 
 def test_the_map_adds_up_to_the_answer(tiny: Cascade) -> None:

@@ -6,6 +6,7 @@ import io
 import os
 import struct
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -50,30 +51,43 @@ def png_header(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*chunk) for chunk in chunks)
 
 
-def tiff(pixels: NDArray[Any], order: Order, *, white_is_zero: bool = False) -> bytes:
-    """Return an uncompressed grey TIFF file in the given byte order (``"<"`` or ``">"``)."""
-    height, width = pixels.shape
+def tiff(
+    pixels: NDArray[Any], order: Order, *, white_is_zero: bool = False, tags: Mapping[int, int] | None = None
+) -> bytes:
+    """Return an uncompressed TIFF file in the given byte order (``"<"`` or ``">"``).
+
+    Pixels (H, W) or (H, W, 3) may be of any type; ``tags`` are further ones, or others in place of these.
+    """
     data = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
     sample_format = {"u": 1, "i": 2, "f": 3}[pixels.dtype.kind]
-    bits, photometric = pixels.dtype.itemsize * 8, int(not white_is_zero)
-    short, long, count = 3, 4, 10
-    entries = [
-        (256, long, width),
-        (257, long, height),
-        (258, short, bits),
-        (259, short, 1),
-        (262, short, photometric),
-        (273, long, 8 + 2 + 12 * count + 4),
-        (277, short, 1),
-        (278, long, height),
-        (279, long, len(data)),
-        (339, short, sample_format),
-    ]
-    head = {"<": b"II", ">": b"MM"}[order] + struct.pack(f"{order}HIH", 42, 8, count)
-    for tag, kind, value in entries:
+    samples = pixels.shape[2] if pixels.ndim == 3 else 1
+    short, long = 3, 4
+    entries = {
+        256: (long, pixels.shape[1]),
+        257: (long, pixels.shape[0]),
+        258: (short, pixels.dtype.itemsize * 8),
+        259: (short, 1),
+        262: (short, 2 if samples > 1 else int(not white_is_zero)),
+        273: (long, 0),
+        277: (short, samples),
+        278: (long, pixels.shape[0]),
+        279: (long, len(data)),
+        339: (short, sample_format),
+        **{tag: (long, value) for tag, value in (tags or {}).items()},
+    }
+    behind = 8 + 2 + 12 * len(entries) + 4
+    head = {"<": b"II", ">": b"MM"}[order] + struct.pack(f"{order}HIH", 42, 8, len(entries))
+    lists = b""  # what does not fit into an entry: a value for each sample
+    for tag, (kind, value) in sorted(entries.items()):
+        if tag in (258, 339) and samples > 1:
+            head += struct.pack(f"{order}HHII", tag, kind, samples, behind + len(lists))
+            lists += struct.pack(f"{order}{samples}H", *[value] * samples)
+            continue
+        if tag == 273:
+            value = behind + (4 * samples if samples > 1 else 0)
         head += struct.pack(f"{order}HHI", tag, kind, 1)
         head += struct.pack(f"{order}HH", value, 0) if kind == short else struct.pack(f"{order}I", value)
-    return head + struct.pack(f"{order}I", 0) + data
+    return head + struct.pack(f"{order}I", 0) + lists + data
 
 
 def sixteen_bit(film: Radiograph) -> NDArray[np.int32]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import imagecodecs
 import numpy as np
@@ -13,9 +14,12 @@ from PIL import Image
 from pneumocascade import FilmError, read_radiograph
 from pneumocascade.imaging.read import MAX_PIXELS
 from pneumocascade.imaging.signatures import image_format
-from tests.imaging.film_files import DEEP, GREY, encode
+from tests.imaging.film_files import DEEP, GREY, Order, encode, tiff
 
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
+
+
+ORDERS: tuple[Order, ...] = ("<", ">")
 
 
 def as_npy(array: NDArray[np.generic]) -> bytes:
@@ -124,3 +128,55 @@ def test_beginnings_tell_the_format() -> None:
         b"RIFF",
     ):
         assert image_format(text) is None
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+def test_floats_of_any_width_in_tiff_are_read_alike(kind: type, order: Order) -> None:
+    shares: NDArray[Any] = (GREY / 255).astype(kind)
+    film = read_radiograph(tiff(shares, order))
+    assert film.pixels.dtype == np.uint16
+    assert np.abs(film.pixels / 257 - GREY).max() <= 0.1
+    inverted = read_radiograph(tiff(shares, order, white_is_zero=True))
+    assert np.array_equal(inverted.pixels, 65535 - film.pixels)
+    in_255 = read_radiograph(tiff(GREY.astype(kind), order))
+    assert np.array_equal(in_255.pixels, GREY.astype(np.uint16) * 257)
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+def test_floats_in_colour_are_read(kind: type) -> None:
+    colour: NDArray[Any] = np.repeat((GREY / 255).astype(kind)[..., None], 3, axis=2)
+    film = read_radiograph(tiff(colour, "<"))
+    assert np.abs(film.pixels.astype(int) - GREY).max() <= 1
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.uint32, np.int32, np.uint64])
+def test_wide_integers_in_tiff_are_read_in_both_orders(kind: type) -> None:
+    for order in ORDERS:
+        assert np.array_equal(read_radiograph(tiff(DEEP.astype(kind), order)).pixels, DEEP)
+
+
+def test_a_float_film_is_turned_upright_by_its_orientation() -> None:
+    turned = read_radiograph(tiff(GREY.astype(np.float64), "<", tags={274: 6}))
+    assert np.array_equal(turned.pixels, np.rot90(GREY, -1).astype(np.uint16) * 257)
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (tiff(GREY.astype(np.float64), "<")[:-100], "unreadable_image"),
+        (tiff(GREY.astype(np.float64), "<", tags={256: 0}), "unreadable_image"),
+        (tiff(GREY.astype(np.float64), "<", tags={256: 60_000, 257: 60_000}), "too_many_pixels"),
+        (tiff(GREY.astype(np.float64), "<", tags={339: 6}), "unreadable_image"),
+        (tiff(np.full(GREY.shape, np.nan), "<"), "non_finite_values"),
+        (tiff(GREY.astype(np.float64) * 300, "<"), "bad_value_range"),
+        (b"II*\0\xff\xff\xff\xff", "unreadable_image"),
+        (b"II*\0\x08\0\0\0\x01\0", "unreadable_image"),
+        (b"II*\0", "unreadable_image"),
+    ],
+    ids=["cut", "no width", "huge", "complex", "not a number", "beyond 255", "far", "short", "head"],
+)
+def test_what_a_float_tiff_may_be_wrong_in_is_said(content: bytes, code: str) -> None:
+    with pytest.raises(FilmError) as caught:
+        read_radiograph(content)
+    assert caught.value.code == code

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 
 from pneumocascade import (
@@ -26,26 +25,10 @@ from pneumocascade import (
     to_frame,
 )
 from pneumocascade.types import DISCLAIMER, ROW_COLUMNS
+from tests.conftest import png
 from tests.reports.sources import MEANS, film_object, film_of
-from tests.tiny_models import write_tiny_models
 
 VIRAL, NORMAL = film_of(MEANS["viral"]), film_of(MEANS["normal"])
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_models(tmp_path_factory.mktemp("tiny"))
-
-
-@pytest.fixture(scope="module")
-def tiny(models: Path) -> Cascade:
-    return Cascade.load(models, threads=1)
-
-
-def png(pixels: NDArray[np.uint8]) -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "PNG")
-    return stream.getvalue()
 
 
 SOURCES: dict[str, Callable[[], Any]] = {

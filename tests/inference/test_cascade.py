@@ -1,4 +1,4 @@
-"""The only way through the models: order, laziness, bad films, one answer through every door."""
+"""The only way through the models: order, laziness, bad films, one answer on every way in."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def assert_consistent(prediction: Prediction, cascade: Cascade) -> None:
     assert prediction.finding == prediction.stage1.label
     assert (prediction.stage2 is None) == (prediction.finding == "normal")
     assert prediction.aetiology == (prediction.stage2.label if prediction.stage2 else None)
-    for stage, model in ((prediction.stage1, cascade.stage1), (prediction.stage2, cascade.stage2)):
+    for stage, model in ((prediction.stage1, cascade.model_of(1)), (prediction.stage2, cascade.model_of(2))):
         if stage is not None:
             negative, positive = model.spec.labels
             assert sum(stage.probabilities.values()) == pytest.approx(1, abs=1e-9)
@@ -340,12 +340,12 @@ def test_films_are_taken_up_as_they_are_needed(tiny: Cascade) -> None:
     answers = tiny.predict_many(endless(), batch_size=4, workers=2, names=map(str, itertools.count()))
     assert taken == 0
     first = list(itertools.islice(answers, 6))
-    assert 8 <= taken <= 16, "two batches were asked for, two may be read ahead"
+    assert 8 <= taken <= 16, "two batches were asked for, two may be prefetched"
     assert [outcome(prediction) for prediction in first] == ["normal", "viral"] * 3
     assert [prediction.source for prediction in first] == list("012345")
     taken = 0
     list(itertools.islice(tiny.predict_many(endless(), batch_size=4, parallel=2), 6))
-    assert 8 <= taken <= 4 * 8, "two batches were asked for; four may be in work, and two more read ahead"
+    assert 8 <= taken <= 4 * 8, "two batches were asked for; four may be in work, and two more prefetched"
 
 
 def test_no_films_no_answers(tiny: Cascade) -> None:

@@ -24,8 +24,9 @@ from pneumocascade.inference.prepare import PreparedFilm, prepare_film
 from pneumocascade.inference.worker_pool import IsolatedReader
 from pneumocascade.inference.worker_protocol import film_from_bytes, film_to_bytes, read_frame, write_frame
 from pneumocascade.types import Acquisition, Radiograph, Reason
+from tests.conftest import wait_until
 from tests.reports.sources import MEANS, film_object, film_of
-from tests.server.test_batcher import FILMS, wait_until
+from tests.server.test_batcher import FILMS
 from tests.tiny_models import write_tiny_models
 
 
@@ -65,7 +66,7 @@ def assert_same(film: PreparedFilm, expected: PreparedFilm) -> None:
 
 
 def test_a_film_is_made_ready_as_it_is_here(tiny: Cascade, isolated: Cascade, tmp_path: Path) -> None:
-    specs = (tiny.stage1.spec, tiny.stage2.spec)
+    specs = tiny.specs
     path = tmp_path / "film.dcm"
     path.write_bytes(dicom())
     sources: list[bytes | str | Path] = [
@@ -87,7 +88,7 @@ def test_a_film_is_made_ready_as_it_is_here(tiny: Cascade, isolated: Cascade, tm
 def test_what_is_decoded_already_is_made_ready_here(tiny: Cascade) -> None:
     reader = IsolatedReader(0)  # it would wait for ever
     film = Radiograph(film_of(MEANS["viral"]), "film")
-    specs = (tiny.stage1.spec, tiny.stage2.spec)
+    specs = tiny.specs
     assert reader((film, None), specs=specs).status == "ok"
     assert reader((film.pixels, None), specs=specs).status == "ok"
 
@@ -109,7 +110,7 @@ def workers_of(parent: int) -> list[int]:
 def test_a_worker_that_dies_costs_its_film_alone(tiny: Cascade, monkeypatch: pytest.MonkeyPatch) -> None:
     before = set(workers_of(os.getpid()))
     reader = IsolatedReader(1)
-    specs = (tiny.stage1.spec, tiny.stage2.spec)
+    specs = tiny.specs
     assert reader((FILMS["viral"], "a"), specs=specs).status == "ok"
     (victim,) = set(workers_of(os.getpid())) - before
     os.kill(victim, signal.SIGSTOP)
@@ -131,7 +132,7 @@ def test_a_worker_that_dies_costs_its_film_alone(tiny: Cascade, monkeypatch: pyt
 
 def test_a_worker_that_hangs_is_replaced(tiny: Cascade) -> None:
     reader = IsolatedReader(1, seconds=1.0)
-    specs = (tiny.stage1.spec, tiny.stage2.spec)
+    specs = tiny.specs
     before = set(workers_of(os.getpid()))
     assert reader((FILMS["viral"], "a"), specs=specs).status == "ok"
     (victim,) = set(workers_of(os.getpid())) - before
@@ -143,7 +144,7 @@ def test_a_worker_that_hangs_is_replaced(tiny: Cascade) -> None:
 
 
 def test_memory_is_bounded_and_the_largest_film_fits(tiny: Cascade) -> None:
-    specs = (tiny.stage1.spec, tiny.stage2.spec)
+    specs = tiny.specs
     side = 9400  # just below the largest picture that is read
     tile = film_of(MEANS["viral"])
     large = np.tile(tile, (side // tile.shape[0] + 1, side // tile.shape[1] + 1))[:side, :side]
@@ -242,7 +243,7 @@ def test_frames_are_bounded() -> None:
 
 def test_a_worker_that_answers_nonsense_is_replaced(tiny: Cascade, monkeypatch: pytest.MonkeyPatch) -> None:
     reader = IsolatedReader(1)
-    specs = (tiny.stage1.spec, tiny.stage2.spec)
+    specs = tiny.specs
     with monkeypatch.context() as patch:
         patch.setattr(pool, "film_from_bytes", lambda _: json.loads("{"))
         film = reader((FILMS["viral"], "a"), specs=specs)
@@ -255,6 +256,6 @@ def test_a_worker_that_answers_nonsense_is_replaced(tiny: Cascade, monkeypatch: 
 def test_no_thread_is_left(tiny: Cascade) -> None:
     before = threading.active_count()
     reader = IsolatedReader(1)
-    reader((FILMS["viral"], "a"), specs=(tiny.stage1.spec, tiny.stage2.spec))
+    reader((FILMS["viral"], "a"), specs=tiny.specs)
     reader.close()
     wait_until(lambda: threading.active_count() <= before)

@@ -52,7 +52,8 @@ def test_run_returns_logits_and_the_last_feature_map(films: int) -> None:
 
 
 def test_the_bundled_models_have_the_promised_outputs(cascade: Cascade) -> None:
-    for classifier, stage in ((cascade.stage1, 1), (cascade.stage2, 2)):
+    for stage in (1, 2):
+        classifier = cascade.model_of(stage)
         side = classifier.spec.input_size
         logits, features, _ = classifier.run(np.zeros((2, 3, side, side), np.float32))
         assert classifier.spec.stage == stage

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pneumocascade import Cascade
-from pneumocascade.errors import ModelChecksumError, ModelError
+from pneumocascade.errors import ModelChecksumError, ModelError, UsageError
 from pneumocascade.model.spec import OPERATING_POINTS
 from pneumocascade.model.store import (
     GATE,
@@ -20,6 +20,7 @@ from pneumocascade.model.store import (
     bundled_models,
     load_classifier,
     load_gate,
+    new_models,
     read_manifest,
     write_manifest,
 )
@@ -44,7 +45,7 @@ def test_the_bundled_models_agree_with_their_manifest(cascade: Cascade) -> None:
     assert cascade.version == manifest.version
     assert sorted(manifest.files) == sorted(manifest.sha256)
     assert set(STAGES) <= set(manifest.files) <= {*STAGES, GATE}
-    for spec in (cascade.stage1.spec, cascade.stage2.spec):
+    for spec in cascade.specs:
         assert spec.version == manifest.version
         assert set(spec.operating_points) == set(OPERATING_POINTS)
         assert all(set(minima) == set(spec.labels) for minima in spec.prediction_set_minimum.values())
@@ -57,7 +58,7 @@ def test_the_bundled_models_stay_below_sixty_megabytes() -> None:
 
 def test_written_models_load(folder: Path) -> None:
     cascade = Cascade.load(folder)
-    assert (cascade.version, cascade.stage1.spec.stage, cascade.stage2.spec.stage) == ("tiny", 1, 2)
+    assert (cascade.version, [spec.stage for spec in cascade.specs]) == ("tiny", [1, 2])
     assert Cascade.load(str(folder)).version == "tiny"
 
 
@@ -105,14 +106,14 @@ def test_a_folder_without_manifest_is_named(tmp_path: Path) -> None:
         '"text"',
         "{}",
         '{"version": "1"}',
-        '{"version": "1", "models": {"stage1": {"file": "a", "sha256": "b"}}}',
+        '{"version": "1", "models": {"stage2": {"file": "a", "sha256": "b"}}}',
         '{"version": "1", "models": {"stage1": 1, "stage2": 2}}',
         json.dumps({"version": "1", "models": {stage: {"file": 1, "sha256": "b"} for stage in STAGES}}),
     ],
 )
 def test_a_manifest_of_another_shape_is_a_model_error(folder: Path, text: str) -> None:
     (folder / MANIFEST).write_text(text, encoding="utf-8")
-    with pytest.raises(ModelError, match="is not a manifest of two stages"):
+    with pytest.raises(ModelError, match="is not a manifest of models"):
         Cascade.load(folder)
 
 
@@ -218,3 +219,33 @@ def test_no_bundled_file_tells_where_it_was_made(name: str) -> None:
     content = (bundled_models() / name).read_bytes()
     for trace in (b"site-packages", b"stack_trace", b"/home/", b"/opt/", b"/usr/"):
         assert trace not in content
+
+
+def test_new_models_take_the_place_of_old_ones_and_nothing_else(folder: Path) -> None:
+    (folder / GATE_FILE).write_bytes(b"of other models")
+    (folder / "notes.txt").write_text("mine")
+    with new_models(folder, "2") as scratch:
+        (scratch / "stage1.onnx").write_bytes((folder / "stage1.onnx").read_bytes())
+        assert read_manifest(folder).version == "tiny"
+    assert {path.name for path in folder.iterdir()} == {"stage1.onnx", MANIFEST, "notes.txt"}
+    manifest = read_manifest(folder)
+    assert (manifest.version, manifest.stages) == ("2", ("stage1",))
+
+
+def test_new_models_that_are_not_finished_leave_the_folder_as_it_was(folder: Path, tmp_path: Path) -> None:
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for output in (folder, tmp_path / "a" / "b"):
+        with pytest.raises(ZeroDivisionError), new_models(output, "2") as scratch:
+            (scratch / "stage1.onnx").write_bytes(b"half")
+            raise ZeroDivisionError
+    assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
+    assert not (tmp_path / "a" / "b").exists()
+
+
+def test_a_file_is_no_folder_for_models(tmp_path: Path) -> None:
+    (tmp_path / "models").write_text("a file")
+    with (
+        pytest.raises(UsageError, match="cannot be written: it is a file"),
+        new_models(tmp_path / "models", "1"),
+    ):
+        pass

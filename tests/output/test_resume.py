@@ -97,7 +97,7 @@ def test_parquet_is_not_written_over(tmp_path: Path) -> None:
         write(tmp_path / "answers", "parquet", ANSWERS)
 
 
-def test_damaged_parquet_is_told(tmp_path: Path) -> None:
+def test_damaged_parquet_is_an_error(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     (tmp_path / "part-000000.parquet").write_bytes(b"PAR1 but no more")
     with pytest.raises(UsageError, match=r"part-000000.parquet is damaged"):
@@ -110,7 +110,7 @@ def test_nothing_there_is_nothing_done(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("shape", ["jsonl", "csv", "parquet"])
 @pytest.mark.parametrize(
-    ("sources", "settings", "told"),
+    ("sources", "settings", "message"),
     [
         ([NAMES[0], "other.png"], SETTINGS, "answer 2 .* is of .*but film 2 of this run is 'other.png'"),
         (NAMES[:3], SETTINGS, "film 4 of this run is None"),
@@ -120,14 +120,14 @@ def test_nothing_there_is_nothing_done(tmp_path: Path) -> None:
     ],
 )
 def test_answers_of_another_run_are_left_alone(
-    tmp_path: Path, shape: Format, sources: list[str], settings: Settings, told: str
+    tmp_path: Path, shape: Format, sources: list[str], settings: Settings, message: str
 ) -> None:
     if shape == "parquet":
         pytest.importorskip("pyarrow")
     path = tmp_path / "answers"
     write(path, shape, ANSWERS)
     before = [file.read_bytes() for file in ([path] if path.is_file() else path.iterdir())]
-    with pytest.raises(UsageError, match=told):
+    with pytest.raises(UsageError, match=message):
         find_done(path, shape, sources, settings)
     assert [file.read_bytes() for file in ([path] if path.is_file() else path.iterdir())] == before
 
@@ -151,7 +151,7 @@ def test_answers_to_films_that_were_not_read_do_not_tell_of_the_gate(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("shape", "content", "told"),
+    ("shape", "content", "message"),
     [
         ("jsonl", b'{"source": "a.png"}\n', "line 1 .* is not an answer"),
         ("jsonl", b"\xff\xfe\n", "line 1 .* is not an answer"),
@@ -161,11 +161,11 @@ def test_answers_to_films_that_were_not_read_do_not_tell_of_the_gate(tmp_path: P
     ],
 )
 def test_what_is_no_file_of_answers_is_left_alone(
-    tmp_path: Path, shape: Format, content: bytes, told: str
+    tmp_path: Path, shape: Format, content: bytes, message: str
 ) -> None:
     path = tmp_path / "answers"
     path.write_bytes(content)
-    with pytest.raises(UsageError, match=told):
+    with pytest.raises(UsageError, match=message):
         find_done(path, shape, NAMES, SETTINGS)
     assert path.read_bytes() == content
 
@@ -216,7 +216,7 @@ def test_notes_that_are_no_answers_survive_resume(tmp_path: Path, chest_png: Pat
     assert notes.read_text() == "my only copy of my notes"
 
 
-def test_a_row_of_too_few_cells_is_told(tmp_path: Path) -> None:
+def test_a_row_of_too_few_cells_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "answers"
     write(path, "csv", ANSWERS[:1])
     path.write_bytes(path.read_bytes() + b"b,ok\nc,ok\n")

@@ -152,7 +152,7 @@ def planted(pixels: NDArray[np.uint8]) -> Dataset:
 
 
 def radiograph_of(source: Dataset) -> Radiograph:
-    """Return the film of an object of 8 bits, without the room that reads DICOM."""
+    """Return the film of an object of 8 bits, without the code that reads DICOM."""
     acquisition = Acquisition(source.get("Modality", ""), sop_instance_uid=source.SOPInstanceUID)
     pixels = np.frombuffer(source.PixelData, np.uint8).reshape(source.Rows, source.Columns)
     return Radiograph(pixels, "film.dcm", acquisition=acquisition)

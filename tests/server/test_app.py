@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,32 +12,18 @@ from typing import Any
 import httpx2
 import pytest
 from fastapi.testclient import TestClient
-from PIL import Image
 
 from pneumocascade import Cascade, UsageError, __version__, server
-from pneumocascade.audit.counter import STATE_VARIABLE, Counter
+from pneumocascade.audit.counter import Counter
 from pneumocascade.server import app as application
 from pneumocascade.server import predictions
 from pneumocascade.server.batcher import Batcher
-from tests.conftest import vary_example
+from tests.conftest import film_png, wait_until
 from tests.loops import run_apart
-from tests.server.test_batcher import FILMS, SECONDS, Watched, requests, wait_until
+from tests.server.test_batcher import FILMS, SECONDS, Watched, requests
 from tests.tiny_models import write_tiny_models
 
 URL = "/api/v1/predictions"
-
-
-def png(seed: int = 0, side: int = 300) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(vary_example(seed, side, side)).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-@pytest.fixture(autouse=True)
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A count of films of the test's own."""
-    monkeypatch.setenv(STATE_VARIABLE, str(tmp_path / "state"))
-    return tmp_path / "state"
 
 
 @pytest.fixture
@@ -48,10 +33,10 @@ def client(cascade: Cascade, state: Path) -> Iterator[TestClient]:
 
 
 def test_one_film_gets_the_answer_of_the_cascade(client: TestClient, cascade: Cascade) -> None:
-    response = client.post(URL, files={"files": ("a.png", png(), "image/png")})
+    response = client.post(URL, files={"files": ("a.png", film_png(), "image/png")})
     assert response.status_code == 200
     (found,) = response.json()["predictions"]
-    expected = cascade.predict(png(), name="a.png").to_dict()
+    expected = cascade.predict(film_png(), name="a.png").to_dict()
     assert found.pop("elapsed_ms") >= 0
     expected.pop("elapsed_ms")
     assert found == expected
@@ -59,11 +44,11 @@ def test_one_film_gets_the_answer_of_the_cascade(client: TestClient, cascade: Ca
 
 def test_many_films_are_answered_in_order_whatever_they_are(client: TestClient, state: Path) -> None:
     films = [
-        ("a.png", png(1)),
-        ("b.png", png(2, 64)),
+        ("a.png", film_png(1)),
+        ("b.png", film_png(2, 64)),
         ("c.jpeg", b"no film"),
         ("d.png", b""),
-        ("e.png", png(3)),
+        ("e.png", film_png(3)),
     ]
     response = client.post(URL, files=[("files", film) for film in films])
     found = response.json()["predictions"]
@@ -75,28 +60,28 @@ def test_many_films_are_answered_in_order_whatever_they_are(client: TestClient, 
 
 
 def test_operating_point_is_taken_and_checked(client: TestClient) -> None:
-    film = {"files": ("a.png", png())}
+    film = {"files": ("a.png", film_png())}
     found = client.post(URL, files=film, params={"operating_point": "sensitive"}).json()["predictions"][0]
     assert found["operating_point"] == "sensitive"
     response = client.post(URL, files=film, params={"operating_point": "odd"})
     assert_problem(response, 422, "operating point is 'odd'")
 
 
-def test_two_operating_points_are_told(client: TestClient) -> None:
+def test_two_operating_points_are_an_error(client: TestClient) -> None:
     response = client.post(
-        f"{URL}?operating_point=balanced&operating_point=sensitive", files={"files": ("film.png", png())}
+        f"{URL}?operating_point=balanced&operating_point=sensitive", files={"files": ("film.png", film_png())}
     )
     assert_problem(response, 422, "two operating points are given: balanced and sensitive")
 
 
-def test_text_in_place_of_a_file_is_told(client: TestClient) -> None:
+def test_text_in_place_of_a_file_is_an_error(client: TestClient) -> None:
     assert_problem(
         client.post(URL, data={"files": "film.png"}), 422, "files is text where a file is expected"
     )
 
 
 def test_operating_point_is_taken_from_the_form_too(client: TestClient) -> None:
-    film = {"files": ("a.png", png())}
+    film = {"files": ("a.png", film_png())}
     found = client.post(URL, files=film, data={"operating_point": "specific"}).json()["predictions"][0]
     assert found["operating_point"] == "specific"
     assert_problem(
@@ -136,7 +121,7 @@ def test_requests_that_make_no_sense_are_problems(client: TestClient) -> None:
         ("PUT", "/readyz", "GET, HEAD"),
     ],
 )
-def test_another_method_is_told_which_there_are(
+def test_another_method_gets_the_allowed_ones(
     client: TestClient, method: str, path: str, allowed: str
 ) -> None:
     response = client.request(method, path)
@@ -145,7 +130,7 @@ def test_another_method_is_told_which_there_are(
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/api/v1/nothing", "/nothing", URL])
-def test_browsers_are_told_to_guess_no_types(client: TestClient, path: str) -> None:
+def test_browsers_must_guess_no_types(client: TestClient, path: str) -> None:
     headers = client.get(path).headers
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["referrer-policy"] == "no-referrer"
@@ -270,7 +255,7 @@ def test_a_failure_of_the_models_is_a_problem_and_the_next_request_works(watched
         assert post(client, ["normal"]).status_code == 200
 
 
-def test_those_who_wait_at_shutdown_are_told_so(watched: Watched) -> None:
+def test_those_who_wait_at_shutdown_get_an_error(watched: Watched) -> None:
     batcher = Batcher(watched, workers=1)
     app = server.create_app(watched, with_web=False, batcher=batcher)
 
@@ -303,7 +288,7 @@ def test_models_are_described(client: TestClient, cascade: Cascade) -> None:
     body = client.get("/api/v1/models").json()
     assert body["version"] == cascade.version
     assert body["stage1"]["labels"] == ["normal", "pneumonia"]
-    assert body["stage2"]["operating_points"].keys() == cascade.stage2.spec.operating_points.keys()
+    assert body["stage2"]["operating_points"].keys() == cascade.specs[1].operating_points.keys()
 
 
 def test_health(client: TestClient, cascade: Cascade) -> None:

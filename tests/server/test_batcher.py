@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -20,8 +19,8 @@ from pneumocascade.model.spec import OPERATING_POINTS
 from pneumocascade.server.batcher import MAX_WAITING, Batcher
 from pneumocascade.server.predictions import MAX_FILES
 from pneumocascade.server.queue import FilmQueue, Group, QueuedFilm
+from tests.conftest import wait_until
 from tests.inference.test_cascade import NORMAL, VIRAL, assert_same_answer, film_of
-from tests.tiny_models import write_tiny_models
 
 if TYPE_CHECKING:
     from pneumocascade.inference.cascade import Terms
@@ -48,11 +47,6 @@ class Watched(Cascade):
         if any(film.source == "poison" for film in films):
             raise RuntimeError("the models failed")
         return super()._judge(films, how)
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_models(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture
@@ -101,13 +95,6 @@ def films_of(*names: str) -> list[QueuedFilm]:
 
 def sources(future: Future[list[Prediction]]) -> list[str]:
     return [prediction.source for prediction in future.result(SECONDS)]
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
 
 
 def requests(clients: int) -> Iterator[tuple[list[str], str]]:
@@ -302,7 +289,7 @@ def test_the_worker_ends_when_it_is_stopped(make: Callable[..., Batcher]) -> Non
     wait_until(lambda: threading.active_count() <= before)
 
 
-def test_requests_that_make_no_sense_are_told_so(watched: Watched, make: Callable[..., Batcher]) -> None:
+def test_requests_that_make_no_sense_are_refused(watched: Watched, make: Callable[..., Batcher]) -> None:
     batcher = make(max_waiting=2)
     with pytest.raises(UsageError, match="operating point is 'odd'"):
         batcher.submit(films_of("a"), "odd")

@@ -26,7 +26,7 @@ import pneumocascade
 from pneumocascade.audit.counter import STATE_VARIABLE
 from pneumocascade.server.predictions import MAX_FILES
 from pneumocascade.web.uploads import FOLDER_VARIABLE
-from tests.conftest import draw_chest, vary_example
+from tests.conftest import draw_chest, film_png, vary_example
 from tests.imaging.dicom.objects import dataset, to_bytes
 from tests.imaging.dicom.test_study import dicomdir
 from tests.tiny_models import write_tiny_models
@@ -68,7 +68,7 @@ class Watched(NamedTuple):
     folder : Path
         All that it may write to.
     log : Path
-        What it looked at.
+        What it opened or listed.
     private : Path
         A folder with a film and a text that are nobody's business.
     """
@@ -174,13 +174,7 @@ def archive(names: list[str], content: bytes, *, links: bool = False) -> bytes:
     return stream.getvalue()
 
 
-def png(seed: int = 0) -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(vary_example(seed, 128, 128)).save(stream, "PNG")
-    return stream.getvalue()
-
-
-def assert_nothing_was_looked_at(server: Watched) -> None:
+def assert_nothing_was_opened(server: Watched) -> None:
     """Check that a server opened, listed, asked and called nothing but what is its own."""
     own = [
         *(server.folder, sys.prefix, sys.base_prefix, Path(pneumocascade.__file__).parent),
@@ -193,7 +187,7 @@ def assert_nothing_was_looked_at(server: Watched) -> None:
         if event.startswith("socket."):
             assert not [one for one in named if "example" in one or SECRET in one], (event, named)
         elif event in ("open", "os.listdir", "os.scandir") and not named[0].isdecimal():
-            path = os.path.normpath(server.folder / named[0])  # links are part of what is looked at
+            path = os.path.normpath(server.folder / named[0])  # links are part of the path
             assert path.startswith(roots), (event, named)
         for one in named:
             assert SECRET not in one or one.startswith(uploads) or str(server.folder) in one, (event, named)
@@ -204,14 +198,14 @@ def assert_not_the_film(answer: bytes) -> None:
     assert CONTENT.encode() not in answer
     assert (
         b"301 x 301" not in answer
-    )  # the size of the planted film, which is told of every film that is read
+    )  # the size of the planted film, which is in the answer of every film that is read
     assert b"root:" not in answer
 
 
 def test_the_notes_are_taken(server: Watched) -> None:
-    """What is looked for below would be found: an upload that is read is noted."""
+    """What the other tests search for would be found: an upload that is read is noted."""
     film = server.folder / "noted.png"
-    film.write_bytes(png())
+    film.write_bytes(film_png())
     client = Client(server.address)
     kept = client.upload(film)
     assert "data:image" in client.call(SINGLE, [file_data(kept), None, "balanced", 50, "intensity"], "noted")
@@ -221,14 +215,14 @@ def test_the_notes_are_taken(server: Watched) -> None:
 
 def test_names_of_films_are_names_alone(server: Watched) -> None:
     for name in names_of(server.private / f"{SECRET}.png"):
-        for content in (b"", b"no film", png()):
+        for content in (b"", b"no film", film_png()):
             status, answer = server.ask("POST", f"{URL}?include=pictures", *multipart([(name, content)]))
             assert status in (200, 400, 422), (name, status)
             assert_not_the_film(answer)
             if status == 200 and name:
                 (found,) = json.loads(answer)["predictions"]
                 assert found["status"] == ("ok" if content.startswith(b"\x89PNG") else "error"), name
-    assert_nothing_was_looked_at(server)
+    assert_nothing_was_opened(server)
 
 
 def test_a_large_upload_has_no_name(server: Watched) -> None:
@@ -238,23 +232,23 @@ def test_a_large_upload_has_no_name(server: Watched) -> None:
     status, _ = server.ask("POST", URL, *multipart([(name, large)]))
     assert status == 200
     assert [path for path in set((server.folder / "tmp").rglob("*")) - before if path.is_file()] == []
-    assert_nothing_was_looked_at(server)
+    assert_nothing_was_opened(server)
 
 
 def test_members_of_archives_are_names_alone(server: Watched) -> None:
     names = [name for name in names_of(server.private / f"{SECRET}.png") if name and "\x00" not in name]
-    for data in (archive(names, png()), archive(names, b"", links=True), archive(names, b"no film")):
+    for data in (archive(names, film_png()), archive(names, b"", links=True), archive(names, b"no film")):
         assert len(names) <= MAX_FILES
         for name in ("study.zip", names[0], f"{names[1]}.zip"):
             status, answer = server.ask("POST", URL, *multipart([(name, data)]))
             assert status == 200
             assert_not_the_film(answer)
-    found = json.loads(server.ask("POST", URL, *multipart([("a.zip", archive(names, png()))]))[1])
+    found = json.loads(server.ask("POST", URL, *multipart([("a.zip", archive(names, film_png()))]))[1])
     assert {one["status"] for one in found["predictions"]} == {"ok"}
-    told = {one["source"] for one in found["predictions"]}
-    assert f"a.zip/{names[0]}" in told
-    assert told <= {f"a.zip/{name}" for name in names}
-    assert_nothing_was_looked_at(server)
+    sources = {one["source"] for one in found["predictions"]}
+    assert f"a.zip/{names[0]}" in sources
+    assert sources <= {f"a.zip/{name}" for name in names}
+    assert_nothing_was_opened(server)
 
 
 def test_a_dicomdir_leads_nowhere(server: Watched, tmp_path: Path) -> None:
@@ -281,7 +275,7 @@ def test_a_dicomdir_leads_nowhere(server: Watched, tmp_path: Path) -> None:
     for inputs, data_ in ((SINGLE, [file_data(kept), None, "balanced", 50, "intensity"]),):
         assert "data:image" not in client.call(inputs, list(data_), "dicomdir")
     client.http.close()
-    assert_nothing_was_looked_at(server)
+    assert_nothing_was_opened(server)
 
 
 def targets_of(name: str) -> list[str]:
@@ -310,7 +304,7 @@ def test_no_file_is_handed_out(server: Watched) -> None:
                 assert_not_the_film(answer)
                 shown = answer.startswith(b"<!doctype html>") or status >= 300 or name in ("", ".", "-")
                 assert shown or b"\x89PNG" not in answer, target
-    assert_nothing_was_looked_at(server)
+    assert_nothing_was_opened(server)
 
 
 def payloads(path: str) -> list[Any]:
@@ -333,7 +327,7 @@ def payloads(path: str) -> list[Any]:
 def test_no_call_opens_what_it_names(server: Watched) -> None:
     client = Client(server.address)
     film = server.folder / "inside.png"
-    film.write_bytes(png())
+    film.write_bytes(film_png())
     inside = client.upload(film)
     names = [*names_of(server.private / f"{SECRET}.png")[:-1], f"{Path(inside).parent}/../../../../{film}"]
     names += [f"{inside}/{'../' * 20}{server.private}/{SECRET}.png", f"{inside}/../../../{SECRET}"]
@@ -350,11 +344,11 @@ def test_no_call_opens_what_it_names(server: Watched) -> None:
         hidden = {**file_data(inside, marked=False), "inner": file}
         assert "data:image" not in client.call(SINGLE, [hidden, None, "balanced", hidden], "stranger")
     client.http.close()
-    assert_nothing_was_looked_at(server)
+    assert_nothing_was_opened(server)
 
 
 def test_uploads_lie_under_names_of_the_server_in_a_folder_of_its_own(server: Watched) -> None:
-    content = png(5)
+    content = film_png(5)
     for name in (*names_of(server.private / f"{SECRET}.png"), "<img src=x onerror=alert(1)>.png", "a" * 1000):
         status, answer = server.ask("POST", "/gradio_api/upload", *multipart([(name, content)]))
         if status != 200:
@@ -371,11 +365,11 @@ def test_uploads_lie_under_names_of_the_server_in_a_folder_of_its_own(server: Wa
         assert len(path.parent.name) == 64
         assert path.parent.name != hashlib.sha256(content).hexdigest()
         assert not set(path.name) & set('<>"/\\?*\x00\r\n')
-    assert_nothing_was_looked_at(server)
+    assert_nothing_was_opened(server)
 
 
 def test_another_server_has_other_folders(server: Watched, tmp_path: Path) -> None:
-    upload = multipart([("a.png", png(6))])
+    upload = multipart([("a.png", film_png(6))])
     first = Path(json.loads(server.ask("POST", "/gradio_api/upload", *upload)[1])[0])
     with watched_server(tmp_path) as another:
         second = Path(json.loads(another.ask("POST", "/gradio_api/upload", *upload)[1])[0])

@@ -21,7 +21,6 @@ from PIL import Image
 
 import pneumocascade
 from pneumocascade import Cascade
-from pneumocascade.audit.counter import STATE_VARIABLE
 from pneumocascade.audit.history import History
 from pneumocascade.explain.saliency import overlay
 from pneumocascade.imaging.read import read_radiograph
@@ -31,19 +30,8 @@ from pneumocascade.server.batcher import Batcher
 from tests.imaging.dicom.objects import report, to_bytes
 from tests.reports.sources import MEANS, PLANTED, film_of, planted
 from tests.server.test_batcher import FILMS, SECONDS, Watched
-from tests.tiny_models import write_tiny_models
 
 URL = "/api/v1/predictions"
-
-
-@pytest.fixture(autouse=True)
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(STATE_VARIABLE, str(tmp_path / "state"))
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_models(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture
@@ -121,10 +109,10 @@ def test_a_dicom_film_is_judged_and_nothing_tells_who_the_patient_is(
         answer = client.post(URL, files=files, params={"include": "saliency,pictures"})
         assert [row["status"] for row in answer.json()["predictions"]] == ["ok", "error"]
         assert answer.json()["predictions"][0]["aetiology"] == "viral"
-        told = [answer.text, client.get("/metrics").text, caplog.text, *capfd.readouterr()]
+        texts = [answer.text, client.get("/metrics").text, caplog.text, *capfd.readouterr()]
         assert len(list(history.entries())) == 2
-    told += [path.read_bytes().decode("latin-1") for path in tmp_path.rglob("*") if path.is_file()]
-    assert not [text for text in told if PLANTED in text]
+    texts += [path.read_bytes().decode("latin-1") for path in tmp_path.rglob("*") if path.is_file()]
+    assert not [text for text in texts if PLANTED in text]
 
 
 def test_an_archive_stands_for_its_films(client: TestClient) -> None:

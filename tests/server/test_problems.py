@@ -1,4 +1,4 @@
-"""What goes wrong on the server is told apart from what is wrong with a request."""
+"""What goes wrong on the server is kept apart from what is wrong with a request."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pneumocascade.server.problems import PROBLEM_JSON, STORAGE_SECONDS, add_pro
 
 
 def raised_by_a_parser() -> NoReturn:
-    """Raise what FastAPI makes of an upload that finds no room."""
+    """Raise what FastAPI makes of an upload that the disk cannot take."""
     try:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     except OSError as error:

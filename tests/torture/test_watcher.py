@@ -1,4 +1,4 @@
-"""A worker's crash, hang, or hunger for memory is told, and the next input is read all the same."""
+"""A worker's crash, hang, or hunger for memory is reported, and the next input is read all the same."""
 
 from __future__ import annotations
 

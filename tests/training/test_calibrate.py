@@ -38,7 +38,9 @@ def outputs_of(
 ) -> StageOutputs:
     """One film a patient, with logits that mean these probabilities."""
     margin = np.log(probability / (1 - probability))
-    return StageOutputs(logits_of(margin), labels, [str(n) for n in range(len(labels))], conditions or [])
+    return StageOutputs.of(
+        logits_of(margin), labels, [str(n) for n in range(len(labels))], conditions=conditions or ()
+    )
 
 
 @pytest.mark.parametrize("bias", [-1.5, 0.0, 2.0])
@@ -46,7 +48,7 @@ def outputs_of(
 def test_temperature_and_bias_are_found_again(temperature: float, bias: float) -> None:
     margin = np.random.default_rng(1).normal(0, 4 * temperature, 20_000)
     labels = drawn_from(margin, temperature, bias)
-    found = fit_calibration(StageOutputs(logits_of(margin), labels, [str(n) for n in range(20_000)]))
+    found = fit_calibration(StageOutputs.of(logits_of(margin), labels, [str(n) for n in range(20_000)]))
     assert found[0] == pytest.approx(temperature, rel=0.06)
     odds = labels.mean() / (1 - labels.mean())
     assert found[1] == pytest.approx(bias - np.log(odds), abs=0.12), "for as many films of either class"
@@ -56,7 +58,7 @@ def test_probabilities_have_a_prior_of_one_half_whatever_that_of_the_films() -> 
     rng = np.random.default_rng(2)
     labels = (rng.random(8000) < 0.8).astype(np.int64)
     margin = rng.normal(0, 1, 8000) + 2.0 * (2 * labels - 1) - np.log(4)
-    outputs = StageOutputs(logits_of(margin), labels, [str(n) for n in range(8000)])
+    outputs = StageOutputs.of(logits_of(margin), labels, [str(n) for n in range(8000)])
     probability = positive_probability(outputs.logits, *fit_calibration(outputs))
     means = [probability[labels == label].mean() for label in (0, 1)]
     assert np.mean(means) == pytest.approx(0.5, abs=0.01)
@@ -64,7 +66,7 @@ def test_probabilities_have_a_prior_of_one_half_whatever_that_of_the_films() -> 
 
 def test_each_domain_weighs_the_same() -> None:
     weights = row_weights(
-        StageOutputs(
+        StageOutputs.of(
             np.zeros((6, 2), np.float32),
             np.array([0, 0, 1, 0, 1, 1]),
             list("abcdef"),
@@ -79,8 +81,11 @@ def test_clean_and_changed_films_weigh_alike() -> None:
     rng = np.random.default_rng(4)
     labels = rng.integers(0, 2, 400)
     clean = outputs_of(np.clip(0.5 + (labels - 0.5) * 0.6 + rng.normal(0, 0.15, 400), 0.01, 0.99), labels)
-    changed = StageOutputs(
-        clean.logits + np.array([0, 2.0], np.float32), labels, clean.patients, ["lighter 1"] * 400
+    changed = StageOutputs.of(
+        clean.logits + np.array([0, 2.0], np.float32),
+        labels,
+        clean.patients.tolist(),
+        conditions=["lighter 1"] * 400,
     )
     once, often = clean.and_also(changed), clean
     for _ in range(10):
@@ -140,7 +145,9 @@ def test_a_second_domain_moves_the_threshold() -> None:
     there = np.concatenate([rng.uniform(0.3, 0.7, 200), rng.uniform(0.9, 0.99, 200)])
     alone = outputs_of(here, labels)
     other = outputs_of(there, labels)
-    both = alone.and_also(StageOutputs(other.logits, labels, other.patients, domains=["nih"] * 400))
+    both = alone.and_also(
+        StageOutputs.of(other.logits, labels, other.patients.tolist(), domains=["nih"] * 400)
+    )
     assert 0.7 < balanced_threshold(np.concatenate([here, there]), both, seed=0) < 0.9
 
 
@@ -180,7 +187,7 @@ def test_operating_points_keep_their_promises(seed: int) -> None:
     margin = rng.normal(0, 1.5, 400) + 2.0 * (2 * labels - 1)
     patients = [str(index // 2) for index in range(400)]
     spec = calibrate(
-        for_recipe(1, "clahe-hot"), StageOutputs(logits_of(margin), labels, patients), "drawn", seed
+        for_recipe(1, "clahe-hot"), StageOutputs.of(logits_of(margin), labels, patients), "drawn", seed
     )
     points = spec.operating_points
     assert tuple(points) == OPERATING_POINTS
@@ -195,7 +202,7 @@ def test_stage_two_has_one_operating_point() -> None:
     rng = np.random.default_rng(7)
     labels = rng.integers(0, 2, 300)
     margin = rng.normal(0, 1.5, 300) + 1.0 * (2 * labels - 1) + 3.0
-    outputs = StageOutputs(logits_of(margin), labels, [str(n) for n in range(300)])
+    outputs = StageOutputs.of(logits_of(margin), labels, [str(n) for n in range(300)])
     spec = calibrate(for_recipe(2, "clahe-hot"), outputs, "drawn", 0)
     assert {point.threshold for point in spec.operating_points.values()} == {0.5}
     point = spec.operating_points["balanced"]
@@ -208,9 +215,9 @@ def test_sets_hold_in_each_domain() -> None:
     rng = np.random.default_rng(8)
     labels = np.tile([0, 1], 500)
     easy, hard = (rng.normal(0, 1, 1000) + gap * (2 * labels - 1) for gap in (4.0, 1.0))
-    outputs = StageOutputs(logits_of(easy), labels, [f"a{n}" for n in range(1000)])
+    outputs = StageOutputs.of(logits_of(easy), labels, [f"a{n}" for n in range(1000)])
     outputs = outputs.and_also(
-        StageOutputs(logits_of(hard), labels, [f"b{n}" for n in range(1000)], domains=["nih"] * 1000)
+        StageOutputs.of(logits_of(hard), labels, [f"b{n}" for n in range(1000)], domains=["nih"] * 1000)
     )
     minima = set_minima(for_recipe(1, "clahe-hot"), outputs, 1.0, 0.0)
     assert set(minima) == {"", "nih"}
@@ -223,16 +230,23 @@ def test_sets_hold_in_each_domain() -> None:
 
 def test_outputs_are_saved_and_read_again(tmp_path: Path) -> None:
     labels = np.array([0, 1, 1])
-    given = StageOutputs(
+    given = StageOutputs.of(
         logits_of(np.array([-1.5, 0.25, 3.0])), labels, ["p", "q", "q"], films=["a", "b", "c,d"]
     )
     given = given.and_also(
-        StageOutputs(given.logits, labels, given.patients, ["blur 3"] * 3, ["nih"] * 3, list("xyz"))
+        StageOutputs.of(
+            given.logits,
+            labels,
+            given.patients.tolist(),
+            conditions=["blur 3"] * 3,
+            domains=["nih"] * 3,
+            films=list("xyz"),
+        )
     )
     given.save(tmp_path / "outputs.csv")
     again = StageOutputs.load(tmp_path / "outputs.csv")
     for name in ("patients", "conditions", "domains", "films", "renderings"):
-        assert getattr(again, name) == getattr(given, name)
+        assert getattr(again, name).tolist() == getattr(given, name).tolist()
     np.testing.assert_array_equal(again.labels, given.labels)
     np.testing.assert_allclose(np.diff(again.logits), np.diff(given.logits), atol=1e-4)
 

@@ -28,7 +28,7 @@ def drawn(
     labels = (patient % one_in > 0).astype(np.int64)
     margin = rng.normal(0, 1, films) + 2.0 * labels - 1.0 + shift
     logits = np.column_stack([np.zeros(films), margin]).astype(np.float32)
-    return StageOutputs(logits, labels, [f"p{n}" for n in patient], [condition] * films)
+    return StageOutputs.of(logits, labels, [f"p{n}" for n in patient], conditions=[condition] * films)
 
 
 def test_halves_share_no_patient_and_hold_both_classes_alike() -> None:
@@ -67,7 +67,7 @@ def test_shifted_films_are_measured_apart() -> None:
 
 def test_domains_are_measured_apart() -> None:
     first, other = drawn(1500, 500), drawn(1500, 500, seed=1, shift=0.4)
-    moved = StageOutputs(
+    moved = StageOutputs.of(
         other.logits, other.labels, [f"q{p}" for p in other.patients], domains=["nih"] * 1500
     )
     figures = cross_fitted(for_recipe(1, "clahe-hot"), first.and_also(moved), seed=0)
@@ -81,14 +81,14 @@ def test_domains_are_measured_apart() -> None:
 
 def test_the_auroc_needs_no_calibration() -> None:
     outputs = drawn(1000, 400)
-    stretched = StageOutputs(outputs.logits * 7, outputs.labels, outputs.patients)
+    stretched = StageOutputs.of(outputs.logits * 7, outputs.labels, outputs.patients.tolist())
     assert auroc_figure(stretched).value == pytest.approx(auroc_figure(outputs).value)
 
 
 def test_renderings_are_measured_apart_and_patients_weigh_the_same() -> None:
     small = drawn(1200, 300, one_in=2)
-    large = StageOutputs(small.logits, small.labels, small.patients, renderings=["large"] * 1200)
-    both = replace(small, renderings=["small"] * 1200).and_also(large)
+    large = StageOutputs.of(small.logits, small.labels, small.patients.tolist(), renderings=["large"] * 1200)
+    both = replace(small, renderings=np.full(1200, "small")).and_also(large)
     figures = cross_fitted(for_recipe(1, "clahe-hot"), both, seed=0)
     names = {MAIN, f"{MAIN} small", f"{MAIN} large", f"{MAIN} by patient"}
     assert set(figures) == names
@@ -100,7 +100,7 @@ def test_renderings_are_measured_apart_and_patients_weigh_the_same() -> None:
 
 def judged_as(probability: list[float], labels: list[int], films: list[str]) -> CrossJudged:
     count = len(labels)
-    outputs = StageOutputs(
+    outputs = StageOutputs.of(
         np.zeros((count, 2), np.float32), np.array(labels), [f"p{film}" for film in films], films=films
     )
     return CrossJudged(outputs, np.array(probability), np.ones((count, 2), np.bool_))

@@ -16,12 +16,13 @@ from pneumocascade import Cascade
 from pneumocascade.datasets.films import find_films
 from pneumocascade.model.spec import OPERATING_POINTS
 from pneumocascade.training import cross_fitting as held_out
-from pneumocascade.training import duplicates, export, pipeline
+from pneumocascade.training import duplicates, pipeline
 from pneumocascade.training import fit_gate as gate
 from pneumocascade.training.calibrate import StageOutputs
 from pneumocascade.training.config import TrainingConfig
 from pneumocascade.training.network import build_network
 from pneumocascade.training.pipeline import Plan, build, estimate, joined, soft_labels
+from pneumocascade.training.precision_cost import PrecisionCost
 from pneumocascade.training.run import Sources, TrainingFilms
 from tests.training.conftest import write_films
 
@@ -37,7 +38,7 @@ def _small() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(duplicates, "NEAR_BITS", -1)
         patch.setattr(held_out, "SHIFTED_FILMS", 24)
-        patch.setattr(export, "MAX_INT8_COST", 1.0)  # of networks that have hardly learnt
+        patch.setattr(PrecisionCost, "too_high", False)  # of networks that have hardly learnt
         patch.setattr(gate, "FILMS", 12)
         patch.setattr(gate, "DRAWN_EACH", 2)
         yield
@@ -80,7 +81,7 @@ def test_the_models_are_whole_and_calibrated_on_both_domains(models: Path) -> No
     cascade = Cascade.load(models)
     assert cascade.version == "9.9.9"
     assert cascade.gate is not None
-    first, second = cascade.stage1.spec, cascade.stage2.spec
+    first, second = cascade.specs
     assert set(first.prediction_set_minimum) == {"", "adults"}
     assert set(second.prediction_set_minimum) == {""}, "of adults no aetiology is known"
     for spec in (first, second):
@@ -150,16 +151,16 @@ def test_a_cut_run_goes_on_at_the_stage_that_is_missing(plan: Plan, models: Path
 
 def test_soft_labels_are_means_over_the_renderings_as_they_are() -> None:
     margins = np.array([0.0, 2.0, 50.0, -1.0], np.float32)
-    outputs = StageOutputs(
+    outputs = StageOutputs.of(
         np.column_stack([np.zeros(4, np.float32), margins]),
         np.ones(4, np.int64),
         ["p"] * 4,
-        ["clean", "clean", "blur 3", "clean"],
+        conditions=["clean", "clean", "blur 3", "clean"],
         films=["a", "a", "a", "b"],
     )
     found = soft_labels(outputs)
     assert found == pytest.approx({"a": (0.5 + 0.880797) / 2, "b": 0.268941}, abs=1e-5)
-    assert joined([outputs, outputs]).films == outputs.films * 2
+    assert joined([outputs, outputs]).films.tolist() == ["a", "a", "a", "b"] * 2
 
 
 def test_the_estimate_counts_films_by_their_pixels(plan: Plan) -> None:

@@ -26,6 +26,7 @@ from pneumocascade.training.data import samples_of
 from pneumocascade.training.export import export_run
 from pneumocascade.training.network import WithFeatures, build_network
 from pneumocascade.training.onnx_export import to_onnx
+from pneumocascade.training.precision_cost import PrecisionCost
 from pneumocascade.training.run import Sources, train, train_stage
 from tests.conftest import draw_chest
 from tests.training.conftest import write_films
@@ -278,14 +279,14 @@ def test_exported_models_agree_with_pytorch(
     run: Path, sources: Sources, films_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # After two epochs on phantoms the ranking is near chance, and so is what INT8 does to it.
-    monkeypatch.setattr(export, "MAX_INT8_COST", 1.0)
+    monkeypatch.setattr(PrecisionCost, "too_high", False)
     result = runner.invoke(app, ["export", str(run), "--output", str(tmp_path), "--version", "9.9.9"])
     assert result.exit_code == 0, result.output
 
     cascade = Cascade.load(tmp_path)
     assert cascade.version == "9.9.9"
     films = find_films(sources.renderings[0])
-    for model, stage in ((cascade.stage1, "stage1"), (cascade.stage2, "stage2")):
+    for model, stage in ((cascade.model_of(1), "stage1"), (cascade.model_of(2), "stage2")):
         network = build_network(stride_in_1x1=True).eval()
         network.load_state_dict(load_file(run / stage / "weights.safetensors"))
         batch = np.concatenate([prepare(read_radiograph(film.path), model.spec) for film in films])

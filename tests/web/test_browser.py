@@ -76,8 +76,8 @@ def test_upload_analyse_and_read_the_verdict(page: Page, films: list[Path], casc
     stages = page.locator("#single-verdict .pc-stage")
     assert expected.stage1 is not None
     expect(stages.nth(0)).to_contain_text(f"{100 * expected.stage1.probabilities['pneumonia']:.1f} %")
-    told = "Did not run: the probability of pneumonia" if expected.stage2 is None else "90 % prediction set"
-    expect(stages.nth(1)).to_contain_text(told)
+    text = "Did not run: the probability of pneumonia" if expected.stage2 is None else "90 % prediction set"
+    expect(stages.nth(1)).to_contain_text(text)
     expect(page.locator("#single-pictures")).to_contain_text("256 x 256 pixels")
     expect(page.locator("#films-analysed")).to_have_text(str(before + 1))
 
@@ -138,7 +138,7 @@ def test_refusal_is_shown_with_its_code(page: Page, films: list[Path]) -> None:
     expect(card.locator(".pc-not-run")).to_have_count(2)
 
 
-def test_a_file_that_is_no_film_is_told_in_words(page: Page, tmp_path: Path) -> None:
+def test_a_file_that_is_no_film_is_explained(page: Page, tmp_path: Path) -> None:
     path = tmp_path / "notes.png"
     path.write_text("these are notes")
     analyse_single(page, path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import subprocess
 import sys
 import warnings
@@ -12,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
 from playwright.sync_api import Browser, Dialog, Download, Page, expect
 
 from pneumocascade import Cascade, read_radiograph
 from pneumocascade.evaluation.evaluate import evaluate
 from pneumocascade.reports.html import report_html
-from tests.conftest import vary_example
+from tests.conftest import film_png, vary_example
 from tests.evaluation.conftest import lay_out_films, make_cascade
 from tests.imaging.dicom.objects import dataset, to_bytes
 from tests.reports.films import Items
@@ -143,12 +141,6 @@ def seen(browser: Browser) -> Iterator[Seen]:
     context.close()
 
 
-def png(seed: int = 0) -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(vary_example(seed, 160, 160)).save(stream, "PNG")
-    return stream.getvalue()
-
-
 def dicom(seed: int = 0) -> bytes:
     """Return a film whose tags are mark-up."""
     with warnings.catch_warnings():
@@ -203,7 +195,7 @@ def test_names_of_a_batch(seen: Seen, server: str, names: list[str], request: py
     page = seen.page
     seen.open_app(address)
     page.get_by_role("tab", name=BATCH).click()
-    upload(page, "batch", [(name, png(number)) for number, name in enumerate(names)])
+    upload(page, "batch", [(name, film_png(number)) for number, name in enumerate(names)])
     seen.assert_nothing(address)
     page.get_by_role("button", name="Analyze Images", exact=True).click()
     expect(page.locator("#batch-gallery .pc-tile")).to_have_count(len(names))
@@ -230,13 +222,13 @@ def test_names_of_single_films(
     title, preview = page.locator("#single-verdict .pc-verdict"), page.locator("#single-preview b")
     example = preview.inner_text()
     for number, name in enumerate(names):
-        upload(page, "single", [(name, png() if number % 2 else b"no film")])
+        upload(page, "single", [(name, film_png() if number % 2 else b"no film")])
         expect(preview).not_to_have_text(example)
-        told = preview.inner_text()
+        shown = preview.inner_text()
         if server == "unchanged" and name.isprintable() and "/" not in name and len(name) < 200:
-            assert told == name.replace('"', "%22")  # browsers write quotes so
+            assert shown == name.replace('"', "%22")  # browsers write quotes so
         page.get_by_role("button", name="Analyze Image", exact=True).click()
-        expect(page.locator("#single-verdict .pc-source")).to_have_text(told)
+        expect(page.locator("#single-verdict .pc-source")).to_have_text(shown)
         told_apart = expect(title).not_to_have_text if number % 2 else expect(title).to_have_text
         told_apart("Cannot read this file")
         seen.assert_nothing(address)
@@ -273,7 +265,7 @@ def test_tags_of_a_film(seen: Seen, server: str, request: pytest.FixtureRequest)
 
 
 def test_a_planted_script_would_be_seen(seen: Seen, tmp_path: Path) -> None:
-    """What is looked for would be found: the same names on a page that does not escape them."""
+    """What the other tests search for would be found: the same names on a page that does not escape them."""
     for number, name in enumerate(NAMES[:8]):
         path = tmp_path / f"{number}.html"
         path.write_text(f'<!doctype html><title>x</title><p>{name}</p><input value="{name}">')
@@ -297,7 +289,7 @@ def looked_at(seen: Seen, path: Path) -> str:
 def test_the_report_of_one_film_and_of_many(seen: Seen, cascade: Cascade, tmp_path: Path) -> None:
     items: Items = []
     for number, name in enumerate(NAMES):
-        film = read_radiograph(dicom(number) if number % 2 else png(number), name)
+        film = read_radiograph(dicom(number) if number % 2 else film_png(number), name)
         items.append((cascade.predict(film), film))
     items.append((cascade.predict(b"no film", name=NAMES[2]), None))
     for count in (1, 2, len(items)):
@@ -316,7 +308,7 @@ def test_the_report_of_one_film_and_of_many(seen: Seen, cascade: Cascade, tmp_pa
 def test_the_command_lines_report(seen: Seen, tmp_path: Path, name: str) -> None:
     folder = tmp_path / "films <img src=x onerror=window.planted=1>"
     folder.mkdir()
-    (folder / name).write_bytes(dicom() if name.endswith(".dcm") else png())
+    (folder / name).write_bytes(dicom() if name.endswith(".dcm") else film_png())
     (folder / f"second {name}").write_bytes(b"no film")
     (tmp_path / "models").mkdir()
     models = write_tiny_models(tmp_path / "models")

@@ -37,8 +37,8 @@ def test_an_operating_point_that_changes_nothing_promises_nothing() -> None:
 
 
 def test_thresholds_explained_are_those_of_the_models(cascade: Cascade) -> None:
-    text = points_explained(cascade.stage1.spec, cascade.stage2.spec)
-    for spec in (cascade.stage1.spec, cascade.stage2.spec):
+    text = points_explained(*cascade.specs)
+    for spec in cascade.specs:
         assert all(percent(point.threshold) in text for point in spec.operating_points.values())
 
 

@@ -60,12 +60,12 @@ def test_a_stage_that_did_not_run_has_no_map() -> None:
 
 
 @pytest.mark.parametrize(
-    ("prediction", "told"),
+    ("prediction", "expected"),
     [(PNEUMONIA, "give no activation map"), (REFUSED, "There is no answer for this film")],
 )
-def test_where_there_is_no_map_a_sentence_says_so(prediction: Prediction, told: str) -> None:
+def test_where_there_is_no_map_a_sentence_says_so(prediction: Prediction, expected: str) -> None:
     html = saliency_view(Analysis(prediction, FILM), "single")
-    assert told in text_of(html)
+    assert expected in text_of(html)
     assert "<img" not in html
     assert "<input" not in html
 

@@ -74,11 +74,11 @@ def test_the_headline_is_that_of_every_surface() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reference", "told"), [("bacterial", "the answer agrees"), ("normal", "the answer differs")]
+    ("reference", "expected"), [("bacterial", "the answer agrees"), ("normal", "the answer differs")]
 )
-def test_card_of_an_example_does_not_hide_a_wrong_answer(reference: str, told: str) -> None:
+def test_card_of_an_example_does_not_hide_a_wrong_answer(reference: str, expected: str) -> None:
     text = text_of(verdict_card(Analysis(PNEUMONIA, reference=reference)))
-    assert f"Reference standard: {reference} ({told})" in text
+    assert f"Reference standard: {reference} ({expected})" in text
     assert "Reference standard" not in verdict_card(Analysis(PNEUMONIA))
 
 

@@ -1,4 +1,4 @@
-"""Command line: a thin door onto :class:`pneumocascade.Cascade`.
+"""Command line: a thin layer over :class:`pneumocascade.Cascade`.
 
 Only what every command needs is imported here; each command imports the rest when it runs, so that
 ``--version`` and ``--help`` stay fast.
@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from pneumocascade import __version__
-from pneumocascade.cli import doctor, history, models, predict, train
+from pneumocascade.cli import compare, doctor, history, models, predict, train
 from pneumocascade.cli.streams import drop_unwritten, make_usable
 from pneumocascade.errors import PneumocascadeError, UsageError
 
@@ -45,9 +45,11 @@ def _options(
 
 app.command("predict")(predict.predict)
 app.command("evaluate")(models.evaluate)
+app.command("compare")(compare.compare)
 app.command("train")(train.train)
 app.command("export")(train.export)
 app.command("calibrate")(train.calibrate)
+app.command("weights")(train.weights)
 app.command("serve")(models.serve)
 app.command("info")(models.info)
 app.command("doctor")(doctor.doctor)

@@ -22,7 +22,7 @@ _Identity = tuple[int, int]
 def check_destinations(files: Destinations, folders: Destinations, inputs: Iterable[str]) -> None:
     """Refuse destinations that are the same file, and those that are a film.
 
-    Inputs are looked at only where a destination exists, and never opened; URIs are passed over.
+    Inputs are checked only where a destination exists, and never opened; URIs are passed over.
 
     Parameters
     ----------

@@ -22,10 +22,10 @@ def doctor(
     ] = 7860,
     models: ModelsOption = None,
 ) -> None:
-    """Check this installation and say how to fix what is wrong; exit status 1 where something is.
+    """Check this installation and say how to fix problems; exit status 1 if there are any.
 
-    Packages, models, decoders, folders, memory and cores are tried. What is shown may go into a report of
-    a defect: it tells nothing of films, and paths below the home folder begin with ~.
+    It checks packages, models, decoders, folders, memory and cores. You can attach the output to a bug
+    report: it contains nothing about films, and paths below the home folder begin with ~.
     """
     from pneumocascade.doctor.examination import examine, to_dict
 

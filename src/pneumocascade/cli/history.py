@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="List, export and purge an audit trail (see serve --history).")
 
-_File = Annotated[Path, typer.Argument(help="The history's file.", envvar="PNEUMOCASCADE_HISTORY")]
+_File = Annotated[Path, typer.Argument(help="SQLite file of the history.", envvar="PNEUMOCASCADE_HISTORY")]
 _Since = Annotated[datetime | None, typer.Option(help="Only entries from this local time on.")]
 _Until = Annotated[datetime | None, typer.Option(help="Only entries before this local time.")]
 
@@ -57,7 +57,7 @@ def list_entries(
 @app.command()
 def export(
     file: _File,
-    output: Annotated[Path | None, typer.Option(help="Write to this file.")] = None,
+    output: Annotated[Path | None, typer.Option(help="File to write. Default: standard output.")] = None,
     format: Annotated[Literal["jsonl", "csv"], typer.Option()] = "jsonl",  # noqa: A002
     since: _Since = None,
     until: _Until = None,
@@ -76,12 +76,10 @@ def export(
 @app.command()
 def purge(
     file: _File,
-    before: Annotated[
-        datetime | None, typer.Option(help="Delete what was entered before this time, in the local zone.")
-    ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Delete all.")] = False,
+    before: Annotated[datetime | None, typer.Option(help="Delete entries before this local time.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Delete all entries.")] = False,
 ) -> None:
-    """Delete analyses for good."""
+    """Delete analyses permanently."""
     if (before is None) != everything:
         raise UsageError("give --before TIME, or --all")
     with _opened(file) as history:

@@ -17,7 +17,16 @@ from pneumocascade.cli.common import (
     import_extra,
     recorder_of,
 )
+from pneumocascade.cli.labels import (
+    LabelColumnsOption,
+    LabelsOption,
+    LabelValuesOption,
+    PatientsOption,
+    options_of,
+    say_loaded,
+)
 from pneumocascade.errors import UsageError
+from pneumocascade.types import NO_STAGE2
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +43,13 @@ _CHOSEN = "operating points, with figures on the very films that the thresholds 
 
 
 def evaluate(
-    data_dir: Annotated[Path, typer.Argument(help="Folder with NORMAL/ and PNEUMONIA/.")],
+    data_dir: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Folder with NORMAL/ and PNEUMONIA/, at any depth. With --labels: the films' folder.",
+            show_default="the folder of --labels",
+        ),
+    ] = None,
     output: Annotated[
         Path, typer.Option(help="Folder for metrics.json, predictions.csv, plots and report.html.")
     ] = Path("evaluation"),
@@ -44,24 +59,41 @@ def evaluate(
     shift: Annotated[
         bool,
         typer.Option(
-            "--shift", help="Also measure on changed films: exposure, sharpness, layout, noise and more."
+            "--shift", help="Also measure on altered films: exposure, sharpness, layout, noise and more."
         ),
     ] = False,
     shift_films: Annotated[
-        int, typer.Option(min=1, help="Maximum number of films to change for --shift.")
+        int, typer.Option(min=1, help="Maximum number of films to alter for --shift.")
     ] = 200,
+    prevalence: Annotated[
+        list[float] | None,
+        typer.Option(
+            help="Further share of the positive class, between 0 and 1, to give predictive values at. "
+            "Repeatable. 0.05, 0.2 and 0.5 are always given."
+        ),
+    ] = None,
+    labels: LabelsOption = None,
+    label_columns: LabelColumnsOption = None,
+    label_values: LabelValuesOption = None,
+    patients: PatientsOption = None,
     operating_point: OperatingPointOption = "balanced",
     models: ModelsOption = None,
 ) -> None:
-    """Measure the models on labelled films, with 95 % intervals over patients."""
+    """Measure the models on labelled films, with 95 % intervals over patients.
+
+    Exit status: 0 all labelled films were found, 1 some are missing or a folder could not be opened, 2 wrong
+    usage.
+    """
     from rich.console import Console
     from rich.progress import Progress
 
-    from pneumocascade.datasets.films import Split, find_films
+    from pneumocascade.datasets.films import Split, load_films
     from pneumocascade.inference.cascade import Cascade
 
     evaluation = import_extra("pneumocascade.evaluation.evaluate", "evaluation", "evaluate")
-    only = Split.load(split).validation if split else None
+    films = load_films(data_dir, options_of(labels, label_columns, label_values, patients))
+    say_loaded(films)
+    only = Split.load(split, films.patients).validation if split else None
     cascade = Cascade.load(models)
     shifted: dict[str, Any] | None = None
     with Progress(console=Console(stderr=True), transient=True) as bar:
@@ -71,14 +103,19 @@ def evaluate(
             return lambda done, total: bar.update(task, completed=done, total=total)
 
         metrics = evaluation.evaluate(
-            data_dir, cascade, output, operating_point=operating_point, only=only, progress=show("films")
+            films,
+            cascade,
+            output,
+            operating_point=operating_point,
+            only=only,
+            prevalences=prevalence or (),
+            progress=show("films"),
         )
         if shift:
-            films = [film for film in find_films(data_dir) if only is None or film.name in only]
             shifted = import_extra(
                 "pneumocascade.evaluation.shift_suite", "evaluation", "evaluate"
             ).evaluate_shift(
-                films,
+                (films if only is None else films.only(only)).films,
                 cascade,
                 output,
                 operating_point=operating_point,
@@ -87,10 +124,14 @@ def evaluate(
             )
     console = Console()
     for part in ("stage1", "stage2", "cascade"):
-        console.print(f"[bold]{part}[/bold]")
+        console.print(f"[bold]{part}[/bold] {metrics[part].get('left_out', '')}".rstrip())
         for name, figure in metrics[part].items():
             if isinstance(figure, dict) and "ci95" in figure:
                 console.print(f"  {name:18} {_figure(figure)}", highlight=False)
+        for at in metrics[part].get("predictive_values", ()):
+            for name in ("ppv", "npv"):
+                title = f"{name} at {100 * at['prevalence']:g} %"
+                console.print(f"  {title:18} {_figure(at[name])}", highlight=False)
     if (left_out := metrics["refused"])["n"]:
         codes = ", ".join(f"{code} {count}" for code, count in left_out["by_code"].items())
         text = f"{left_out['refused_by_gate']} refused, {left_out['unreadable']} could not be read ({codes})"
@@ -98,10 +139,12 @@ def evaluate(
     if shifted is not None:
         _show_shift(console, shifted)
     console.print(f"written to {output}", highlight=False)
+    if films.left_out.incomplete:
+        raise typer.Exit(1)
 
 
 def _show_shift(console: Console, shifted: dict[str, Any]) -> None:
-    for part in ("stage1", "stage2"):
+    for part in [name for name in ("stage1", "stage2") if name in shifted]:
         console.print(f"[bold]{part} under shift[/bold] (n = {shifted[part]['n']})")
         for name in ("auroc", "accuracy", "balanced_accuracy", "ece"):
             figure = shifted[part]["summary"][name]
@@ -114,7 +157,8 @@ def _show_shift(console: Console, shifted: dict[str, Any]) -> None:
 
 def _figure(figure: dict[str, Any]) -> str:
     if figure["value"] is None:
-        return f"undefined (n = {figure['n']})"
+        reason = f": {figure['reason']}" if "reason" in figure else ""
+        return f"undefined (n = {figure['n']}){reason}"
     interval = "95 % CI {:.3f} - {:.3f}, ".format(*figure["ci95"]) if figure["ci95"] else ""
     return f"{figure['value']:.3f}  ({interval}n = {figure['n']})"
 
@@ -124,7 +168,7 @@ def serve(
         str,
         typer.Option(help="Address to listen on. The default accepts connections from this machine only."),
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535, envvar="PORT")] = 7860,
+    port: Annotated[int, typer.Option(min=1, max=65535, envvar="PORT", help="Port to listen on.")] = 7860,
     threads: Annotated[
         int, typer.Option(min=0, help="Threads per run of a model; 0 means one per core.")
     ] = 0,
@@ -150,7 +194,9 @@ def serve(
             help="POST requests per minute and client address; more get status 429. Default: no limit.",
         ),
     ] = None,
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], typer.Option()] = "warning",
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], typer.Option(help="Least severe messages to log.")
+    ] = "warning",
     log_json: Annotated[bool, typer.Option("--log-json", help="Log one JSON object per line.")] = False,
     history: HistoryOption = None,
     provider: ProviderOption = "cpu",
@@ -206,7 +252,10 @@ def info(
     versions = {"pneumocascade": "version", "models": "model_version", "ONNX Runtime": "onnxruntime"}
     console.print(", ".join(f"{what} {facts[key]}" for what, key in versions.items()))
     for stage in ("stage1", "stage2"):
-        _show_model(console, stage, facts[stage])
+        if facts[stage] is not None:
+            _show_model(console, stage, facts[stage])
+    if facts["stage2"] is None:
+        console.print(f"\n[bold]stage2[/bold]: {NO_STAGE2}")
 
 
 def _facts(models: Path | None) -> dict[str, Any]:
@@ -229,7 +278,7 @@ def _facts(models: Path | None) -> dict[str, Any]:
         "onnxruntime": importlib.metadata.version("onnxruntime"),
         "intended_use": DISCLAIMER,
         "stage1": describe("stage1", cascade.stage1.spec),
-        "stage2": describe("stage2", cascade.stage2.spec),
+        "stage2": describe("stage2", cascade.stage2.spec) if cascade.stage2 else None,
     }
 
 
@@ -240,6 +289,7 @@ def _show_model(console: Console, stage: str, facts: dict[str, Any]) -> None:
         f"[bold]{stage}[/bold]: {facts['labels'][0]} or {facts['labels'][1]}": {
             "file": f"{facts['file']}, SHA-256 {facts['sha256'][:16]}...",
             "preprocessing": f"recipe {facts['recipe']}, steps of {facts['size']} x {facts['size']} pixels",
+            "network": f"{facts['backbone']}, {facts['precision']}",
             "network input": f"{facts['input_size']} x {facts['input_size']} pixels",
             "temperature": f"{facts['temperature']:.3f}",
             "bias": f"{facts['bias']:+.3f}",

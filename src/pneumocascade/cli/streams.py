@@ -8,7 +8,7 @@ import sys
 
 _STREAMS = (
     ("stdin", "r", os.O_RDONLY),
-    # To be read only: a write fails, as it does where standard output is full, and is told alike.
+    # To be read only: a write fails, as it does where standard output is full, and is reported alike.
     ("stdout", "w", os.O_RDONLY),
     ("stderr", "w", os.O_WRONLY),
 )

@@ -9,6 +9,14 @@ from typing import Annotated, Literal
 import typer
 
 from pneumocascade.cli.common import ModelsOption, import_extra
+from pneumocascade.cli.labels import (
+    LabelColumnsOption,
+    LabelsOption,
+    LabelValuesOption,
+    PatientsOption,
+    options_of,
+    say_loaded,
+)
 
 
 def unnamed() -> str:
@@ -27,23 +35,32 @@ VersionOption = Annotated[
 
 
 def train(
-    data_dir: Annotated[
-        Path,
-        typer.Argument(
-            help="Films as published: train|val/NORMAL|PNEUMONIA (test/ is left out), or one such split."
-        ),
-    ],
     output: Annotated[Path, typer.Option(help="Folder of the run. An interrupted run in it is continued.")],
-    backbone_weights: Annotated[
+    data_dir: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Films as published: train|val/NORMAL|PNEUMONIA (test/ is left out), or one such split. "
+            "With --labels: the films' folder.",
+            show_default="the folder of --labels",
+        ),
+    ] = None,
+    start_from: Annotated[
         str,
         typer.Option(
-            help="Starting weights: a safetensors file (may be partial), or 'imagenet' to fetch them."
+            "--start-from",
+            "--backbone-weights",
+            help="Starting weights: 'imagenet' to fetch them, 'bundled' for the models that come with this "
+            "package, a folder of models or of a run, or a safetensors file (may be partial).",
         ),
     ] = "imagenet",
     stage: Annotated[
         Literal["1", "2", "both"],
-        typer.Option(help="Stages to train. Stage 2 starts from the weights of stage 1 where there are any."),
+        typer.Option(
+            help="Stages to train; stage 2 needs films of known aetiology. It starts from the "
+            "weights of stage 1 where there are any."
+        ),
     ] = "both",
+    backbone: Annotated[str, typer.Option(help="Network to train: resnet50 or resnet18.")] = "resnet50",
     recipe: Annotated[Literal["clahe-hot", "clahe", "baseline"], typer.Option()] = "clahe-hot",
     renderings: Annotated[
         list[Path] | None,
@@ -72,26 +89,41 @@ def train(
     ] = 2,
     elsewhere: Annotated[
         list[Path] | None,
-        typer.Option(help="Folder of labelled films of another source, for stage 1. Repeatable."),
+        typer.Option(
+            help="Folder of labelled films of another source, for stage 1, or their CSV file of labels. "
+            "Repeatable."
+        ),
     ] = None,
+    labels: LabelsOption = None,
+    label_columns: LabelColumnsOption = None,
+    label_values: LabelValuesOption = None,
+    patients: PatientsOption = None,
     seed: Annotated[int, typer.Option()] = 2018,
     workers: Annotated[int, typer.Option(min=0, help="Processes that read and change films.")] = 1,
 ) -> None:
     """Train one or both stages on a folder of labelled films."""
+    from pneumocascade.datasets.films import load_training_films
+
     run = import_extra("pneumocascade.training.run", "training", "train")
     config = import_extra("pneumocascade.training.config", "training", "train")
+    options = options_of(labels, label_columns, label_values, patients)
+    loaded = load_training_films(data_dir, options)
+    for films in (loaded, *map(load_training_films, elsewhere or ())):
+        say_loaded(films)
     sources = run.Sources(
-        data_dir,
-        backbone_weights,
+        data_dir or loaded.root,
+        start_from,
         tuple(renderings or ()),
         tuple(hold_out or ()),
         split,
         tuple(elsewhere or ()),
+        options,
     )
-    for number in (1, 2) if stage == "both" else (int(stage),):
+    for number in run.stages_to_train(sources, stage, typer.echo):
         given = {"schedule": config.parse_schedule(schedule) if schedule else None}
         settings = config.TrainingConfig(
             number,
+            backbone=backbone,
             recipe=recipe,
             batch_size=batch_size,
             learning_rate=learning_rate,
@@ -104,17 +136,38 @@ def train(
 
 
 def export(
-    run_dir: Annotated[Path, typer.Argument(help="Folder of a run of both stages.")],
-    output: Annotated[Path, typer.Option(help="Folder for stage1.onnx, stage2.onnx and manifest.json.")],
+    run_dir: Annotated[Path, typer.Argument(help="Folder of a run, of both stages or of stage 1.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            help="Folder for stage1.onnx, stage2.onnx and manifest.json. A failed export leaves it as it was."
+        ),
+    ],
     version: VersionOption,
+    precision: Annotated[
+        Literal["int8", "float16", "float32"],
+        typer.Option(help="Of weights and activations: int8 is smallest and fastest, float32 exact."),
+    ] = "int8",
 ) -> None:
-    """Turn a run into models: ONNX in INT8, calibrated on its validation films."""
+    """Turn a run into models: ONNX, calibrated on its validation films."""
     module = import_extra("pneumocascade.training.export", "export", "train")
-    module.export_run(run_dir, output, version, typer.echo)
+    module.export_run(run_dir, output, version, typer.echo, precision=precision)
+
+
+def weights(
+    output: Annotated[Path, typer.Option(help="safetensors file to write.")],
+    stage: Annotated[Literal["1", "2"], typer.Option()] = "1",
+    models: ModelsOption = None,
+) -> None:
+    """Write the weights of a model for training: dequantised, batch norm folded, with torchvision's names."""
+    from pneumocascade.model.store import bundled_models
+
+    module = import_extra("pneumocascade.training.starting_weights", "training", "train")
+    module.write_weights(models or bundled_models(), f"stage{stage}", output)
+    typer.echo(f"weights of stage {stage} written to {output}")
 
 
 def calibrate(
-    data_dir: Annotated[Path, typer.Argument(help="Labelled films: NORMAL and PNEUMONIA, as for train.")],
     output: Annotated[Path, typer.Option(help="Folder for the new models; not the one of the old ones.")],
     split: Annotated[
         Path,
@@ -123,6 +176,12 @@ def calibrate(
         ),
     ],
     version: VersionOption,
+    data_dir: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Labelled films: NORMAL and PNEUMONIA, as for train.", show_default="the folder of --labels"
+        ),
+    ] = None,
     renderings: Annotated[
         list[Path] | None,
         typer.Option(help="Further folder with the same films in another resolution. Repeatable."),
@@ -136,15 +195,21 @@ def calibrate(
     stage2_margin: Annotated[
         float | None, typer.Option(min=0, max=0.25, help="The same for stage 2.")
     ] = None,
+    labels: LabelsOption = None,
+    label_columns: LabelColumnsOption = None,
+    label_values: LabelValuesOption = None,
+    patients: PatientsOption = None,
     seed: Annotated[int, typer.Option()] = 2018,
     models: ModelsOption = None,
 ) -> None:
     """Calibrate models on other films, without training: probabilities, thresholds, sets, gate."""
-    from pneumocascade.datasets.films import Split
+    from pneumocascade.datasets.films import Split, load_training_films
     from pneumocascade.model.store import bundled_models
 
     module = import_extra("pneumocascade.training.calibrate_models", "calibration", "train")
-    films = module.CalibrationFilms(data_dir, Split.load(split), tuple(renderings or ()))
+    found = load_training_films(data_dir, options_of(labels, label_columns, label_values, patients))
+    say_loaded(found)
+    films = module.CalibrationFilms(found, Split.load(split, found.patients), tuple(renderings or ()))
     margins = (stage1_margin, stage2_margin)
     module.recalibrate(
         models or bundled_models(), output, films, version, margins=margins, seed=seed, say=typer.echo

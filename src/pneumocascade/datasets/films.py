@@ -1,72 +1,42 @@
-"""Films on disk with their reference standard: folders, labels, patients, duplicates.
+"""Labelled films on disk: what the rest of the package and its users import.
 
 Layout of *Chest X-Ray Images (Pneumonia)* (Kermany, Zhang, Goldbaum 2018): ``NORMAL/`` and
 ``PNEUMONIA/``, at the top or below ``train/``, ``val/`` and ``test/``; the aetiology is in the name
 (``person12_bacteria_34.jpeg``, ``person12_virus_34.jpeg``), and so is the patient.
+:func:`load_films` takes other layouts and files of labels, too.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pneumocascade.datasets.folders import SPLITS, TRAINING_SPLITS, data_set_of
+from pneumocascade.datasets.label_file import LabelOptions
+from pneumocascade.datasets.labelled import LabelledFilm, LabelledFilms
+from pneumocascade.datasets.load import load_films, load_training_films
+from pneumocascade.datasets.patients import patient_of
 from pneumocascade.errors import DataSetError
-from pneumocascade.imaging.read import SUFFIXES
 
-SPLITS = ("train", "val", "test")
-
-TRAINING_SPLITS = ("train", "val")
-"""What may be trained on. Published figures are measured on ``test``: it stays unseen."""
-
-_PERSON = re.compile(r"^(person\d+)_")
-_NORMAL = re.compile(r"^((?:NORMAL\d*-)?IM-\d+)")
-_NIH = re.compile(r"^(\d{8})_\d{3}$")
-
-
-@dataclass(frozen=True, slots=True)
-class LabelledFilm:
-    """A film on disk and what is known of it.
-
-    Attributes
-    ----------
-    path : Path
-    name : str
-        File name without suffix; the same film in another rendering has the same name.
-    finding : {"normal", "pneumonia"}
-    aetiology : {"bacterial", "viral"} or None
-        ``None`` for a normal film, and where the name does not tell.
-    patient : str
-        Films of one patient never stand on both sides of a split.
-    domain : str
-        Whose films these are, where several sources are used together; else empty.
-    """
-
-    path: Path
-    name: str
-    finding: str
-    aetiology: str | None
-    patient: str
-    domain: str = ""
-
-    @property
-    def category(self) -> str:
-        """``normal``, ``bacterial``, ``viral``, or ``pneumonia`` of unknown aetiology."""
-        return self.aetiology or self.finding
-
-
-def patient_of(name: str) -> str:
-    """Return the patient that a film's name tells, or the name where it tells none.
-
-    ``person12_bacteria_3`` and ``person12_virus_7`` may or may not be the same child: they count
-    as one. ``IM-0115-0001-0002`` is of ``IM-0115``, ``00001281_000`` (NIH ChestX-ray14) of ``00001281``.
-    """
-    match = _PERSON.match(name) or _NORMAL.match(name) or _NIH.match(name)
-    return match.group(1) if match else name
+__all__ = [
+    "SPLITS",
+    "TRAINING_SPLITS",
+    "LabelOptions",
+    "LabelledFilm",
+    "LabelledFilms",
+    "Split",
+    "count_by_category",
+    "data_set_of",
+    "find_films",
+    "find_training_films",
+    "fingerprint",
+    "load_films",
+    "load_training_films",
+    "patient_of",
+]
 
 
 def find_films(root: Path, splits: Sequence[str] = SPLITS) -> list[LabelledFilm]:
@@ -84,26 +54,7 @@ def find_films(root: Path, splits: Sequence[str] = SPLITS) -> list[LabelledFilm]
     DataSetError
         Where there is no such folder or no film in it.
     """
-    tops = [root / split for split in splits if (root / split).is_dir()] or [root]
-    films = [
-        _film(path, finding)
-        for top in tops
-        for finding in ("normal", "pneumonia")
-        for path in sorted((top / finding.upper()).glob("*"))
-        if path.suffix.lower() in SUFFIXES
-    ]
-    if not films:
-        named = " or ".join(f"{split}/" for split in splits)
-        raise DataSetError(
-            f"no films in {root}: expected NORMAL/ and PNEUMONIA/, or {named} with these in it"
-        )
-    return films
-
-
-def data_set_of(path: Path) -> str:
-    """Return the name of the data set folder that a labelled film lies in."""
-    top = path.parents[1]
-    return top.parent.name if top.name in SPLITS else top.name
+    return load_films(root, splits=splits).films
 
 
 def find_training_films(root: Path) -> list[LabelledFilm]:
@@ -114,23 +65,7 @@ def find_training_films(root: Path) -> list[LabelledFilm]:
     DataSetError
         Where there is none, or one name stands for two films: a split is kept by name.
     """
-    films = find_films(root, TRAINING_SPLITS)
-    twice = [name for name, count in Counter(film.name for film in films).items() if count > 1]
-    if twice:
-        paths = " and ".join(str(film.path) for film in films if film.name == twice[0])
-        raise DataSetError(
-            f"{len(twice)} names stand for more than one film, such as {paths}; "
-            "films are told apart by their names: give each one of its own"
-        )
-    return films
-
-
-def _film(path: Path, finding: str) -> LabelledFilm:
-    aetiology = None
-    if finding == "pneumonia":
-        lowered = path.stem.lower()
-        aetiology = "bacterial" if "bacteria" in lowered else "viral" if "virus" in lowered else None
-    return LabelledFilm(path, path.stem, finding, aetiology, patient_of(path.stem))
+    return load_training_films(root).films
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +96,14 @@ class Split:
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
     @classmethod
-    def load(cls, path: Path) -> Split:
+    def load(cls, path: Path, patients: Mapping[str, str] | None = None) -> Split:
         """Read a split written by :meth:`save`.
+
+        Parameters
+        ----------
+        path : Path
+        patients : mapping of str to str, optional
+            By film name; of films that are not in it, the name tells the patient.
 
         Raises
         ------
@@ -172,7 +113,11 @@ class Split:
         try:
             sides = json.loads(path.read_text(encoding="utf-8"))
             split = cls(frozenset(sides["train"]), frozenset(sides["validation"]))
-            both = set(map(patient_of, split.train)) & set(map(patient_of, split.validation))
+            sides_of = [
+                {(patients or {}).get(name) or patient_of(name) for name in side}
+                for side in (split.train, split.validation)
+            ]
+            both = sides_of[0] & sides_of[1]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataSetError(f"{path} is not a saved split: {error!r}") from error
         if both:

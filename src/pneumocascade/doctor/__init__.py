@@ -1,1 +1,1 @@
-"""What ``pneumocascade doctor`` looks at: is this installation whole, and what mends it where it is not."""
+"""What ``pneumocascade doctor`` checks: whether this installation is whole, and how to mend it."""

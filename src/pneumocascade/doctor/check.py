@@ -11,8 +11,6 @@ from typing import Literal
 
 Status = Literal["ok", "note", "problem"]
 
-MEBIBYTE = 1 << 20
-
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -21,7 +19,7 @@ class Check:
     Attributes
     ----------
     name : str
-        Of what was looked at.
+        Of what was checked.
     status : {"ok", "note", "problem"}
         ``note``: it works, but less well, or something is not there that not everyone needs.
     found : str
@@ -39,7 +37,7 @@ class Check:
         assert (self.status == "ok") == (not self.advice), f"{self.name}: advice belongs to what is amiss"
 
 
-def guarded(name: str, check: Callable[[], list[Check]]) -> list[Check]:
+def checked(name: str, check: Callable[[], list[Check]]) -> list[Check]:
     """Return what a check finds; one that raises is itself a problem.
 
     A broken library may raise anything while it is imported.

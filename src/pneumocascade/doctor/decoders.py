@@ -9,8 +9,16 @@ from pneumocascade.doctor.check import Check, pip, tilde
 from pneumocascade.doctor.child import how_it_ended, run
 from pneumocascade.doctor.models import EXPECTED, example
 
-FONT, NO_FONT = "with a font", "without a font"
-"""What :mod:`pneumocascade.doctor.printing` says."""
+# Printed in a process of its own: without a font, Pango ends the process.
+_PRINT = """
+from pneumocascade.errors import PneumocascadeError
+from pneumocascade.reports.pdf import weasyprint_module
+try:
+    page = weasyprint_module().HTML(string="<p>film</p>").write_pdf(uncompressed_pdf=True)
+    print("with a font" if b"/BaseFont" in page else "without a font")
+except PneumocascadeError as error:
+    print(error)
+"""
 
 _DECODERS = "imagecodecs pydicom pyjpegls pylibjpeg pylibjpeg-openjpeg"
 
@@ -52,12 +60,12 @@ def check_pdf() -> list[Check]:
     if importlib.util.find_spec("weasyprint") is None:
         advice = f"for reports: {pip()} 'pneumocascade[report]'"
         return [Check("PDF", "note", "WeasyPrint is not installed", advice)]
-    done = run("-m", "pneumocascade.doctor.printing")
+    done = run("-c", _PRINT)
     *_, message = done.stdout.strip().splitlines() or [""]
-    if message == FONT:
+    if message == "with a font":
         return [Check("PDF", "ok", "WeasyPrint prints, with a font")]
     fonts = "install a font; on Debian: apt-get install fonts-dejavu-core"
-    if message == NO_FONT or "No fonts" in done.stderr:
+    if message == "without a font" or "No fonts" in done.stderr:
         return [Check("PDF", "problem", "WeasyPrint finds no font: there can be no PDF", fonts)]
     if message:  # the message of an error of ours, which says what to do
         found, _, advice = message.partition(": ")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pneumocascade import __version__
 from pneumocascade.doctor import decoders, installation, machine, models, places
-from pneumocascade.doctor.check import Check, guarded
+from pneumocascade.doctor.check import Check, checked
 from pneumocascade.doctor.child import check_libraries
 from pneumocascade.types import DISCLAIMER
 
@@ -64,7 +64,7 @@ def examine(folder: Path | None = None, port: int = 7860) -> list[Check]:
 
 
 def _made(checks: _Checks) -> list[Check]:
-    return [found for name, check in checks.items() for found in guarded(name, check)]
+    return [found for name, check in checks.items() for found in checked(name, check)]
 
 
 def summary_of(checks: list[Check]) -> dict[str, int]:

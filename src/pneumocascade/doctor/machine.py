@@ -96,63 +96,49 @@ def check_telemetry() -> list[Check]:
 def cpu_quota(proc: Path = _PROC, groups: Path = _GROUPS) -> float | None:
     """Return how many cores' time the control groups of this process allow, ``None`` for no limit."""
     quotas = []
-    for folder in _group_folders("cpu", proc, groups):
-        with suppress(OSError, ValueError, ZeroDivisionError):
-            if (folder / "cpu.max").exists():
-                quota, period = (folder / "cpu.max").read_text(encoding="ascii").split()
-            else:
-                quota = (folder / "cpu.cfs_quota_us").read_text(encoding="ascii")
-                period = (folder / "cpu.cfs_period_us").read_text(encoding="ascii")
-            if quota != "max" and int(quota) > 0:
-                quotas.append(int(quota) / int(period))
+    for folder in _group_folders(proc, groups):
+        with suppress(OSError, ValueError, ZeroDivisionError):  # "max" is no number: no limit
+            quota, period = map(int, (folder / "cpu.max").read_text(encoding="ascii").split())
+            quotas.append(quota / period)
     return min(quotas, default=None)
 
 
 def memory_left(proc: Path = _PROC, groups: Path = _GROUPS) -> int | None:
     """Return how many bytes the control groups of this process leave, ``None`` for no limit."""
     left = []
-    for folder in _group_folders("memory", proc, groups):
-        new = (folder / "memory.max").exists()
-        names = (
-            ("memory.max", "memory.current") if new else ("memory.limit_in_bytes", "memory.usage_in_bytes")
-        )
+    for folder in _group_folders(proc, groups):
         with suppress(OSError, ValueError):  # "max" is no number: no limit
-            limit, used = (int((folder / name).read_text(encoding="ascii")) for name in names)
-            if limit < 1 << 60:  # what the older kind says for no limit
-                left.append(max(0, limit - used + _reclaimable(folder)))
+            limit, used = (
+                int((folder / name).read_text(encoding="ascii")) for name in ("memory.max", "memory.current")
+            )
+            # Files in memory are given up when it is needed.
+            reclaimable = _value(folder / "memory.stat", "inactive_file") or 0
+            left.append(max(0, limit - used + reclaimable))
     return min(left, default=None)
 
 
-def _reclaimable(folder: Path) -> int:
-    """Return the bytes of a group's files in memory that are given up when they are needed."""
-    for line in (folder / "memory.stat").read_text(encoding="ascii").splitlines():
-        name, _, value = line.partition(" ")
-        if name == "inactive_file":
-            return int(value)
-    return 0
+def _group_folders(proc: Path, groups: Path) -> Iterator[Path]:
+    """Yield the folders of this process's control group and those above it (version 2, cgroups(7))."""
+    with suppress(OSError):
+        for line in (proc / "self" / "cgroup").read_text(encoding="utf-8").splitlines():
+            if line.startswith("0::"):
+                inner = groups / line.removeprefix("0::").strip("/")
+                yield inner
+                yield from (folder for folder in inner.parents if folder.is_relative_to(groups))
 
 
-def _group_folders(controller: str, proc: Path, groups: Path) -> Iterator[Path]:
-    """Yield the folders of this process's control group and those above it, of both kinds (cgroups(7))."""
-    try:
-        lines = (proc / "self" / "cgroup").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controllers and controller not in controllers.split(","):
-            continue
-        top = groups / controllers if controllers else groups
-        inner = top / path.strip("/")
-        yield inner
-        yield from (folder for folder in inner.parents if folder == top or folder.is_relative_to(top))
+def _value(file: Path, name: str) -> int | None:
+    """Return the number behind a name in a file of the kernel, ``None`` where there is none."""
+    for line in file.read_text(encoding="ascii").splitlines():
+        if line.startswith(name):
+            return int(line.split()[1])
+    return None
 
 
 def _available(proc: Path) -> int | None:
     with suppress(OSError, ValueError):
-        for line in (proc / "meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return 1024 * int(line.split()[1])
+        kilobytes = _value(proc / "meminfo", "MemAvailable:")
+        return None if kilobytes is None else 1024 * kilobytes
     return None
 
 

@@ -25,6 +25,9 @@ RESAMPLES = 1000
 INTERVAL = (2.5, 97.5)
 """Percentiles of the resamples that bound a 95 % interval."""
 
+SAME = 1e-9
+"""Figures that differ by no more are taken to be equal."""
+
 DECIMALS = 6
 """Decimals of figures in JSON."""
 
@@ -44,18 +47,22 @@ class Estimate:
         Films that the figure rests on: for a sensitivity the positive ones, and so on.
     left_out : int
         Resamples in which it was not defined.
+    reason : str
+        Why ``value`` is ``None``, where that is known; else empty.
     """
 
     value: float | None
     ci95: tuple[float, float] | None
     n: int
     left_out: int = 0
+    reason: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON object ``{"value", "ci95", "n"}``; never NaN."""
+        """Return the JSON object ``{"value", "ci95", "n"}``, with ``"reason"`` if there is one; never NaN."""
         interval = None if self.ci95 is None else [round(bound, DECIMALS) for bound in self.ci95]
         value = None if self.value is None else round(self.value, DECIMALS)
-        return {"value": value, "ci95": interval, "n": self.n}
+        told = {"reason": self.reason} if self.reason else {}
+        return {"value": value, "ci95": interval, "n": self.n, **told}
 
     def __str__(self) -> str:
         if self.value is None:
@@ -78,8 +85,9 @@ def bootstrap(
     Films of one patient resemble each other: they are drawn together, or the intervals would be
     too narrow. Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
 
-    Of a share that is 0 or 1 every resample is the same, and the interval would be a point: it gets the exact
-    one (Clopper and Pearson, Biometrika 1934) for as many independent patients.
+    Where every resample gives the same value, as of a share that is 0 or 1, the percentiles would be a point,
+    which would claim too much. A share then gets the exact interval (:func:`exact_interval`) for as many
+    independent patients; another figure, such as an AUROC of 1, gets none.
 
     A resample in which a figure is not defined (it holds no film of a class) is left out for that
     figure and counted. There is no interval where more than half are left out, nor where all films
@@ -117,16 +125,32 @@ def bootstrap(
         name: _figure(value, np.array([row[name] for row in drawn]), n.get(name, len(patients)))
         for name, value in values.items()
     }
-    for name, count in (shares or {}).items():
-        if figures[name].ci95 is not None and figures[name].value in (0.0, 1.0):
-            figures[name] = replace(figures[name], ci95=exact_interval(int(figures[name].value or 0), count))
-    return figures
+    return {name: _widened(figure, (shares or {}).get(name)) for name, figure in figures.items()}
 
 
-def exact_interval(share: int, count: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share that is 0 or 1 of so many independent ones."""
-    farthest = (INTERVAL[0] / 100) ** (1 / count)
-    return (farthest, 1.0) if share == 1 else (0.0, 1 - farthest)
+def _widened(figure: Estimate, patients: int | None) -> Estimate:
+    """Replace an interval that is a point; ``patients``: of a share, how many it rests on."""
+    if figure.value is None or figure.ci95 is None or figure.ci95[1] - figure.ci95[0] > SAME:
+        return figure
+    return replace(figure, ci95=exact_interval(figure.value, patients) if patients else None)
+
+
+def exact_interval(share: float, count: int) -> tuple[float, float]:
+    """Return the exact 95 % interval of a share (Clopper and Pearson, Biometrika 1934).
+
+    Parameters
+    ----------
+    share : float
+        0..1.
+    count : int
+        How many independent ones it is a share of, at least 1.
+    """
+    from scipy.stats import beta
+
+    held, tail = share * count, INTERVAL[0] / 100
+    low = beta.ppf(tail, held, count - held + 1) if held > SAME else 0.0
+    high = beta.ppf(1 - tail, held + 1, count - held) if count - held > SAME else 1.0
+    return float(low), float(high)
 
 
 def _figure(value: float, resampled: Floats, n: int) -> Estimate:

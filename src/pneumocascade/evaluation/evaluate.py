@@ -10,11 +10,13 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pneumocascade.datasets.films import LabelledFilm, count_by_category, find_films, fingerprint
+from pneumocascade.datasets.films import LabelledFilms, count_by_category, fingerprint, load_films
 from pneumocascade.errors import DataSetError, MissingExtraError, UsageError
 from pneumocascade.evaluation.bootstrap import RESAMPLES
+from pneumocascade.evaluation.gallery import galleries_of
 from pneumocascade.evaluation.judge_films import judge_films
 from pneumocascade.evaluation.results import (
     MeasuredCascade,
@@ -24,12 +26,13 @@ from pneumocascade.evaluation.results import (
     measure_stage2,
 )
 from pneumocascade.evaluation.subgroups import measure_by_patient, measure_subgroups
+from pneumocascade.evaluation.utility import check_prevalences, measure_utility
 from pneumocascade.inference.cascade import DEFAULT_OPERATING_POINT, Cascade
 from pneumocascade.output.rows import to_csv_row
-from pneumocascade.types import ROW_COLUMNS
+from pneumocascade.types import NO_STAGE2, ROW_COLUMNS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from pneumocascade.evaluation.judge_films import JudgedFilm, ReportProgress
@@ -43,12 +46,13 @@ PREDICTION_COLUMNS = (*ROW_COLUMNS, "true_finding", "true_aetiology", "patient",
 
 
 def evaluate(
-    data: Path,
+    data: Path | LabelledFilms,
     cascade: Cascade,
     output: Path | None = None,
     *,
     operating_point: str = DEFAULT_OPERATING_POINT,
     only: Collection[str] | None = None,
+    prevalences: Collection[float] = (),
     resamples: int = RESAMPLES,
     seed: int = 0,
     progress: ReportProgress | None = None,
@@ -57,8 +61,8 @@ def evaluate(
 
     Parameters
     ----------
-    data : Path
-        Holds ``NORMAL/`` and ``PNEUMONIA/``; see :func:`pneumocascade.datasets.films.find_films`.
+    data : Path or LabelledFilms
+        Folder or file of labels, or what :func:`pneumocascade.datasets.films.load_films` returned for it.
     cascade : Cascade
     output : Path, optional
         Folder that gets ``metrics.json``, ``predictions.csv``, ``report.html`` and pictures; made
@@ -66,6 +70,8 @@ def evaluate(
     operating_point : {"balanced", "sensitive", "specific"}
     only : collection of str, optional
         Names (without suffix) of the films to judge; by default all.
+    prevalences : collection of float
+        Further shares of the positive class, above 0 and below 1, to give predictive values at.
     resamples, seed : int
         Of the bootstrap over patients; no resamples, no intervals.
     progress : callable, optional
@@ -74,7 +80,8 @@ def evaluate(
     Returns
     -------
     dict
-        What ``metrics.json`` holds. Its ``data_fingerprint`` is over the films that could be read.
+        What ``metrics.json`` holds; of models without a stage 2, ``stage2`` and ``cascade`` say in
+        ``left_out`` why there are no figures. Its ``data_fingerprint`` is over the films that could be read.
 
     Raises
     ------
@@ -83,32 +90,43 @@ def evaluate(
     MissingExtraError
         Where ``output`` is given and matplotlib, scikit-learn or Jinja2 is not installed.
     UsageError
-        For an unknown operating point, fewer than 0 resamples, or an ``output`` that is no folder.
+        For an unknown operating point, a prevalence that is no share, fewer than 0 resamples, or an
+        ``output`` that is no folder.
     """
     if resamples < 0:
         raise UsageError(f"resamples is {resamples}; expected 0 or more")
-    films = [film for film in find_films(data) if only is None or film.name in only]
+    stated = check_prevalences(tuple(prevalences))
+    found = data if isinstance(data, LabelledFilms) else load_films(data)
+    found = found if only is None else found.only(only)
+    films = found.films
     if not films:
-        raise DataSetError(f"none of the {len(only or ())} films asked for is in {data}")
+        raise DataSetError(f"none of the {len(only or ())} films asked for is in {found.root}")
     if output is not None:
         _check_output(output)
     judged = list(judge_films(films, cascade, operating_point, progress))
+    specs = cascade.specs
     stages = [
-        measure(judged, model.spec, operating_point, resamples=resamples, seed=seed)
-        for measure, model in ((measure_stage1, cascade.stage1), (measure_stage2, cascade.stage2))
+        measure(judged, spec, operating_point, resamples=resamples, seed=seed)
+        for measure, spec in zip((measure_stage1, measure_stage2), specs, strict=False)
     ]
-    both = measure_cascade(judged, resamples=resamples, seed=seed)
-    specs = cascade.stage1.spec, cascade.stage2.spec
+    stages = [
+        replace(stage, utility=measure_utility(stage, stated, resamples=resamples, seed=seed))
+        for stage in stages
+    ]
+    both = measure_cascade(judged, resamples=resamples, seed=seed) if len(specs) > 1 else None
+    parts: dict[str, MeasuredStage | MeasuredCascade] = {f"stage{stage.stage}": stage for stage in stages}
+    parts |= {"cascade": both} if both is not None else {}
     metrics = {
         "model_version": cascade.version,
-        "data": data.resolve().name,
+        "data": found.root.resolve().name,
         "data_fingerprint": fingerprint(row.film for row in judged if row.prediction.status != "error"),
         "operating_point": operating_point,
-        "films": _count_films(films),
+        "films": _count_films(found),
         "refused": _count_refused(judged),
-        "stage1": stages[0].to_dict(),
-        "stage2": stages[1].to_dict(),
-        "cascade": both.to_dict(),
+        **{
+            name: parts[name].to_dict() if name in parts else {"left_out": NO_STAGE2}
+            for name in ("stage1", "stage2", "cascade")
+        },
         "patient_weighted": measure_by_patient(
             judged, specs, operating_point, resamples=resamples, seed=seed
         ),
@@ -117,7 +135,7 @@ def evaluate(
             "unit": "patient",
             "resamples": resamples,
             "seed": seed,
-            "left_out": _left_out(stages[0], stages[1], both),
+            "left_out": _left_out(parts),
         },
     }
     if output is not None:
@@ -140,9 +158,10 @@ def _check_output(output: Path) -> None:
         raise UsageError(f"the folder {output} for the report cannot be made: {error}") from error
 
 
-def _count_films(films: Sequence[LabelledFilm]) -> dict[str, Any]:
-    patients = len({film.patient for film in films})
-    return {"n": len(films), "patients": patients, "by_category": count_by_category(films)}
+def _count_films(found: LabelledFilms) -> dict[str, Any]:
+    patients = len({film.patient for film in found.films})
+    counted = {"n": len(found.films), "patients": patients, "by_category": count_by_category(found.films)}
+    return counted | found.to_dict()
 
 
 def _count_refused(judged: Sequence[JudgedFilm]) -> dict[str, Any]:
@@ -161,11 +180,11 @@ def _count_refused(judged: Sequence[JudgedFilm]) -> dict[str, Any]:
     }
 
 
-def _left_out(stage1: MeasuredStage, stage2: MeasuredStage, both: MeasuredCascade) -> dict[str, int]:
+def _left_out(parts: Mapping[str, MeasuredStage | MeasuredCascade]) -> dict[str, int]:
     """Return, by figure, the resamples in which it was not defined."""
     return {
         f"{part}.{name}": figure.left_out
-        for part, measured in (("stage1", stage1), ("stage2", stage2), ("cascade", both))
+        for part, measured in parts.items()
         for name, figure in measured.figures.items()
         if figure.left_out
     }
@@ -176,7 +195,7 @@ def _write(
     metrics: dict[str, Any],
     judged: Sequence[JudgedFilm],
     stages: Sequence[MeasuredStage],
-    both: MeasuredCascade,
+    both: MeasuredCascade | None,
 ) -> None:
     from pneumocascade.evaluation import html
 
@@ -186,7 +205,8 @@ def _write(
     pictures = html.draw(stages, both)
     for picture in pictures:
         (output / f"{picture.name}.png").write_bytes(picture.light)
-    (output / REPORT_FILE).write_text(html.render(metrics, stages, both, pictures), encoding="utf-8")
+    page = html.render(metrics, stages, both, pictures, galleries_of(judged))
+    (output / REPORT_FILE).write_text(page, encoding="utf-8")
 
 
 def _write_predictions(path: Path, judged: Sequence[JudgedFilm]) -> None:

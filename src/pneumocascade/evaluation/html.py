@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pneumocascade.evaluation import chart_style as drawing
 from pneumocascade.evaluation import charts as figures
+from pneumocascade.evaluation import utility_charts
 from pneumocascade.evaluation.results import CATEGORIES, MeasuredCascade, MeasuredStage
 from pneumocascade.evaluation.subgroups import TITLES
 from pneumocascade.explain.html import encoded_uri, environment
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from pneumocascade.evaluation.bootstrap import Estimate
+    from pneumocascade.evaluation.gallery import Gallery
 
 MEANINGS = {
     "auroc": ("AUROC", "how often a {positive} film gets a higher probability than a {negative} one"),
@@ -85,30 +87,34 @@ class PageFigure:
         return encoded_uri(self.dark, "PNG")
 
 
-def draw(stages: Sequence[MeasuredStage], both: MeasuredCascade) -> list[PageFigure]:
+def draw(stages: Sequence[MeasuredStage], both: MeasuredCascade | None) -> list[PageFigure]:
     """Draw all pictures of an evaluation.
 
     Parameters
     ----------
     stages : sequence of MeasuredStage
-    both : MeasuredCascade
+    both : MeasuredCascade or None
+        ``None`` where there is no stage 2.
 
     Returns
     -------
     list of PageFigure
-        ``roc_stage1``, ``reliability_stage1``, ``confusion_stage1``, the same of stage 2, and
+        ``roc_stage1``, ``reliability_stage1``, ``confusion_stage1`` and, where its utility was measured,
+        ``precision_recall_stage1`` and ``decision_curve_stage1``, the same of stage 2, and
         ``confusion_cascade``.
     """
     pictures = [picture for stage in stages for picture in _draw_stage(stage)]
-    subtitle = f"accuracy {both.figures['accuracy']}"
+    if both is None:
+        return pictures
+    matrix, subtitle = both.matrix, f"accuracy {both.figures['accuracy']}"
 
     def cascade_matrix(theme: drawing.Theme) -> Figure:
         return figures.confusion(
-            both.matrix, CATEGORIES, "Cascade: confusion matrix", subtitle=subtitle, theme=theme
+            matrix, CATEGORIES, "Cascade: confusion matrix", subtitle=subtitle, theme=theme
         )
 
     pictures.append(
-        _picture("confusion_cascade", f"Confusion matrix of the cascade: {subtitle}", cascade_matrix)
+        page_figure("confusion_cascade", f"Confusion matrix of the cascade: {subtitle}", cascade_matrix)
     )
     return pictures
 
@@ -133,25 +139,58 @@ def _draw_stage(stage: MeasuredStage) -> list[PageFigure]:
         )
 
     return [
-        _picture(f"roc_stage{stage.stage}", f"ROC curve of stage {stage.stage}: {area}", roc),
-        _picture(
+        page_figure(f"roc_stage{stage.stage}", f"ROC curve of stage {stage.stage}: {area}", roc),
+        page_figure(
             f"reliability_stage{stage.stage}", f"Reliability of stage {stage.stage}: {error}", reliability
         ),
-        _picture(
+        page_figure(
             f"confusion_stage{stage.stage}", f"Confusion matrix of stage {stage.stage}: {share}", confusion
         ),
+        *_draw_utility(stage),
     ]
 
 
-def _picture(name: str, alt: str, drawn: Callable[[drawing.Theme], Figure]) -> PageFigure:
+def _draw_utility(stage: MeasuredStage) -> list[PageFigure]:
+    """Draw precision against recall, and the decision curve."""
+    utility, title = stage.utility, f"Stage {stage.stage}"
+    if utility is None:
+        return []
+    average, share = f"average precision {utility.average_precision}", utility.positive_share
+    films = "no film" if share is None else f"share of {stage.categories[1]} in these films: {share:.3f}"
+
+    def precision_recall(theme: drawing.Theme) -> Figure:
+        return utility_charts.precision_recall(
+            stage.labels,
+            stage.probability,
+            stage.threshold,
+            f"{title}: precision and recall",
+            subtitle=average,
+            theme=theme,
+        )
+
+    def decision_curve(theme: drawing.Theme) -> Figure:
+        heading = f"{title}: decision curve"
+        return utility_charts.decision_curve(utility, stage.threshold, heading, subtitle=films, theme=theme)
+
+    curve = f"Precision-recall curve of stage {stage.stage}: {average}"
+    decision = f"Decision curve of stage {stage.stage}, beside calling all or no films positive; {films}"
+    return [
+        page_figure(f"precision_recall_stage{stage.stage}", curve, precision_recall),
+        page_figure(f"decision_curve_stage{stage.stage}", decision, decision_curve),
+    ]
+
+
+def page_figure(name: str, alt: str, drawn: Callable[[drawing.Theme], Figure]) -> PageFigure:
+    """Return a picture that ``drawn`` draws in the colours of light and of dark pages."""
     return PageFigure(name, alt, drawing.png(drawn(drawing.LIGHT)), drawing.png(drawn(drawing.DARK)))
 
 
 def render(
     metrics: Mapping[str, Any],
     stages: Sequence[MeasuredStage],
-    both: MeasuredCascade,
+    both: MeasuredCascade | None,
     pictures: Sequence[PageFigure],
+    galleries: Sequence[Gallery] = (),
 ) -> str:
     """Return the report as one HTML page that needs no other file.
 
@@ -160,28 +199,33 @@ def render(
     metrics : mapping
         What ``metrics.json`` holds.
     stages : sequence of MeasuredStage
-    both : MeasuredCascade
+    both : MeasuredCascade or None
     pictures : sequence of PageFigure
         From :func:`draw`.
+    galleries : sequence of Gallery
+        From :func:`~pneumocascade.evaluation.gallery.galleries_of`.
     """
-    stage1, stage2 = stages
+    headline = [
+        (question, f"AUROC of stage {stage.stage}", stage.figures["auroc"])
+        for question, stage in zip(("Normal or pneumonia", "Bacterial or viral"), stages, strict=False)
+    ]
+    if both is not None:
+        headline.append(("Three-way answer", "accuracy of the cascade", both.figures["accuracy"]))
+    parts = metrics["patient_weighted"]
     return (
         environment()
         .get_template("evaluation.html.j2")
         .render(
             metrics=metrics,
             disclaimer=DISCLAIMER,
-            headline=[
-                ("Normal or pneumonia", "AUROC of stage 1", stage1.figures["auroc"]),
-                ("Bacterial or viral", "AUROC of stage 2", stage2.figures["auroc"]),
-                ("Three-way answer", "accuracy of the cascade", both.figures["accuracy"]),
-            ],
+            headline=headline,
             stages=stages,
             tables=[_rows(stage.figures, stage.categories) for stage in stages],
-            cascade_table=_rows(both.figures, ("", "")),
+            cascade_table=_rows(both.figures, ("", "")) if both is not None else None,
             pictures={picture.name: picture for picture in pictures},
-            patient_rows=PATIENT_ROWS,
-            subgroup_columns=SUBGROUP_COLUMNS,
+            galleries=galleries,
+            patient_rows=[row for row in PATIENT_ROWS if row[0] in parts],
+            subgroup_columns=[column for column in SUBGROUP_COLUMNS if column[0] in parts],
             subgroup_titles=TITLES,
         )
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pneumocascade.errors import FilmError
+from pneumocascade.evaluation.gallery import thumbnail, wants_thumbnail
 from pneumocascade.evaluation.markers import find_marker
 from pneumocascade.imaging.read import read_radiograph
 from pneumocascade.model.preprocess import to_eight_bit
@@ -61,12 +62,15 @@ class JudgedFilm:
         other films and where the film was refused or could not be read.
     traits : Traits or None
         ``None`` where the film was refused or could not be read.
+    thumbnail : bytes or None
+        A small WebP picture of a film that was refused or answered wrongly; ``None`` for others.
     """
 
     film: LabelledFilm
     prediction: Prediction
     stage2: StageResult | None
     traits: Traits | None
+    thumbnail: bytes | None = None
 
 
 def judge_films(
@@ -112,19 +116,25 @@ def _judge_batch(films: Sequence[LabelledFilm], cascade: Cascade, operating_poin
     missed: dict[int, Radiograph] = {
         index: source
         for index, source in enumerate(sources)
-        if isinstance(source, Radiograph)
+        if cascade.stage2 is not None
+        and isinstance(source, Radiograph)
         and films[index].finding == "pneumonia"
         and predictions[index].status == "ok"
         and results[index] is None
     }
-    found = cascade.stage_results(2, list(missed.values()), operating_point)
+    found = cascade.stage_results(2, list(missed.values()), operating_point) if missed else []
     for index, result in zip(missed, found, strict=True):
         results[index] = result
     traits = [
         traits_of(source) if isinstance(source, Radiograph) and prediction.status == "ok" else None
         for source, prediction in zip(sources, predictions, strict=True)
     ]
-    return [JudgedFilm(*row) for row in zip(films, predictions, results, traits, strict=True)]
+    # Made of the pixels that are at hand: no film is decoded again for the report.
+    thumbnails = [
+        thumbnail(source) if isinstance(source, Radiograph) and wants_thumbnail(*row) else None
+        for source, row in zip(sources, zip(films, predictions, results, strict=True), strict=True)
+    ]
+    return [JudgedFilm(*row) for row in zip(films, predictions, results, traits, thumbnails, strict=True)]
 
 
 def _read(path: Path) -> Radiograph | Path:

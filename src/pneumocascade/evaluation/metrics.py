@@ -9,6 +9,8 @@ milliseconds for each resample.
 from __future__ import annotations
 
 import math
+from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +18,7 @@ import numpy as np
 from pneumocascade.evaluation.bootstrap import RESAMPLES, Estimate, bootstrap
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Hashable, Mapping, Sequence
     from typing import TypeAlias
 
     from numpy.typing import NDArray
@@ -150,6 +152,34 @@ def macro_f1(matrix: Floats) -> float:
     return float(np.mean(2 * np.diag(matrix) / (films + matrix.sum(axis=0))))
 
 
+def stage_values(labels: Ints, probability: Floats, answer: Ints, weights: Floats) -> dict[str, float]:
+    """Return the figures of one stage by name, without intervals.
+
+    Parameters
+    ----------
+    labels, probability, weights : ndarray, shape (N,)
+        As for :func:`auroc`.
+    answer : ndarray of int, shape (N,)
+        1 where a film is called positive, else 0.
+    """
+    matrix = confusion_matrix(labels, answer, weights, 2)
+    return {
+        "auroc": auroc(labels, probability, weights),
+        "accuracy": accuracy(matrix),
+        "sensitivity": recall(matrix, 1),
+        "specificity": recall(matrix, 0),
+        "balanced_accuracy": balanced_accuracy(matrix),
+        "ece": ece(labels, probability, weights),
+        "brier": brier(labels, probability, weights),
+    }
+
+
+def stage_groups(labels: Ints) -> dict[str, NDArray[np.bool_]]:
+    """Return which films each share of a stage rests on."""
+    everyone = np.ones(len(labels), np.bool_)
+    return {"accuracy": everyone, "sensitivity": labels == 1, "specificity": labels == 0}
+
+
 def stage_figures(
     labels: Ints,
     probability: Floats,
@@ -183,31 +213,54 @@ def stage_figures(
     answer = (probability >= threshold).astype(np.int64)
 
     def measure(drawn: Floats) -> dict[str, float]:
-        weights = drawn if film_weights is None else drawn * film_weights
-        matrix = confusion_matrix(labels, answer, weights, 2)
-        return {
-            "auroc": auroc(labels, probability, weights),
-            "accuracy": accuracy(matrix),
-            "sensitivity": recall(matrix, 1),
-            "specificity": recall(matrix, 0),
-            "balanced_accuracy": balanced_accuracy(matrix),
-            "ece": ece(labels, probability, weights),
-            "brier": brier(labels, probability, weights),
-        }
+        return stage_values(
+            labels, probability, answer, drawn if film_weights is None else drawn * film_weights
+        )
 
-    positives = int(labels.sum())
-    n = {"sensitivity": positives, "specificity": len(labels) - positives}
-    everyone = np.ones(len(labels), np.bool_)
-    shares = patients_of(
-        patients, {"accuracy": everyone, "sensitivity": labels == 1, "specificity": labels == 0}
-    )
-    return bootstrap(measure, patients, n, shares=shares, resamples=resamples, seed=seed)
+    groups = stage_groups(labels)
+    n = {name: int(films.sum()) for name, films in groups.items()}
+    shares = patients_of(patients, groups)
+    figures = bootstrap(measure, patients, n, shares=shares, resamples=resamples, seed=seed)
+    return {**figures, "balanced_accuracy": _with_bounds(figures)}
+
+
+def _with_bounds(figures: Mapping[str, Estimate]) -> Estimate:
+    """Return the balanced accuracy; where it has no interval of its own, with that of its two parts.
+
+    Where sensitivity and specificity are both 0 or 1 each has an exact interval: the means of their lower
+    and of their upper bounds hold the balanced accuracy in at least 95 % of cases.
+    """
+    balanced, parts = figures["balanced_accuracy"], (figures["sensitivity"], figures["specificity"])
+    intervals = [part.ci95 for part in parts if part.ci95 is not None and part.value in (0.0, 1.0)]
+    if balanced.ci95 is not None or len(intervals) < len(parts):
+        return balanced
+    low, high = np.mean(intervals, axis=0).tolist()
+    return replace(balanced, ci95=(low, high))
 
 
 def patients_of(patients: Sequence[str], groups: Mapping[str, NDArray[np.bool_]]) -> dict[str, int]:
     """Return by name of a group of films how many patients they are of."""
     names = np.asarray(patients, dtype=np.str_)
     return {name: len(set(names[films].tolist())) for name, films in groups.items()}
+
+
+def cascade_values(truth: Ints, answer: Ints, categories: Sequence[str], weights: Floats) -> dict[str, float]:
+    """Return the figures of the three-way answer by name, without intervals.
+
+    Parameters as for :func:`cascade_figures`; ``weights``, shape (N,): how often each film counts.
+    """
+    matrix = confusion_matrix(truth, answer, weights, len(categories))
+    recalls = {f"recall_{name}": recall(matrix, index) for index, name in enumerate(categories)}
+    return {"accuracy": accuracy(matrix), "macro_f1": macro_f1(matrix), **recalls}
+
+
+def cascade_groups(truth: Ints, categories: Sequence[str]) -> dict[str, NDArray[np.bool_]]:
+    """Return which films each share of the three-way answer rests on."""
+    everyone = np.ones(len(truth), np.bool_)
+    return {
+        "accuracy": everyone,
+        **{f"recall_{name}": truth == index for index, name in enumerate(categories)},
+    }
 
 
 def cascade_figures(
@@ -241,13 +294,11 @@ def cascade_figures(
 
     def measure(drawn: Floats) -> dict[str, float]:
         weights = drawn if film_weights is None else drawn * film_weights
-        matrix = confusion_matrix(truth, answer, weights, len(categories))
-        recalls = {f"recall_{name}": recall(matrix, index) for index, name in enumerate(categories)}
-        return {"accuracy": accuracy(matrix), "macro_f1": macro_f1(matrix), **recalls}
+        return cascade_values(truth, answer, categories, weights)
 
-    n = {f"recall_{name}": int(np.sum(truth == index)) for index, name in enumerate(categories)}
-    groups = {f"recall_{name}": truth == index for index, name in enumerate(categories)}
-    shares = patients_of(patients, {"accuracy": np.ones(len(truth), np.bool_), **groups})
+    groups = cascade_groups(truth, categories)
+    n = {name: int(films.sum()) for name, films in groups.items()}
+    shares = patients_of(patients, groups)
     return bootstrap(measure, patients, n, shares=shares, resamples=resamples, seed=seed)
 
 
@@ -271,6 +322,23 @@ def share(held: Floats, weights: Floats) -> float:
     weights : ndarray of float, shape (N,)
     """
     return _ratio(float(weights @ held), weights.sum())
+
+
+def group_weights(keys: Sequence[Hashable]) -> Floats:
+    """Return weights of films with which each group counts once, however many films it has.
+
+    Parameters
+    ----------
+    keys : sequence, length N
+        Of each film, what its group is told by, such as patient and category.
+
+    Returns
+    -------
+    ndarray of float, shape (N,)
+        1 over the films of the same group.
+    """
+    members = Counter(keys)
+    return np.array([1 / members[key] for key in keys], np.float64)
 
 
 def _ratio(part: float, whole: float) -> float:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pneumocascade.evaluation.bootstrap import RESAMPLES, Estimate
-from pneumocascade.evaluation.metrics import cascade_figures, confusion_matrix, stage_figures
+from pneumocascade.evaluation.metrics import cascade_figures, confusion_matrix, group_weights, stage_figures
 from pneumocascade.model.spec import STAGE1_LABELS, STAGE2_LABELS, ModelSpec
 
 if TYPE_CHECKING:
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
     from pneumocascade.datasets.films import LabelledFilm
     from pneumocascade.evaluation.judge_films import JudgedFilm
+    from pneumocascade.evaluation.utility import MeasuredUtility
     from pneumocascade.types import StageResult
 
 CATEGORIES = (STAGE1_LABELS[0], *STAGE2_LABELS)
@@ -44,6 +44,9 @@ class MeasuredStage:
     matrix : ndarray of float, shape (2, 2)
         Films by reference standard (rows) and answer (columns), in the order of ``categories``.
     figures : mapping of str to Estimate
+    patients : tuple of str, length N
+    utility : MeasuredUtility or None
+        ``None`` where it was not asked for.
     """
 
     stage: int
@@ -53,11 +56,14 @@ class MeasuredStage:
     threshold: float
     matrix: NDArray[np.float64]
     figures: Mapping[str, Estimate]
+    patients: tuple[str, ...] = ()
+    utility: MeasuredUtility | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the stage's part of ``metrics.json``."""
         return {
             **{name: figure.to_dict() for name, figure in self.figures.items()},
+            **({} if self.utility is None else self.utility.to_dict()),
             "threshold": self.threshold,
             "labels": list(self.categories),
             "confusion_matrix": self.matrix.astype(int).tolist(),
@@ -100,8 +106,7 @@ def weights_by_patient(films: Sequence[LabelledFilm]) -> NDArray[np.float64]:
     ndarray of float, shape (N,)
         1 over the given films of that patient and category.
     """
-    members = Counter((film.patient, film.category) for film in films)
-    return np.array([1 / members[film.patient, film.category] for film in films], np.float64)
+    return group_weights([(film.patient, film.category) for film in films])
 
 
 def measure_stage1(
@@ -172,23 +177,45 @@ def _measure_stage(
     # Every answer carries this very threshold; it is also known where there is no answer.
     threshold = spec.point(operating_point).threshold
     films = [film for _, _, film in rows]
+    patients = tuple(film.patient for film in films)
     figures = stage_figures(
         labels,
         probability,
         threshold,
-        [film.patient for film in films],
+        patients,
         film_weights=weights_by_patient(films) if by_patient else None,
         resamples=bootstrap[0],
         seed=bootstrap[1],
     )
+    figures = _with_reasons(figures, _why_not(spec, labels))
     matrix = confusion_matrix(labels, answer, np.ones(len(rows)), 2)
-    return MeasuredStage(spec.stage, spec.labels, labels, probability, threshold, matrix, figures)
+    return MeasuredStage(spec.stage, spec.labels, labels, probability, threshold, matrix, figures, patients)
+
+
+def _why_not(spec: ModelSpec, labels: NDArray[np.int64]) -> str:
+    """Say what films are missing for figures that are not defined."""
+    if not len(labels):
+        wanted = "pneumonia film of known aetiology" if spec.stage == 2 else "film"
+        return f"no {wanted} was answered"
+    absent = [label for index, label in enumerate(spec.labels) if not np.any(labels == index)]
+    return f"there is no {' or '.join(absent)} film"
+
+
+def _with_reasons(figures: Mapping[str, Estimate], reason: str) -> dict[str, Estimate]:
+    """Give a reason to the figures that are not defined and have none."""
+    return {
+        name: figure if figure.value is not None or figure.reason else replace(figure, reason=reason)
+        for name, figure in figures.items()
+    }
 
 
 def measure_cascade(
     judged: Sequence[JudgedFilm], *, by_patient: bool = False, resamples: int = RESAMPLES, seed: int = 0
 ) -> MeasuredCascade:
     """Measure the three-way answer on all answered films but pneumonia of unknown aetiology.
+
+    Where these outnumber the pneumonia films of known aetiology, accuracy and macro F1 are left out: the
+    films that remain would be normal ones for the most part.
 
     Parameters as for :func:`measure_stage1`.
     """
@@ -205,4 +232,12 @@ def measure_cascade(
         resamples=resamples,
         seed=seed,
     )
+    unknown = sum(row.prediction.status == "ok" and row.film.category not in CATEGORIES for row in judged)
+    known = int(np.sum(truth > 0))
+    if unknown > known:
+        known_of = f"the aetiology of only {known} of {known + unknown} pneumonia films is known"
+        for name in ("accuracy", "macro_f1"):
+            figures[name] = replace(figures[name], value=None, ci95=None, reason=known_of)
+    absent = [name for index, name in enumerate(CATEGORIES) if not np.any(truth == index)]
+    figures = _with_reasons(figures, f"there is no {' or '.join(absent)} film that was answered")
     return MeasuredCascade(confusion_matrix(truth, answer, np.ones(len(rows)), len(CATEGORIES)), figures)

@@ -142,8 +142,8 @@ def judge_shifted(
     conditions: Sequence[Condition] = CONDITIONS,
     seed: int = 0,
     progress: ReportProgress | None = None,
-) -> tuple[ShiftedStage, ShiftedStage]:
-    """Put films through both stages under every condition.
+) -> tuple[ShiftedStage, ...]:
+    """Put films through the stages under every condition.
 
     Stage 2 is asked about all films that are pneumonia of known aetiology by the reference standard.
 
@@ -157,9 +157,9 @@ def judge_shifted(
     progress : callable, optional
         Is given the films done and the films there are.
     """
-    stages = ShiftedStage(cascade.stage1.spec), ShiftedStage(cascade.stage2.spec)
+    stages = tuple(ShiftedStage(spec) for spec in cascade.specs)
     for done, (film, radiographs) in enumerate(shifted_films(films, conditions, seed), 1):
-        for stage, truth in zip(stages, (film.finding, film.aetiology), strict=True):
+        for stage, truth in zip(stages, (film.finding, film.aetiology), strict=False):
             if truth is None:
                 continue
             stage.truth.append(truth)

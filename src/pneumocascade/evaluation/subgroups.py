@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pneumocascade.evaluation.judge_films import JudgedFilm, Traits
     from pneumocascade.model.spec import ModelSpec
 
-    Specs: TypeAlias = tuple[ModelSpec, ModelSpec]
+    Specs: TypeAlias = tuple[ModelSpec, ...]
 
 STAGE1_FIGURES = ("auroc", "sensitivity", "specificity")
 STAGE2_FIGURES = ("auroc", "accuracy")
@@ -100,7 +100,7 @@ def measure_subgroups(
     ----------
     judged : sequence of JudgedFilm
     specs : tuple of ModelSpec
-        Of stage 1 and stage 2.
+        Of stage 1 and, where there is one, stage 2; without it that part and the cascade's are left out.
     operating_point : str
         The one that ``judged`` was judged at.
     resamples, seed : int
@@ -159,8 +159,6 @@ def _measure(
 ) -> dict[str, Any]:
     """Measure one subgroup, all of its films answered."""
     stage1 = measure_stage1(rows, specs[0], operating_point, resamples=resamples, seed=seed)
-    stage2 = measure_stage2(rows, specs[1], operating_point, resamples=resamples, seed=seed)
-    both = measure_cascade(rows, resamples=resamples, seed=seed)
     films = [row.film for row in rows]
     patients = [film.patient for film in films]
     called = np.array([row.prediction.finding == specs[0].labels[1] for row in rows], np.float64)
@@ -168,19 +166,24 @@ def _measure(
         lambda weights: {"called_pneumonia": share(called, weights)},
         patients,
         {},
+        shares={"called_pneumonia": len(set(patients))},
         resamples=resamples,
         seed=seed,
     )
-    return {
+    measured: dict[str, Any] = {
         "films": {
             "n": len(films),
             "patients": len(set(patients)),
             "by_category": count_by_category(films),
         },
         "stage1": _as_dicts(pneumonia) | _as_dicts(stage1.figures, STAGE1_FIGURES),
-        "stage2": _as_dicts(stage2.figures, STAGE2_FIGURES),
-        "cascade": _as_dicts(both.figures, ("accuracy",)),
     }
+    if len(specs) > 1:
+        stage2 = measure_stage2(rows, specs[1], operating_point, resamples=resamples, seed=seed)
+        both = measure_cascade(rows, resamples=resamples, seed=seed)
+        measured["stage2"] = _as_dicts(stage2.figures, STAGE2_FIGURES)
+        measured["cascade"] = _as_dicts(both.figures, ("accuracy",))
+    return measured
 
 
 def measure_by_patient(
@@ -213,9 +216,10 @@ def measure_by_patient(
         f"stage{spec.stage}": measure(
             judged, spec, operating_point, by_patient=True, resamples=resamples, seed=seed
         )
-        for measure, spec in zip(stages, specs, strict=True)
+        for measure, spec in zip(stages, specs, strict=False)
     }
-    measured["cascade"] = measure_cascade(judged, by_patient=True, resamples=resamples, seed=seed)
+    if len(specs) > 1:
+        measured["cascade"] = measure_cascade(judged, by_patient=True, resamples=resamples, seed=seed)
     return {name: _as_dicts(part.figures) for name, part in measured.items()}
 
 

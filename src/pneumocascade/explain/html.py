@@ -33,9 +33,14 @@ def data_uri(picture: NDArray[np.uint8], kind: str = "PNG") -> str:
     kind : {"PNG", "JPEG", "WEBP"}
         PNG keeps each pixel. JPEG, of quality 88, is put into a PDF as it is. WebP is smallest.
     """
+    return encoded_uri(encoded(picture, kind), kind)
+
+
+def encoded(picture: NDArray[np.uint8], kind: str) -> bytes:
+    """Return a picture as the content of an image file; see :func:`data_uri`."""
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, kind, **_OPTIONS[kind])
-    return encoded_uri(buffer.getvalue(), kind)
+    return buffer.getvalue()
 
 
 def encoded_uri(content: bytes, kind: str) -> str:

@@ -136,12 +136,12 @@ def with_banner(picture: NDArray[np.uint8], prediction: Prediction) -> Rgb:
 def _banner(width: int, verdict: Verdict) -> Rgb:
     size = min(max(width // 24, 16), 22)
     margin, stripe = size, size // 2
-    room = width - 2 * margin - stripe
+    space = width - 2 * margin - stripe
     parts = [(verdict.title, 1.7 * size), *((line, 1.0 * size) for line in verdict.lines)]
     lines = [
         (line, points)
         for text, points in [*parts, (DISCLAIMER, 0.8 * size)]
-        for line in _wrap(text, points, room)
+        for line in _wrap(text, points, space)
     ]
     canvas = _canvas(width, round(2 * margin + sum(1.4 * points for _, points in lines)))
     draw = ImageDraw.Draw(canvas)
@@ -154,8 +154,8 @@ def _banner(width: int, verdict: Verdict) -> Rgb:
     return np.asarray(canvas)
 
 
-def _wrap(text: str, points: float, room: int) -> list[str]:
-    """Break a text into lines of at most ``room`` pixels; a longer word stands alone.
+def _wrap(text: str, points: float, space: int) -> list[str]:
+    """Break a text into lines of at most ``space`` pixels; a longer word stands alone.
 
     Lines are not broken at ``NO_BREAK``; the font has no such letter, so that a space is drawn.
     """
@@ -164,7 +164,7 @@ def _wrap(text: str, points: float, room: int) -> list[str]:
     for part in re.split(r"[^\S\u00a0]+", text.strip()):
         word = part.replace(NO_BREAK, " ")
         longer = f"{lines[-1]} {word}".strip()
-        if lines[-1] and font.getlength(longer) > room:
+        if lines[-1] and font.getlength(longer) > space:
             lines.append(word)
         else:
             lines[-1] = longer

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pneumocascade.model.spec import STAGE2_LABELS
 from pneumocascade.types import Prediction, StageResult, reasons_of
 
 TONES = {
@@ -32,12 +33,22 @@ OUTCOMES = {
 }
 """What films of one tone have in common, for counts of many films."""
 
+OUTCOMES_ALONE = {
+    tone: "Pneumonia" if tone == "pneumonia" else words
+    for tone, words in OUTCOMES.items()
+    if tone not in STAGE2_LABELS
+}
+"""The same for models that have no stage 2."""
+
 NO_BREAK = "\u00a0"
 """A space that no line is broken at."""
 
 _OBSTACLES = {
     "too_small": "too few pixels",
     "blank": "nothing to see",
+    "several_films": "more than one film",
+    "screenshot": "a screenshot around the film",
+    "photograph": "a photograph of a film",
     "not_a_radiograph": "not a radiograph that the models know",
     "not_a_chest_radiograph": "not a chest radiograph that the models know",
     "not_frontal": "not a frontal view that the models know",

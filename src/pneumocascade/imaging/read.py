@@ -18,6 +18,8 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from pneumocascade.errors import FileAccessError, FilmError, UnreadableImageError, UnsuitableImageError
 from pneumocascade.imaging.chunked_reads import BAND, over_white, pixels_of
+from pneumocascade.imaging.deep_tiff import BEGINNINGS as TIFF_BEGINNINGS
+from pneumocascade.imaging.deep_tiff import read_deep_tiff
 from pneumocascade.imaging.dicom.codestreams import is_endless, jpeg_xl_size
 from pneumocascade.imaging.dicom.detect import is_dicom
 from pneumocascade.imaging.files import MAX_BYTES, bytes_of, frame_of
@@ -89,6 +91,11 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 """What turns a picture upright, by its EXIF orientation (1, and what EXIF does not know, needs nothing)."""
+
+_EXPOSURE = frozenset(
+    ExifTags.Base[name] for name in ("ExposureTime", "FNumber", "FocalLength", "ISOSpeedRatings")
+)
+"""What cameras write into EXIF data, and scanners do not."""
 
 
 def read_radiograph(source: Source, name: str | None = None) -> Radiograph:
@@ -238,6 +245,8 @@ def _grey_of_bytes(data: bytes) -> _Grey:
         found = re.search(r"\d+ pixels", str(error))
         raise _too_many_pixels(found.group() if found else "more pixels than any film") from error
     except UnidentifiedImageError as error:
+        if data[:4] in TIFF_BEGINNINGS:
+            return _grey_of_deep_tiff(data)
         raise UnreadableImageError("unreadable_image", _unidentified(data)) from error
     except Exception as error:  # Pillow's parsers raise many kinds on damaged headers
         raise UnreadableImageError("unreadable_image", "the image's header is damaged") from error
@@ -245,9 +254,17 @@ def _grey_of_bytes(data: bytes) -> _Grey:
         return _grey_of_image(image)
 
 
+def _grey_of_deep_tiff(data: bytes) -> _Grey:
+    film = read_deep_tiff(data, MAX_PIXELS)
+    grey, colourfulness, notes = _grey_of_array(film.pixels)
+    if film.white_is_zero:
+        grey = np.iinfo(grey.dtype).max - grey
+    if film.orientation in _UPRIGHT:
+        grey = pixels_of(Image.fromarray(grey).transpose(_UPRIGHT[film.orientation]))
+    return grey, colourfulness, notes
+
+
 def _unidentified(data: bytes) -> str:
-    if data[:4] in (b"II*\0", b"MM\0*"):
-        return "the TIFF file is damaged or of an unusual kind; expected 8- or 16-bit grey or colour"
     kind = image_format(data[:HEAD])
     if kind in _READ:
         return f"the {kind} file is damaged or of an unusual kind"
@@ -345,11 +362,15 @@ def _tiff_white_is_zero(image: Image.Image) -> bool:
 
 
 def _upright(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
+    """Turn a picture by its EXIF orientation, and warn of what a camera took: scanners write no exposure."""
     try:
-        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+        exif = image.getexif()
+        orientation = exif.get(ExifTags.Base.Orientation, 1)
+        photographed = bool(exif) and not _EXPOSURE.isdisjoint(exif.get_ifd(ExifTags.IFD.Exif))
     except Exception:  # noqa: BLE001  Pillow raises many kinds on damaged EXIF data; viewers ignore such data
         return image, ("the EXIF data is damaged; the film was taken to be upright",)
-    return (image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image), ()
+    notes = ("the EXIF data is that of a camera: this may be a photograph of a film",) if photographed else ()
+    return (image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image), notes
 
 
 def _grey_of_rgb(image: Image.Image) -> _Grey:

@@ -24,10 +24,9 @@ from pneumocascade.model.calibration import check_prior, judge
 from pneumocascade.model.gate import Assessment, FeatureGate
 from pneumocascade.model.onnx_classifier import ModelOutput, OnnxClassifier
 from pneumocascade.model.preprocess import prepare
-from pneumocascade.model.spec import OPERATING_POINTS
+from pneumocascade.model.spec import OPERATING_POINTS, ModelSpec
 from pneumocascade.model.store import (
     MANIFEST,
-    STAGES,
     bundled_models,
     load_classifier,
     load_gate,
@@ -39,10 +38,6 @@ if TYPE_CHECKING:
     from pneumocascade.inference.prepare import AnySource
 
 DEFAULT_OPERATING_POINT = OPERATING_POINTS[0]
-
-
-_FEATURES = 2048
-"""Channels of the last feature map of a ResNet-50."""
 
 
 class Terms(NamedTuple):
@@ -87,9 +82,11 @@ class Cascade:
 
     Parameters
     ----------
-    stage1, stage2 : OnnxClassifier
+    stage1 : OnnxClassifier
+    stage2 : OnnxClassifier or None
+        ``None``: stage 1 answers alone, and no film has an aetiology.
     version : str
-        Of the pair of models.
+        Of the models.
     gate : FeatureGate, optional
         Fitted on this stage 1; without it films pass the checks on pixels alone.
     reader : callable
@@ -109,7 +106,7 @@ class Cascade:
     def __init__(
         self,
         stage1: OnnxClassifier,
-        stage2: OnnxClassifier,
+        stage2: OnnxClassifier | None,
         version: str,
         gate: FeatureGate | None = None,
         reader: Callable[..., PreparedFilm] = prepare_film,
@@ -127,6 +124,31 @@ class Cascade:
     def batch_size(self) -> int:
         """Films that go through a model at once where nobody says how many: what is fastest."""
         return self.stage1.batch_size
+
+    @property
+    def specs(self) -> tuple[ModelSpec, ...]:
+        """The specifications of the stages that there are: of both, or of stage 1 alone."""
+        return (self.stage1.spec, self.stage2.spec) if self.stage2 else (self.stage1.spec,)
+
+    def model_of(self, stage: int) -> OnnxClassifier:
+        """Return the model of a stage.
+
+        Parameters
+        ----------
+        stage : int
+            1 or 2.
+
+        Raises
+        ------
+        UsageError
+            For another stage, or stage 2 where there is none.
+        """
+        if stage not in (1, 2):
+            raise UsageError(f"stage is {stage!r}; expected 1 or 2")
+        model = self.stage1 if stage == 1 else self.stage2
+        if model is None:
+            raise UsageError(f"models {self.version} are a stage 1 alone: there is no stage 2")
+        return model
 
     def record(self, prediction: Prediction) -> Prediction:
         """Return an answer after the recorder, where there is one, was given it."""
@@ -168,15 +190,17 @@ class Cascade:
         manifest = read_manifest(path)
         with ThreadPoolExecutor(2) as pool:  # side by side: loading is most of the start of a process
             load = partial(load_classifier, path, manifest, threads=threads, provider=provider)
-            stage1, stage2 = pool.map(load, STAGES)
+            models = list(pool.map(load, manifest.stages))
+        stage1, stage2 = models[0], models[1] if len(models) > 1 else None
         cascade = cls(stage1, stage2, manifest.version, load_gate(path, manifest), reader, recorder)
         cascade._origin = _Origin(str(path.resolve()), _digest_of(path), threads, provider)
         return cascade
 
     def __repr__(self) -> str:
-        """Return version, input size and provider."""
+        """Return version, input size, provider, and whether stage 1 is alone."""
         size, provider = self.stage1.spec.input_size, self._origin.provider if self._origin else "unknown"
-        return f"<Cascade: models {self.version}, input {size} x {size}, provider {provider}>"
+        alone = "" if self.stage2 else ", stage 1 alone"
+        return f"<Cascade: models {self.version}{alone}, input {size} x {size}, provider {provider}>"
 
     def __reduce__(self) -> tuple[Callable[..., Cascade], tuple[object, ...]]:
         """Pickle as where the models lie and what they are: the other process loads them again.
@@ -209,28 +233,25 @@ class Cascade:
 
         Returns
         -------
-        ndarray of float32, shape (N, 2048)
-            The last feature map of the network, averaged over the film.
+        ndarray of float32, shape (N, C)
+            The last feature map of the network, averaged over the film; of the bundled models C is 2048.
 
         Raises
         ------
         FilmError
             For the first film that cannot be read.
         UsageError
-            For another stage.
+            For another stage, or stage 2 where there is none.
         """
-        if stage not in (1, 2):
-            raise UsageError(f"stage is {stage!r}; expected 1 or 2")
-        model = self.stage1 if stage == 1 else self.stage2
-        specs = (self.stage1.spec, self.stage2.spec)
-        prepare_one = partial(self.reader, specs=specs, gate=False)
+        model = self.model_of(stage)
+        prepare_one = partial(self.reader, specs=self.specs, gate=False)
         rows = []
-        for film in prefetch_map(prepare_one, with_names(sources, None), workers=1, ahead=2):
+        for film in prefetch_map(prepare_one, with_names(sources, None), workers=1, prefetch=2):
             if not film.inputs:
                 reason = film.error or film.reasons[0]
                 raise FilmError(reason.code, f"{film.source}: {reason.message}")
             rows.append(model.run(film.inputs[stage - 1]).features.mean(axis=(2, 3)))
-        return np.concatenate(rows) if rows else np.empty((0, _FEATURES), np.float32)
+        return np.concatenate(rows) if rows else np.empty((0, model.channels), np.float32)
 
     def predict(
         self,
@@ -336,9 +357,8 @@ class Cascade:
             For an unknown operating point, a prior that is no share, fewer than one film a batch, worker or
             batch at once, one film where several are expected, or not as many names as films.
         """
-        stored = [
-            name for name in self.stage1.spec.operating_points if name in self.stage2.spec.operating_points
-        ]
+        first, *others = (spec.operating_points for spec in self.specs)
+        stored = [name for name in first if all(name in other for other in others)]
         if operating_point not in stored:
             raise UsageError(f"operating point is {operating_point!r}; the models store {', '.join(stored)}")
         if prior is not None:
@@ -358,17 +378,16 @@ class Cascade:
             raise UsageError(f"names is {names!r}; expected one name for each film, in a list")
         if isinstance(sources, Sized) and isinstance(names, Sized) and len(sources) != len(names):
             raise UsageError(f"{len(names)} names were given for {len(sources)} films")
-        specs = (self.stage1.spec, self.stage2.spec)
-        prepare_one = partial(self.reader, specs=specs, gate=gate, display=display)
+        prepare_one = partial(self.reader, specs=self.specs, gate=gate, display=display)
         films = prefetch_map(
-            prepare_one, with_names(sources, names), workers=workers, ahead=2 * max(batch_size, workers)
+            prepare_one, with_names(sources, names), workers=workers, prefetch=2 * max(batch_size, workers)
         )
         batches = iter(lambda: list(islice(films, batch_size)), [])
         judge_batch = partial(self._timed, how=Terms(operating_point, gate, prior))
         judged = (
             map(judge_batch, batches)
             if parallel == 1
-            else prefetch_map(judge_batch, batches, workers=parallel, ahead=2 * parallel)
+            else prefetch_map(judge_batch, batches, workers=parallel, prefetch=2 * parallel)
         )
         answers = chain.from_iterable(judged)
         return map(self.record, answers) if record else answers
@@ -427,13 +446,11 @@ class Cascade:
         Raises
         ------
         UsageError
-            For another stage or an unknown operating point.
+            For another stage, stage 2 where there is none, or an unknown operating point.
         """
-        if stage not in (1, 2):
-            raise UsageError(f"stage is {stage!r}; expected 1 or 2")
+        model = self.model_of(stage)
         if not radiographs:
             return []
-        model = self.stage1 if stage == 1 else self.stage2
         output = model.run(np.concatenate([prepare(radiograph, model.spec) for radiograph in radiographs]))
         return [stage_result(model, output, row, operating_point) for row in range(len(radiographs))]
 
@@ -458,10 +475,13 @@ class Cascade:
             predictions[index] = self._after_stage1(predictions[index], output, row, assessment, how)
             if predictions[index].finding == self.stage1.spec.labels[1]:
                 positives.append((index, assessment))
-        if positives:
+        if positives and self.stage2 is not None:
             output = self.stage2.run(np.concatenate([films[index].inputs[1] for index, _ in positives]))
-            for row, (index, assessment) in enumerate(positives):
-                predictions[index] = self._after_stage2(predictions[index], output, row, assessment)
+            for row, (index, seen2) in enumerate(positives):
+                result = stage_result(
+                    self.stage2, output, row, predictions[index].operating_point, domain=seen2.stage2_domain
+                )
+                predictions[index] = _with_stage2(predictions[index], result, seen2)
         return predictions
 
     def _after_stage1(
@@ -478,14 +498,6 @@ class Cascade:
             familiarity=seen.familiarity,
             warnings=prediction.warnings + seen.warnings + set_warnings(1, result),
         )
-
-    def _after_stage2(
-        self, prediction: Prediction, output: ModelOutput, row: int, seen: Assessment
-    ) -> Prediction:
-        """Return the answer with stage 2's result; its prior is the stored one."""
-        result = stage_result(self.stage2, output, row, prediction.operating_point, domain=seen.stage2_domain)
-        warnings = prediction.warnings + seen.stage2_warnings + set_warnings(2, result)
-        return replace(prediction, aetiology=result.label, stage2=result, warnings=warnings)
 
     def _before_models(self, film: PreparedFilm, how: Terms) -> Prediction:
         """Return the answer as far as it is known without the models."""
@@ -516,6 +528,12 @@ def neither_fits(stage: int) -> str:
         f"Stage {stage}: neither label fits at 90 % coverage; the probability is less clear than for nine in "
         "ten films of either."
     )
+
+
+def _with_stage2(prediction: Prediction, result: StageResult, seen: Assessment) -> Prediction:
+    """Return the answer with stage 2's result; its prior is the stored one."""
+    warnings = prediction.warnings + seen.stage2_warnings + set_warnings(2, result)
+    return replace(prediction, aetiology=result.label, stage2=result, warnings=warnings)
 
 
 def set_warnings(stage: int, result: StageResult) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Work done on threads ahead of the one who asks for it: in order, and never far ahead."""
+"""Prefetching on threads: results in order, and a bounded number of them in advance."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def usable_cores() -> int:
 
 
 def prefetch_map(
-    function: Callable[[Item], Result], items: Iterable[Item], *, workers: int, ahead: int
+    function: Callable[[Item], Result], items: Iterable[Item], *, workers: int, prefetch: int
 ) -> Generator[Result, None, None]:
     """Yield ``function(item)`` of each item, in order, while the next ones are being worked on.
 
@@ -30,10 +30,10 @@ def prefetch_map(
     function : callable
         Called on threads.
     items : iterable
-        Taken up as there is room for them, on the thread that asks for results.
+        Taken up as results are asked for, on the thread that asks for results.
     workers : int
         Threads, at least 1.
-    ahead : int
+    prefetch : int
         Items, at least 1, that are in work or wait to be asked for: what bounds the memory.
 
     Yields
@@ -49,7 +49,9 @@ def prefetch_map(
         try:
             while True:
                 try:
-                    waiting.extend(pool.submit(function, item) for item in islice(left, ahead - len(waiting)))
+                    waiting.extend(
+                        pool.submit(function, item) for item in islice(left, prefetch - len(waiting))
+                    )
                 except Exception as error:  # noqa: BLE001  whatever it is, it comes out in its turn
                     failure, left = error, iter(())
                 if not waiting:

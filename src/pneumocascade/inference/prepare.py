@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pneumocascade.errors import FilmError, UsageError
 from pneumocascade.imaging.dicom.suitability import warnings_of
 from pneumocascade.imaging.read import name_of, read_radiograph
-from pneumocascade.model.gate import NEVER_JUDGED, UNCHECKED, reasons_to_refuse
+from pneumocascade.model.gate import NEVER_JUDGED, UNCHECKED, check_pixels
 from pneumocascade.model.preprocess import display_copy, prepare
 from pneumocascade.types import Acquisition, Radiograph, Reason
 
@@ -67,7 +67,7 @@ class PreparedFilm:
 def prepare_film(
     named: tuple[AnySource, str | None],
     *,
-    specs: tuple[ModelSpec, ModelSpec],
+    specs: tuple[ModelSpec, ...],
     gate: bool = True,
     display: bool = False,
 ) -> PreparedFilm:
@@ -78,7 +78,7 @@ def prepare_film(
     named : tuple of source and str or None
         The film, and the name it is shown by where that is not its own.
     specs : tuple of ModelSpec
-        Of stage 1 and of stage 2. A film is prepared once where both want the same.
+        Of stage 1 and, where there is one, of stage 2. A film is prepared once where both want the same.
     gate : bool
         ``False``: only what is too small to prepare is refused, and each film that was
         read gets a warning that says so.
@@ -107,21 +107,20 @@ def _digest(radiograph: Radiograph) -> str:
     return hashlib.sha256(np.ascontiguousarray(radiograph.pixels).data).hexdigest()
 
 
-def _prepared(
-    radiograph: Radiograph, shown: str, specs: tuple[ModelSpec, ModelSpec], gate: bool
-) -> PreparedFilm:
+def _prepared(radiograph: Radiograph, shown: str, specs: tuple[ModelSpec, ...], gate: bool) -> PreparedFilm:
     notes = () if gate else (UNCHECKED,)
-    warnings = radiograph.warnings + notes
+    checks = check_pixels(radiograph)
+    warnings = radiograph.warnings + notes + checks.warnings
     if radiograph.acquisition is not None:
         warnings += warnings_of(radiograph.acquisition)
-    reasons = reasons_to_refuse(radiograph)
+    reasons = checks.reasons
     if not gate:
         reasons = tuple(reason for reason in reasons if reason.code in NEVER_JUDGED)
     if reasons:
         return PreparedFilm(shown, "refused", warnings, reasons)
     first = prepare(radiograph, specs[0])
-    second = first if specs[0].prepares_like(specs[1]) else prepare(radiograph, specs[1])
-    return PreparedFilm(shown, "ok", warnings, inputs=(first, second))
+    others = (first if spec.prepares_like(specs[0]) else prepare(radiograph, spec) for spec in specs[1:])
+    return PreparedFilm(shown, "ok", warnings, inputs=(first, *others))
 
 
 def with_names(

@@ -72,6 +72,8 @@ def _with_stage2(cascade: Cascade, kept: Prediction) -> Prediction:
     """Return the answer with stage 2's result; where it has not run yet, it runs on the display copy."""
     assert kept.stage1 is not None, "stage 1 said pneumonia"
     model = cascade.stage2
+    if model is None:
+        return kept
     domain = stage2_domain(kept.stage1.domain, kept.acquisition)
     if kept.stage2 is not None:
         result = _again(kept.stage2, model.spec, kept.operating_point, None)

@@ -60,9 +60,8 @@ def answer(requests: IO[bytes]) -> bytes:
 
 
 @functools.lru_cache(maxsize=4)
-def _specs(text: bytes) -> tuple[ModelSpec, ModelSpec]:
-    first, second = (ModelSpec.from_json(each) for each in json.loads(text))
-    return first, second
+def _specs(text: bytes) -> tuple[ModelSpec, ...]:
+    return tuple(ModelSpec.from_json(each) for each in json.loads(text))
 
 
 if __name__ == "__main__":

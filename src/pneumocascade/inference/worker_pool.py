@@ -61,7 +61,7 @@ class IsolatedReader:
         self,
         named: tuple[AnySource, str | None],
         *,
-        specs: tuple[ModelSpec, ModelSpec],
+        specs: tuple[ModelSpec, ...],
         gate: bool = True,
         display: bool = False,
     ) -> PreparedFilm:
@@ -117,7 +117,7 @@ class _Worker:
     def ask(
         self,
         settings: dict[str, str | bool | None],
-        specs: tuple[ModelSpec, ModelSpec],
+        specs: tuple[ModelSpec, ...],
         content: bytes,
         seconds: float,
     ) -> PreparedFilm:

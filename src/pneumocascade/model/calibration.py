@@ -11,7 +11,7 @@ from pneumocascade.types import StageResult
 
 DECIMALS = 6
 """Probabilities are rounded to this many decimals before anything is decided by them, so that
-every door shows the very number that was compared with the threshold."""
+every output shows the very number that was compared with the threshold."""
 
 
 def positive_probability(

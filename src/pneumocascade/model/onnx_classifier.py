@@ -33,8 +33,8 @@ class ModelOutput(NamedTuple):
     Attributes
     ----------
     logits : ndarray of float32, shape (N, 2)
-    features : ndarray of float32, shape (N, 2048, S/32, S/32)
-        The last feature map, before pooling.
+    features : ndarray of float32, shape (N, C, S/32, S/32)
+        The last feature map, before pooling; of a ResNet-50 C is 2048.
     activation_maps : ndarray of float32, shape (N, S/32, S/32), or None
         Class-activation map of the difference of the logits: its mean over the positions is that
         difference, but for the classifier's own bias. ``None`` where the file has no such output.
@@ -83,6 +83,8 @@ class OnnxClassifier:
     spec : ModelSpec
     batch_size : int
         Films that it is best given at once.
+    channels : int
+        Of the last feature map.
 
     Raises
     ------
@@ -125,9 +127,10 @@ class OnnxClassifier:
             self.spec = ModelSpec.from_json(text)
         except ModelSpecError as error:
             raise ModelSpecError(f"{name}: {error}") from error
-        outputs = [output.name for output in self._session.get_outputs()]
-        if not {"logits", "features"} <= set(outputs):
-            raise ModelSpecError(f"{name} has the outputs {outputs}; expected logits and features")
+        outputs = {output.name: output.shape for output in self._session.get_outputs()}
+        if not {"logits", "features"} <= outputs.keys():
+            raise ModelSpecError(f"{name} has the outputs {list(outputs)}; expected logits and features")
+        self.channels = int(outputs["features"][1])
         self._input = self._session.get_inputs()[0].name
         self._outputs = [name for name in ("logits", "features", MAP_OUTPUT) if name in outputs]
 

@@ -21,8 +21,14 @@ METADATA_KEY = "pneumocascade.spec"
 OPERATING_POINTS = ("balanced", "sensitive", "specific")
 """Names of the operating points that every model stores."""
 
+PRECISIONS = ("int8", "float16", "float32")
+"""What weights and activations of a model are computed with."""
+
 STAGE1_LABELS = ("normal", "pneumonia")
 STAGE2_LABELS = ("bacterial", "viral")
+
+DEFAULT_BACKBONE = "resnet50"
+"""Of models that name none: those of versions before 2.1."""
 
 IMAGENET_RGB_MEAN = (123.68, 116.779, 103.939)
 """Mean grey value (0..255) of ImageNet's red, green and blue, as in He et al. 2016."""
@@ -74,6 +80,10 @@ class ModelSpec:
         Negative class first; the order of the model's logits.
     version : str
         Version of the trained model.
+    backbone : str
+        Name of the network that was trained, such as ``"resnet50"``; shown, and used to build it again.
+    precision : str
+        Of weights and activations: ``"int8"``, ``"float16"`` or ``"float32"``; shown, never used.
     recipe : str
         ``"clahe-hot"``, ``"clahe"`` or ``"baseline"``.
     margin : float
@@ -119,6 +129,8 @@ class ModelSpec:
     stage: int
     labels: tuple[str, str]
     version: str = "0"
+    backbone: str = DEFAULT_BACKBONE
+    precision: str = "int8"
     recipe: str = "clahe-hot"
     margin: float = 0.0
     size: int = 224
@@ -143,6 +155,14 @@ class ModelSpec:
     def __post_init__(self) -> None:
         problems = [
             (self.stage not in (1, 2), f"stage is {self.stage!r}, expected 1 or 2"),
+            (
+                not isinstance(self.backbone, str) or not self.backbone,
+                f"backbone is {self.backbone!r}, expected a name",
+            ),
+            (
+                self.precision not in PRECISIONS,
+                f"precision is {self.precision!r}, expected one of {', '.join(PRECISIONS)}",
+            ),
             (len(set(self.labels)) != 2, f"labels are {self.labels!r}, expected two"),
             (not 0 <= self.margin <= 0.25, f"margin is {self.margin}, expected 0 to 0.25"),
             (self.size < 32, f"size is {self.size}, expected at least 32 pixels"),

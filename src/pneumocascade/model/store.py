@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from pneumocascade.errors import ModelChecksumError, ModelError
+from pneumocascade.errors import ModelChecksumError, ModelError, UsageError
 from pneumocascade.model.gate import FeatureGate
 from pneumocascade.model.onnx_classifier import OnnxClassifier
 
@@ -20,20 +23,25 @@ GATE_FILE = "gate.npz"
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Which files make up the two models and their gate.
+    """Which files make up the models and their gate.
 
     Attributes
     ----------
     version : str
-        Of the pair.
+        Of the models.
     files, sha256 : dict of str to str
-        File name and SHA-256 by stage (``"stage1"``, ``"stage2"``) and, where there is one, of the
-        ``"gate"``.
+        File name and SHA-256 by stage (``"stage1"`` and, where there is one, ``"stage2"``) and, where there
+        is one, of the ``"gate"``.
     """
 
     version: str
     files: dict[str, str]
     sha256: dict[str, str]
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """``("stage1", "stage2")``, or ``("stage1",)`` of a stage 1 alone."""
+        return tuple(stage for stage in STAGES if stage in self.files)
 
 
 def bundled_models() -> Path:
@@ -52,7 +60,8 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        entries = {stage: content["models"][stage] for stage in STAGES}
+        models = content["models"]
+        entries = {stage: models[stage] for stage in STAGES if stage == STAGES[0] or stage in models}
         if GATE in content:
             entries[GATE] = content[GATE]
         files = {name: Path(entry["file"]).name for name, entry in entries.items()}
@@ -61,18 +70,66 @@ def read_manifest(folder: Path) -> Manifest:
     except FileNotFoundError as error:
         raise ModelError(f"there are no models in {folder}: {MANIFEST} is missing") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{path} is not a manifest of two stages: {error!r}") from error
+        raise ModelError(f"{path} is not a manifest of models: {error!r}") from error
 
 
 def write_manifest(folder: Path, version: str) -> None:
-    """Write the manifest of ``stage1.onnx``, ``stage2.onnx`` and, where there is one, ``gate.npz``."""
+    """Write the manifest of ``stage1.onnx`` and, where there are such, ``stage2.onnx`` and ``gate.npz``."""
+    paths = {stage: folder / f"{stage}.onnx" for stage in STAGES}
     content: dict[str, object] = {
         "version": version,
-        "models": {stage: _entry(folder / f"{stage}.onnx") for stage in STAGES},
+        "models": {
+            stage: _entry(path) for stage, path in paths.items() if stage == STAGES[0] or path.exists()
+        },
     }
     if (folder / GATE_FILE).exists():
         content[GATE] = _entry(folder / GATE_FILE)
     (folder / MANIFEST).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def new_models(output: Path, version: str) -> Iterator[Path]:
+    """Give an empty folder to write models into; at the end they take the place of those in ``output``.
+
+    Where an exception leaves the block, ``output`` stays as it was. Files in it that are no part of models
+    stay in any case.
+
+    Parameters
+    ----------
+    output : Path
+        Made where there is none.
+    version : str
+        Of the models, for their manifest.
+
+    Raises
+    ------
+    UsageError
+        Where ``output`` cannot be made or written to, before anything else is done.
+    """
+    there = output.is_dir()
+    try:
+        home = output if there else output.parent
+        home.mkdir(parents=True, exist_ok=True)
+        if output.exists() and not there:
+            raise FileExistsError("it is a file")
+        scratch = tempfile.TemporaryDirectory(dir=home, prefix=".new-models-")
+    except OSError as error:
+        reason = error.strerror or error
+        raise UsageError(f"the folder {output} for the models cannot be written: {reason}") from error
+    with scratch as name:
+        folder = Path(name) / output.name
+        folder.mkdir()
+        yield folder
+        write_manifest(folder, version)
+        if not there:
+            folder.rename(output)
+            return
+        for stale in {f"{stage}.onnx" for stage in STAGES} | {GATE_FILE}:
+            if not (folder / stale).exists():
+                (output / stale).unlink(missing_ok=True)
+        # The manifest comes last: cut off before it, the old one refuses files that are not its own.
+        for path in sorted(folder.iterdir(), key=lambda path: path.name == MANIFEST):
+            path.replace(output / path.name)
 
 
 def _entry(path: Path) -> dict[str, str | int]:

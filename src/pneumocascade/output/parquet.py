@@ -88,7 +88,7 @@ class Parquet:
 
 
 def to_parquet_row(prediction: Prediction) -> dict[str, object]:
-    """Return an answer as one row; text is as it is, without the apostrophes that guard spreadsheets."""
+    """Return an answer as one row; text is as it is, without the apostrophes that protect spreadsheets."""
     return {
         name: (encodable(value) or None) if isinstance(value, str) else value
         for name, value in prediction.to_row().items()

@@ -43,7 +43,7 @@ ROOM = 512 << 20
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What every actor is told; :meth:`made_here` fills in what must be the same everywhere.
+    """Settings of every actor; :meth:`made_here` fills in what must be the same everywhere.
 
     Attributes
     ----------

@@ -27,8 +27,8 @@ def to_csv_row(prediction: Prediction) -> dict[str, object]:
 
 def csv_text(text: str) -> str:
     """Return text as a cell of a CSV file shows it; see :func:`to_csv_row`."""
-    guarded = f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
-    return encodable(guarded.replace("\r", "\\r").replace("\0", "\\0"))
+    escaped = f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+    return encodable(escaped.replace("\r", "\\r").replace("\0", "\\0"))
 
 
 def to_csv(predictions: Iterable[Prediction]) -> str:

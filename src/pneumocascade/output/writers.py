@@ -122,7 +122,7 @@ def open_writer(
     table : callable
         Makes the writer of a table for people.
     go_on : bool
-        Write behind what is there, which :func:`pneumocascade.output.resume.find_done` has looked at.
+        Write behind what is there, which :func:`pneumocascade.output.resume.find_done` has checked.
 
     Raises
     ------

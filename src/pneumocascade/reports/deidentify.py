@@ -1,6 +1,6 @@
 """De-identification by the Basic Application Level Confidentiality Profile (PS3.15, Annex E).
 
-Which attribute is removed, emptied or replaced is told by the tables of ``dicom-anonymizer``, which
+Which attribute is removed, emptied or replaced is decided by the tables of ``dicom-anonymizer``, which
 are made of the standard's own. Its walk over a data set stays outside nested sequences and keeps the
 UIDs it has met for as long as the process lives; the walk here does neither.
 """

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from pneumocascade import __version__
 from pneumocascade.errors import UsageError
 from pneumocascade.explain.html import environment
-from pneumocascade.explain.verdict import OUTCOMES
+from pneumocascade.explain.verdict import OUTCOMES, OUTCOMES_ALONE
 from pneumocascade.reports.pages import FilmPage, make_page
 from pneumocascade.reports.stages import model_card, saliency_legend, stage_figures
 from pneumocascade.types import Prediction, Radiograph
@@ -75,10 +75,11 @@ def make_report(items: Iterable[Item], cascade: Cascade, made: datetime | None =
     if not films:
         raise UsageError("a report needs at least one film; none was given")
     counted = Counter(film.verdict.tone for film in films)
+    outcomes = OUTCOMES if cascade.stage2 is not None else OUTCOMES_ALONE
     points = tuple(dict.fromkeys(film.operating_point for film in films))
     return Report(
         films,
-        tuple((tone, outcome, counted[tone]) for tone, outcome in OUTCOMES.items()),
+        tuple((tone, outcome, counted[tone]) for tone, outcome in outcomes.items()),
         points,
         tuple(stage_figures(cascade, points)),
         model_card(cascade),

@@ -33,24 +33,6 @@ _NAME_LENGTH = 70
 _SOURCE_LENGTH = 160
 _SENTENCE_LENGTH = 400
 
-_LINE = 148
-"""Letters of usual width on one line of a printed page."""
-
-_FIRST_WIDE = 0x1100
-"""Code point from which on letters may be as wide as they are high (Hangul, kana, Chinese...)."""
-
-_LINES_ROOMY = 4
-"""Lines of warnings and reasons up to which the pictures of a printed page are large."""
-
-_LINES = 22
-"""Lines of warnings on a printed page at most: a film has one page."""
-
-_NAME_LINE = 45
-_SOURCE_LINE = 100
-_REASON_LINE = 110
-"""The same for a heading, for the text below it, and for why there is no finding."""
-
-
 Facts = tuple[tuple[str, str], ...]
 """Names and values, for people."""
 
@@ -75,10 +57,6 @@ class FilmPage:
     stages : tuple of StageCard
     quality, acquisition : Facts
     warnings : tuple of str
-    printed : int
-        How many of the warnings a printed page has room for.
-    roomy : bool
-        Whether a printed page has room for large pictures.
     """
 
     number: int
@@ -92,8 +70,6 @@ class FilmPage:
     quality: Facts
     acquisition: Facts
     warnings: tuple[str, ...]
-    printed: int
-    roomy: bool
 
 
 def make_page(
@@ -124,15 +100,13 @@ def make_page(
         )
     verdict = verdict_of(prediction)
     lines = (verdict.sentence,) if verdict.sentence else tuple(map(_sentence, verdict.lines))
-    warnings = tuple(map(_sentence, prediction.warnings))
     last_part = re.split(r"[/\\]", prediction.source)[-1] or prediction.source
-    name = shorten(visible(last_part), _NAME_LENGTH)
     source = "" if last_part == prediction.source else shorten(visible(prediction.source), _SOURCE_LENGTH)
     small = _small(radiograph) if radiograph is not None else None
     last = _last_step(radiograph, cascade) if radiograph is not None else None
     return FilmPage(
         number=number,
-        name=name,
+        name=shorten(visible(last_part), _NAME_LENGTH),
         source=source,
         verdict=replace(verdict, lines=lines),
         operating_point=prediction.operating_point,
@@ -141,9 +115,7 @@ def make_page(
         stages=stage_cards(prediction, small, cascade),
         quality=_quality(prediction, radiograph, last),
         acquisition=_acquisition(prediction.acquisition if radiograph is None else radiograph.acquisition),
-        warnings=warnings,
-        printed=_fitting(warnings, _room(name, source, lines)),
-        roomy=_fitting((*lines, *warnings), _LINES_ROOMY) == len(lines) + len(warnings),
+        warnings=tuple(map(_sentence, prediction.warnings)),
     )
 
 
@@ -171,37 +143,6 @@ def shorten(text: str, length: int) -> str:
 
 def _sentence(text: str) -> str:
     return shorten(visible(text), _SENTENCE_LENGTH)
-
-
-def _room(name: str, source: str, reasons: tuple[str, ...]) -> int:
-    """Return how many lines of warnings a printed page has room for."""
-    taken = _lines(name, _NAME_LINE) + _lines(source, _SOURCE_LINE)
-    return _LINES - taken - sum(1 + _lines(reason, _REASON_LINE) for reason in reasons)
-
-
-def _fitting(sentences: tuple[str, ...], lines: int) -> int:
-    """Return how many of the sentences, from the first on, fit on so many lines."""
-    for count, sentence in enumerate(sentences):
-        lines -= 1 + _lines(sentence, _LINE)
-        if lines < 0:
-            return count
-    return len(sentences)
-
-
-def _lines(text: str, length: int) -> int:
-    """Return how many lines more than one a text takes, where ``length`` usual letters fill a line.
-
-    A word that fills a line by itself begins on one of its own.
-    """
-    words = [sum(map(_width, word)) for word in text.split()]
-    return int((sum(words) + len(words) - 1) / length) + sum(word > length for word in words)
-
-
-def _width(letter: str) -> float:
-    """Return about how many usual letters wide a letter is."""
-    if letter.isupper() or ord(letter) >= _FIRST_WIDE:
-        return 2.0
-    return 1.5 if letter in "mw%@" else 1.0
 
 
 def _shares(prediction: Prediction) -> tuple[str, str, str]:

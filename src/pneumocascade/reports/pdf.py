@@ -27,7 +27,7 @@ SUFFIXES = (".pdf", ".html", ".htm")
 def write_report(
     items: Iterable[Item], cascade: Cascade, output: Path, *, made: datetime | None = None
 ) -> None:
-    """Write a report: a page a film, and before them a summary where there are several films.
+    """Write a report: a summary where there are several films, then each film on a page of its own.
 
     Parameters
     ----------

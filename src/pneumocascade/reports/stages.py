@@ -10,7 +10,7 @@ from pneumocascade.explain.html import data_uri
 from pneumocascade.explain.saliency import FULL_HEAT, overlay
 from pneumocascade.explain.verdict import percent
 from pneumocascade.model.spec import OPERATING_POINTS, figures_of
-from pneumocascade.types import NEITHER
+from pneumocascade.types import NEITHER, NO_STAGE2
 
 if TYPE_CHECKING:
     from pneumocascade.inference.cascade import Cascade
@@ -93,7 +93,7 @@ def stage_cards(
     """
     point = prediction.operating_point
     stage1, stage2 = prediction.stage1, prediction.stage2
-    spec1, spec2 = (cascade.stage1.spec, cascade.stage2.spec) if cascade is not None else (None, None)
+    spec1, spec2 = (*(cascade.specs if cascade is not None else ()), None, None)[:2]
     if stage1 is None:
         obstacle = "was refused" if prediction.status == "refused" else "could not be read"
         return (
@@ -103,6 +103,8 @@ def stage_cards(
     first = _card(0, stage1, small, spec1, point)
     if stage2 is not None:
         return first, _card(1, stage2, small, spec2, point)
+    if stage1.label == stage1.positive:
+        return first, StageCard(STAGE_TITLES[1], (), (NO_STAGE2,))
     why = (
         f"Did not run: the probability of {stage1.positive} "
         f"({percent(stage1.probabilities[stage1.positive])}) is below the threshold of the {point} "
@@ -161,10 +163,11 @@ def model_card(cascade: Cascade) -> str:
 
     What a model does not store is left out.
     """
-    specs = (cascade.stage1.spec, cascade.stage2.spec)
+    specs = cascade.specs
     dates = " and ".join(dict.fromkeys(spec.trained for spec in specs if spec.trained))
     start = f"Models {cascade.version}" + (f", trained {dates}." if dates else ".")
-    return " ".join([start, *(_measured(spec) for spec in specs)]).strip()
+    missing = () if cascade.stage2 else (NO_STAGE2,)
+    return " ".join([start, *(_measured(spec) for spec in specs), *missing]).strip()
 
 
 def stage_figures(cascade: Cascade, points: Iterable[str]) -> list[tuple[str, ...]]:
@@ -173,7 +176,7 @@ def stage_figures(cascade: Cascade, points: Iterable[str]) -> list[tuple[str, ..
     Stage 2 has one operating point.
     """
     rows = [(STAGE_TITLES[0], cascade.stage1.spec, point) for point in points]
-    rows.append((STAGE_TITLES[1], cascade.stage2.spec, OPERATING_POINTS[0]))
+    rows += [(STAGE_TITLES[1], spec, OPERATING_POINTS[0]) for spec in cascade.specs[1:]]
     return [
         (
             title,

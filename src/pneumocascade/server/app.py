@@ -97,11 +97,11 @@ def create_app(
 def _add_descriptions(app: FastAPI, cascade: Cascade, metrics: Metrics) -> None:
     @app.get("/api/v1/models")
     def models() -> dict[str, Any]:
-        """Describe the models."""
+        """Describe the models; stage 2 is null where there is none."""
         return {
             "version": cascade.version,
             "stage1": dataclasses.asdict(cascade.stage1.spec),
-            "stage2": dataclasses.asdict(cascade.stage2.spec),
+            "stage2": dataclasses.asdict(cascade.stage2.spec) if cascade.stage2 else None,
         }
 
     @app.get("/healthz")

@@ -48,7 +48,7 @@ _INCLUDES: dict[str, Any] = {
     "description": f"Any of {', '.join(ATTACHMENTS)}; also several with commas between.",
     "anyOf": [{"type": "array", "items": {"type": "string", "pattern": f"^({_ONE})(,({_ONE}))*$"}}],
 }
-# What a person is told of other values is the code's own message, so these stand in the description alone.
+# The message about other values is the code's own message, so these stand in the description alone.
 
 
 def add_predictions(app: FastAPI, batcher: Batcher, counter: Counter, metrics: Metrics) -> None:

@@ -109,7 +109,7 @@ async def _storage_problem(_: Request, error: Exception) -> JSONResponse:
 
 
 async def _disk_problem(_: Request, error: Exception) -> JSONResponse:
-    """Say that there is no room for the upload; any other failure is one of the server."""
+    """Say that the disk cannot take the upload; any other failure is one of the server."""
     if not (isinstance(error, OSError) and error.errno in _DISK_ERRORS):
         raise error
     _log.error("an upload cannot be stored: %s", error.strerror)

@@ -116,7 +116,7 @@ class FilmQueue:
         self._films = 0
         self._seconds: deque[float] = deque(maxlen=_RECENT)
         self._open = False
-        self._changed = threading.Condition()  # guards all of these
+        self._changed = threading.Condition()  # of all of these
 
     def __len__(self) -> int:
         return self._films

@@ -31,13 +31,13 @@ class Uploads(NamedTuple):
 
 
 def films_of(files: Sequence[UploadFile], most: int) -> Uploads:
-    """Return the films of uploaded files, in order; of archives no more than are asked for are looked at.
+    """Return the films of uploaded files, in order; archives are read no further than is asked for.
 
     Parameters
     ----------
     files : sequence of UploadFile
     most : int
-        Films after which the rest is not looked at: there are too many.
+        Films after which the rest is not read: there are too many.
     """
     films: list[QueuedFilm] = []
     left_out = 0

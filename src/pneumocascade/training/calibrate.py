@@ -10,8 +10,8 @@ many films there are of each: the prior of the probabilities is 0.5.
 from __future__ import annotations
 
 import csv
-from collections import Counter
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from pneumocascade.errors import TrainingError
+from pneumocascade.evaluation.metrics import group_weights
 from pneumocascade.model.calibration import DECIMALS, positive_probability
 from pneumocascade.model.spec import OPERATING_POINTS, ModelSpec, OperatingPoint
 
@@ -38,78 +39,71 @@ CUTS = 800
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
+Names = NDArray[np.str_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StageOutputs:
-    """What a model said of held-out films.
+    """What a model said of held-out films, a row for each film and condition; :meth:`of` makes one.
 
     Attributes
     ----------
     logits : ndarray of float32, shape (N, 2)
     labels : ndarray of int, shape (N,)
         0 for the negative, 1 for the positive class.
-    patients : list of str, length N
-    conditions : list of str, length N
-        ``CLEAN`` for films as they are, else the shift that they were changed by; by default all clean.
-    domains : list of str, length N
-        Where the films come from; by default all from one place.
-    films : list of str, length N
+    patients : ndarray of str, shape (N,)
+    conditions : ndarray of str, shape (N,)
+        ``CLEAN`` for films as they are, else the shift that they were changed by.
+    domains : ndarray of str, shape (N,)
+        Where the films come from.
+    films : ndarray of str, shape (N,)
         Their names; may be empty.
-    renderings : list of str, length N
+    renderings : ndarray of str, shape (N,)
         Name of the data set folder that a film was read from; may be empty.
     """
 
     logits: NDArray[np.float32]
     labels: Labels
-    patients: list[str]
-    conditions: list[str] = field(default_factory=list)
-    domains: list[str] = field(default_factory=list)
-    films: list[str] = field(default_factory=list)
-    renderings: list[str] = field(default_factory=list)
+    patients: Names
+    conditions: Names
+    domains: Names
+    films: Names
+    renderings: Names
 
-    def __post_init__(self) -> None:
-        if not self.conditions:
-            self.conditions.extend([CLEAN] * len(self.labels))
-        if not self.domains:
-            self.domains.extend([""] * len(self.labels))
-        for unknown in (self.films, self.renderings):
-            if not unknown:
-                unknown.extend([""] * len(self.labels))
+    @classmethod
+    def of(
+        cls,
+        logits: NDArray[np.float32],
+        labels: Labels,
+        patients: Sequence[str],
+        *,
+        conditions: Sequence[str] = (),
+        domains: Sequence[str] = (),
+        films: Sequence[str] = (),
+        renderings: Sequence[str] = (),
+    ) -> StageOutputs:
+        """Return outputs of N rows; by default films as they are, all of one domain, without a name."""
+        given = ((patients, ""), (conditions, CLEAN), (domains, ""), (films, ""), (renderings, ""))
+        columns = (np.array(own or [default] * len(labels), np.str_) for own, default in given)
+        return cls(logits, labels, *columns)
 
     @property
     def clean(self) -> NDArray[np.bool_]:
         """Which rows show films as they are, shape (N,)."""
-        return np.array([condition == CLEAN for condition in self.conditions])
+        return self.conditions == CLEAN
 
     def where(self, chosen: NDArray[np.bool_]) -> StageOutputs:
         """Return some of the rows."""
-        rows = np.flatnonzero(chosen).tolist()
-        return StageOutputs(
-            self.logits[rows],
-            self.labels[rows],
-            [self.patients[row] for row in rows],
-            [self.conditions[row] for row in rows],
-            [self.domains[row] for row in rows],
-            [self.films[row] for row in rows],
-            [self.renderings[row] for row in rows],
-        )
+        return StageOutputs(*(getattr(self, each.name)[chosen] for each in fields(self)))
 
     def of_domain(self, domain: str) -> StageOutputs:
         """Return the rows of one domain."""
-        return self.where(np.array(self.domains) == domain)
+        return self.where(self.domains == domain)
 
     def and_also(self, more: StageOutputs) -> StageOutputs:
         """Return these rows and those of ``more``."""
-        return StageOutputs(
-            np.concatenate([self.logits, more.logits]),
-            np.concatenate([self.labels, more.labels]),
-            self.patients + more.patients,
-            self.conditions + more.conditions,
-            self.domains + more.domains,
-            self.films + more.films,
-            self.renderings + more.renderings,
-        )
+        pairs = ((getattr(self, each.name), getattr(more, each.name)) for each in fields(self))
+        return StageOutputs(*(np.concatenate(pair) for pair in pairs))
 
     def save(self, path: Path) -> None:
         """Write a CSV file, a row for each film and condition; read by :meth:`load`."""
@@ -135,7 +129,7 @@ class StageOutputs:
             if not rows:
                 raise ValueError("no row")
             films, domains, patients, conditions, renderings = (
-                [row[name] for row in rows] for name in COLUMNS[:5]
+                np.array([row[name] for row in rows], np.str_) for name in COLUMNS[:5]
             )
             labels = np.array([int(row["label"]) for row in rows])
             margins = np.array([float(row["margin"]) for row in rows], np.float32)
@@ -164,7 +158,7 @@ def calibrate(spec: ModelSpec, outputs: StageOutputs, data: str, seed: int) -> M
     balanced = balanced_threshold(positive_probability(outputs.logits, temperature, bias), outputs, seed)
     bias -= float(_log_odds(np.array(balanced)))
     clean = outputs.where(outputs.clean)
-    first = clean.of_domain(min(clean.domains))
+    first = clean.of_domain(min(clean.domains.tolist()))
     probability = np.round(positive_probability(first.logits, temperature, bias), DECIMALS)
     thresholds = dict.fromkeys(OPERATING_POINTS, 0.5)
     if spec.stage == 1:
@@ -201,7 +195,7 @@ def set_minima(
     temperature, bias : float
     """
     minima: dict[str, dict[str, float]] = {}
-    for domain in sorted(set(clean.domains)):
+    for domain in np.unique(clean.domains).tolist():
         part = clean.of_domain(domain)
         positive = np.round(positive_probability(part.logits, temperature, bias), DECIMALS)
         own = (1.0 - positive[part.labels == 0], positive[part.labels == 1])
@@ -213,9 +207,8 @@ def set_minima(
 
 def row_weights(outputs: StageOutputs) -> Floats:
     """Return a weight for each row, shape (N,), in sum 1: domains, clean and changed, classes alike."""
-    keys = list(zip(outputs.domains, outputs.clean.tolist(), outputs.labels.tolist(), strict=True))
-    counts = Counter(keys)
-    return np.array([1 / (counts[key] * len(counts)) for key in keys])
+    keys = list(zip(outputs.domains.tolist(), outputs.clean.tolist(), outputs.labels.tolist(), strict=True))
+    return group_weights(keys) / len(set(keys))
 
 
 def fit_calibration(outputs: StageOutputs) -> tuple[float, float]:
@@ -258,7 +251,7 @@ def balanced_threshold(probability: Floats, outputs: StageOutputs, seed: int) ->
     scores = _log_odds(probability)
     cuts = np.linspace(scores.min() - 0.1, scores.max() + 0.1, CUTS)
     below = np.searchsorted(cuts, scores, side="right")  # cuts[:below] call the film positive
-    groups = list(zip(outputs.domains, outputs.conditions, strict=True))
+    groups = list(zip(outputs.domains.tolist(), outputs.conditions.tolist(), strict=True))
     names = sorted(set(groups), key=lambda name: (name[0], name[1] != CLEAN, name[1]))
     number = {name: index for index, name in enumerate(names)}
     cell = (np.array([number[group] for group in groups]) * 2 + outputs.labels) * (CUTS + 1) + below
@@ -280,8 +273,8 @@ def balanced_threshold(probability: Floats, outputs: StageOutputs, seed: int) ->
             middles.append(_middle_of_best(cuts, quality))
     if not middles:
         raise TrainingError(
-            f"the held-out films are too few for a threshold: {len(set(outputs.patients))} patients do not "
-            f"show both classes in each of {len(names)} domains and conditions"
+            f"the held-out films are too few for a threshold: {len(np.unique(outputs.patients))} patients do "
+            f"not show both classes in each of {len(names)} domains and conditions"
         )
     return float(_logistic(np.median(middles)))
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pneumocascade.datasets.films import LabelledFilm, Split, find_training_films
+from pneumocascade.datasets.films import LabelledFilm, LabelledFilms, Split, load_training_films
 from pneumocascade.errors import DataSetError, UsageError
 from pneumocascade.model.spec import ModelSpec
-from pneumocascade.model.store import STAGES, load_classifier, read_manifest, write_manifest
+from pneumocascade.model.store import STAGES, load_classifier, new_models, read_manifest
 from pneumocascade.training.cross_fitting import run_clean, run_shifted
 from pneumocascade.training.data import Renderings, Sample, renderings_by_name, samples_of
 from pneumocascade.training.export import calibrated
@@ -35,15 +33,15 @@ class CalibrationFilms:
 
     Attributes
     ----------
-    data : Path
-        Labelled films.
+    data : Path or LabelledFilms
+        Folder or file of labels, or what :func:`pneumocascade.datasets.films.load_training_films` returned.
     split : Split
         Its validation side is what is calibrated on, its other side what the gate is fitted on.
     renderings : tuple of Path
         Further folders that show the same films.
     """
 
-    data: Path
+    data: Path | LabelledFilms
     split: Split
     renderings: tuple[Path, ...] = ()
 
@@ -97,16 +95,14 @@ def recalibrate(
         raise UsageError(f"{output} holds the models to start from; give another folder")
     manifest = read_manifest(models)
     known = films.split.train | films.split.validation
-    found = [film for film in find_training_films(films.data) if film.name in known]
+    data = films.data if isinstance(films.data, LabelledFilms) else load_training_films(films.data)
+    found = data.only(known).films
     renderings = renderings_by_name(films.renderings, say)
-    loaded = {stage: load_classifier(models, manifest, stage) for stage in STAGES}
+    loaded = {stage: load_classifier(models, manifest, stage) for stage in manifest.stages}
     sides = {stage: _sides(found, films.split, model.spec, renderings) for stage, model in loaded.items()}
     report: dict[str, Any] = {"version": version}
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output.parent) as scratch:
-        folder = Path(scratch) / output.name
-        folder.mkdir()
-        for stage, margin in zip(STAGES, margins, strict=True):
+    with new_models(output, version) as folder:
+        for stage, margin in zip(manifest.stages, margins, strict=False):
             spec = replace(loaded[stage].spec, version=version)
             spec = spec if margin is None else replace(spec, margin=margin)
             path = folder / f"{stage}.onnx"
@@ -114,8 +110,6 @@ def recalibrate(
             report[stage] = _recalibrate_stage(path, spec, sides[stage][1], seed, say)
         report["gate"] = fit_gate(folder / f"{STAGES[0]}.onnx", *sides[STAGES[0]], seed, say)
         (folder / REPORT_FILE).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-        write_manifest(folder, version)
-        shutil.copytree(folder, output, dirs_exist_ok=True)
     say(f"models {version} written to {output}")
     return report
 

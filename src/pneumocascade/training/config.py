@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 
 from pneumocascade.errors import UsageError
+from pneumocascade.model.spec import DEFAULT_BACKBONE
 
 MIN_SIZE = 224
 """Least side of the square for CLAHE, in pixels: the side of the films as most people have them."""
@@ -20,6 +21,8 @@ class TrainingConfig:
     ----------
     stage : int
         1 or 2.
+    backbone : str
+        See :data:`pneumocascade.training.backbones.BACKBONES`.
     recipe : str
         ``"clahe-hot"``, ``"clahe"`` or ``"baseline"``.
     schedule : tuple of (size, epochs)
@@ -60,6 +63,7 @@ class TrainingConfig:
     """
 
     stage: int
+    backbone: str = DEFAULT_BACKBONE
     recipe: str = "clahe-hot"
     schedule: tuple[tuple[int, int], ...] = ((160, 3), (224, 4))
     batch_size: int = 32

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from pneumocascade.datasets.films import data_set_of
 from pneumocascade.errors import TrainingError
 from pneumocascade.evaluation.bootstrap import Estimate, bootstrap
-from pneumocascade.evaluation.metrics import auroc, cascade_figures, stage_figures
+from pneumocascade.evaluation.metrics import auroc, cascade_figures, group_weights, patients_of, stage_figures
 from pneumocascade.evaluation.shift_conditions import SHIFTS, Condition
 from pneumocascade.evaluation.shift_suite import choose_films, shifted_films
 from pneumocascade.imaging.read import read_radiograph
@@ -39,14 +38,19 @@ def run_clean(path: Path, samples: Sequence[Sample]) -> StageOutputs:
     """Run a model on films as they are, in all their renderings."""
     pairs = [(sample, rendering) for sample in samples for rendering in sample.renderings]
     films = ([read_radiograph(rendering)] for _, rendering in pairs)
-    return StageOutputs(
+    return StageOutputs.of(
         np.concatenate(list(_logits(path, films))),
         np.array([sample.label for sample, _ in pairs]),
         [sample.film.patient for sample, _ in pairs],
         domains=[sample.film.domain for sample, _ in pairs],
         films=[sample.film.name for sample, _ in pairs],
-        renderings=[data_set_of(rendering) for _, rendering in pairs],
+        renderings=[_data_set_of(sample, rendering) for sample, rendering in pairs],
     )
+
+
+def _data_set_of(sample: Sample, rendering: Path) -> str:
+    own = sample.film.data_set if rendering == sample.film.path else ""
+    return own or data_set_of(rendering)
 
 
 def run_shifted(path: Path, samples: Sequence[Sample]) -> StageOutputs:
@@ -66,13 +70,13 @@ def run_shifted(path: Path, samples: Sequence[Sample]) -> StageOutputs:
     if not logits:
         raise TrainingError("the gate refuses every held-out film: there is nothing to calibrate on")
     shown = [sample_of[name] for name in names for _ in conditions]
-    return StageOutputs(
+    return StageOutputs.of(
         np.concatenate(logits),
         np.array([sample.label for sample in shown]),
         [sample.film.patient for sample in shown],
-        [str(condition) for condition in conditions] * len(names),
-        [sample.film.domain for sample in shown],
-        [sample.film.name for sample in shown],
+        conditions=[str(condition) for condition in conditions] * len(names),
+        domains=[sample.film.domain for sample in shown],
+        films=[sample.film.name for sample in shown],
     )
 
 
@@ -84,14 +88,14 @@ def _logits(path: Path, groups: Iterable[list[Radiograph]]) -> Iterator[NDArray[
         return np.concatenate([model.run(prepare(each, model.spec)).logits for each in radiographs])
 
     cores = usable_cores()
-    return prefetch_map(judged, groups, workers=cores, ahead=2 * cores)
+    return prefetch_map(judged, groups, workers=cores, prefetch=2 * cores)
 
 
 def auroc_figure(outputs: StageOutputs) -> Estimate:
     """Return the AUROC of the logits, which needs no calibration, with its interval."""
     margin = outputs.logits[:, 1].astype(np.float64) - outputs.logits[:, 0]
     measured = bootstrap(
-        lambda weights: {"auroc": auroc(outputs.labels, margin, weights)}, outputs.patients, {}
+        lambda weights: {"auroc": auroc(outputs.labels, margin, weights)}, outputs.patients.tolist(), {}
     )
     return measured["auroc"]
 
@@ -154,10 +158,10 @@ def cross_fitted(spec: ModelSpec, outputs: StageOutputs, seed: int) -> dict[str,
         ``unlike`` (share of films whose set is empty).
     """
     judged = cross_judge(spec, outputs, seed)
-    domains, renderings = np.array(outputs.domains), np.array(outputs.renderings)
+    renderings = outputs.renderings
     measured = {}
-    for domain in sorted(set(outputs.domains)):
-        name, own = domain or MAIN, domains == domain
+    for domain in np.unique(outputs.domains).tolist():
+        name, own = domain or MAIN, outputs.domains == domain
         clean = own & outputs.clean
         groups = {name: clean, f"{name} shifted": own & ~outputs.clean}
         kinds = sorted(set(renderings[clean].tolist()))
@@ -174,11 +178,15 @@ def _measured(
     spec: ModelSpec, judged: CrossJudged, seed: int, *, by_patient: bool = False
 ) -> dict[str, Estimate]:
     outputs = judged.outputs
-    pairs = list(zip(outputs.patients, outputs.labels.tolist(), strict=True))
-    count = Counter(pairs)
-    weights = np.array([1 / count[pair] for pair in pairs]) if by_patient else None
+    patients = outputs.patients.tolist()
+    weights = group_weights(list(zip(patients, outputs.labels.tolist(), strict=True)))
     estimates = stage_figures(
-        outputs.labels, judged.probability, 0.5, outputs.patients, film_weights=weights, seed=seed
+        outputs.labels,
+        judged.probability,
+        0.5,
+        patients,
+        film_weights=weights if by_patient else None,
+        seed=seed,
     )
     if by_patient:
         return estimates
@@ -247,15 +255,18 @@ def _set_figures(
             "unlike": share(~held[:, 0] & ~held[:, 1], weights),
         }
 
-    n = {f"coverage_{label}": int(np.sum(outputs.labels == index)) for index, label in enumerate(spec.labels)}
-    return bootstrap(measure, outputs.patients, n, seed=seed)
+    everyone = np.ones(len(outputs.labels), np.bool_)
+    groups = {f"coverage_{label}": outputs.labels == index for index, label in enumerate(spec.labels)}
+    n = {name: int(np.sum(films)) for name, films in groups.items()}
+    patients = outputs.patients.tolist()
+    shares = patients_of(patients, {**groups, "undetermined": everyone, "unlike": everyone})
+    return bootstrap(measure, patients, n, shares=shares, seed=seed)
 
 
 def _half(outputs: StageOutputs, seed: int) -> NDArray[np.bool_]:
     """Return which films belong to a random half of the patients, alike for each class."""
-    label_of = dict(zip(outputs.patients, outputs.labels.tolist(), strict=True))
+    label_of = dict(zip(outputs.patients.tolist(), outputs.labels.tolist(), strict=True))
     rng = np.random.default_rng(seed)
     shuffled = rng.permutation(sorted(label_of))
     by_class = sorted(shuffled.tolist(), key=label_of.__getitem__)
-    chosen = set(by_class[::2])
-    return np.array([patient in chosen for patient in outputs.patients])
+    return np.isin(outputs.patients, by_class[::2])

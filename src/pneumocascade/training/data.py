@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from pneumocascade.datasets.films import TRAINING_SPLITS, LabelledFilm, find_films
+from pneumocascade.datasets.films import TRAINING_SPLITS, LabelledFilm, load_films
 from pneumocascade.datasets.perturbations import Grey
 from pneumocascade.errors import FilmError
 from pneumocascade.imaging.read import read_radiograph
@@ -99,7 +99,7 @@ def renderings_by_name(
     """
     renderings: dict[tuple[str, str], list[Path]] = {}
     for root in roots:
-        for film in find_films(root, TRAINING_SPLITS):
+        for film in load_films(root, splits=TRAINING_SPLITS).films:
             try:
                 read_radiograph(film.path)
             except FilmError as error:

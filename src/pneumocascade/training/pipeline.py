@@ -37,8 +37,8 @@ from pneumocascade.model.store import (
     MANIFEST,
     STAGES,
     load_classifier,
+    new_models,
     read_manifest,
-    write_manifest,
 )
 from pneumocascade.training.calibrate import StageOutputs, row_weights
 from pneumocascade.training.checkpoint import replace_text
@@ -50,7 +50,7 @@ from pneumocascade.training.cross_fitting import (
     run_shifted,
     three_way,
 )
-from pneumocascade.training.export import export_stage, fit_gate_of, sides_of, write_models
+from pneumocascade.training.export import EXPORT_FILE, export_stage, fit_gate_of, sides_of, write_models
 from pneumocascade.training.onnx_export import read_spec, write_spec
 from pneumocascade.training.run import (
     SPLIT_FILE,
@@ -61,7 +61,8 @@ from pneumocascade.training.run import (
     train,
 )
 from pneumocascade.training.split import block_folds
-from pneumocascade.training.trainer import METRICS, WEIGHTS, evenly, read_rows
+from pneumocascade.training.starting_weights import WEIGHTS
+from pneumocascade.training.trainer import METRICS, evenly, read_rows
 
 FOLDS = 3
 SEED = 2018
@@ -285,19 +286,18 @@ def _assemble(
     if (models / MANIFEST).exists():
         say(f"{models} is there already")
         return models
-    models.mkdir(exist_ok=True)
-    report: dict[str, Any] = {
-        stage: export_stage(run / stage, models / f"{stage}.onnx", version, say, out_of_fold[stage])
-        for stage in STAGES
-    }
-    if teachers is not None:
-        for stage in STAGES:
-            offset = _move_bias(models / f"{stage}.onnx", stage, *teachers, say)
-            report[stage] |= {"offset": offset, "bias": read_spec(models / f"{stage}.onnx").bias}
-            say(f"{stage}: logits of the student lie {offset:+.3f} from those of the teacher")
-    report["gate"] = fit_gate_of(run / STAGES[0], models / f"{STAGES[0]}.onnx", say)
-    replace_text(models / "export.json", json.dumps(report, indent=1) + "\n")
-    write_manifest(models, version)
+    with new_models(models, version) as folder:
+        report: dict[str, Any] = {
+            stage: export_stage(run / stage, folder / f"{stage}.onnx", version, say, out_of_fold[stage])
+            for stage in STAGES
+        }
+        if teachers is not None:
+            for stage in STAGES:
+                offset = _move_bias(folder / f"{stage}.onnx", stage, *teachers, say)
+                report[stage] |= {"offset": offset, "bias": read_spec(folder / f"{stage}.onnx").bias}
+                say(f"{stage}: logits of the student lie {offset:+.3f} from those of the teacher")
+        report["gate"] = fit_gate_of(run / STAGES[0], folder / f"{STAGES[0]}.onnx", say)
+        replace_text(folder / EXPORT_FILE, json.dumps(report, indent=1) + "\n")
     say(f"models {version} written to {models}")
     return models
 

@@ -7,37 +7,53 @@ import importlib.metadata
 import json
 import platform
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from pneumocascade.datasets.films import (
     TRAINING_SPLITS,
     LabelledFilm,
+    LabelledFilms,
+    LabelOptions,
     Split,
     count_by_category,
-    find_films,
-    find_training_films,
     fingerprint,
+    load_films,
+    load_training_films,
     patient_of,
 )
 from pneumocascade.errors import DataSetError, TrainingError
-from pneumocascade.model.spec import PREPARATION, ModelSpec, for_recipe
+from pneumocascade.model.spec import DEFAULT_BACKBONE, PREPARATION, ModelSpec, for_recipe
 from pneumocascade.training.checkpoint import replace_text
 from pneumocascade.training.config import TrainingConfig
-from pneumocascade.training.data import Renderings, SoftLabels, renderings_by_name, samples_of
+from pneumocascade.training.data import (
+    FilmDataset,
+    Renderings,
+    Sample,
+    SoftLabels,
+    loader_of,
+    renderings_by_name,
+    samples_of,
+)
 from pneumocascade.training.duplicates import drop_duplicates
-from pneumocascade.training.network import Backbone, build_network, find_backbone, load_backbone
+from pneumocascade.training.network import build_network, load_weights, unfold_batch_norm
 from pneumocascade.training.split import split_films
+from pneumocascade.training.starting_weights import WEIGHTS, StartingWeights, find_weights, has_stage
 from pneumocascade.training.summary import summarise
-from pneumocascade.training.trainer import WEIGHTS, Sides, Trainer
+from pneumocascade.training.trainer import Sides, Trainer, evenly
 
 RUN_FILE = "run.json"
 SPLIT_FILE = "split.json"
 DUPLICATES_FILE = "duplicates.json"
+
+UNFOLDING_FILMS = 256
+"""Films that batch norm gets its statistics of where training starts from exported models."""
+
 PACKAGES = ("torch", "monai", "numpy", "opencv-python-headless", "scikit-learn", "safetensors", "pillow")
 
 Say = Callable[[str], None]
@@ -57,11 +73,15 @@ class Sources:
     hold_out : tuple of Path
         Folders whose films' patients are kept for validation.
     backbone_weights : str
-        Path of a safetensors file, or ``"imagenet"``.
+        Where to start from: ``"imagenet"``, ``"bundled"``, a folder of models or of a run, or a safetensors
+        file; see :func:`~pneumocascade.training.starting_weights.find_weights`.
     split : Path or None
         A saved split to use again.
     elsewhere : tuple of Path
         Labelled films of other sources, for stage 1; the folder's name is their domain.
+    labels : LabelOptions
+        File of labels and patients of ``data``; its patients are those of ``hold_out``, too. Any folder but
+        ``data`` may also be a file of labels with the usual columns.
     """
 
     data: Path
@@ -70,6 +90,7 @@ class Sources:
     hold_out: tuple[Path, ...] = ()
     split: Path | None = None
     elsewhere: tuple[Path, ...] = ()
+    labels: LabelOptions = field(default_factory=LabelOptions)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON-ready values; paths are made absolute."""
@@ -80,6 +101,7 @@ class Sources:
             "hold_out": [str(path.resolve()) for path in self.hold_out],
             "split": str(self.split.resolve()) if self.split else None,
             "elsewhere": [str(path.resolve()) for path in self.elsewhere],
+            **self.labels.to_dict(),
         }
 
 
@@ -95,23 +117,46 @@ class TrainingFilms:
         A row for ``duplicates.json`` for each of those.
     renderings : mapping of (str, str) to sequence of Path
         Further files by finding and name.
+    loaded : dict
+        For ``run.json``: ``patients_from`` and ``left_out``, as the loader counted them.
     """
 
     films: list[LabelledFilm]
     dropped: list[dict[str, Any]]
     renderings: Renderings
+    loaded: dict[str, Any] = field(default_factory=dict)
+
+
+def stages_to_train(sources: Sources, stage: str, say: Say = print) -> tuple[int, ...]:
+    """Return the numbers of the stages to train.
+
+    Parameters
+    ----------
+    sources : Sources
+    stage : {"1", "2", "both"}
+        Of ``"both"``, stage 2 is left out where no film has an aetiology.
+    say : callable
+        Is told so.
+    """
+    if stage != "both":
+        return (int(stage),)
+    if any(film.aetiology for film in training_films(sources).films):
+        return 1, 2
+    say("no film has an aetiology: stage 1 is trained alone")
+    return (1,)
 
 
 def train_stage(sources: Sources, config: TrainingConfig, run: Path, say: Say = print) -> Path:
     """Train one stage in ``stage1`` or ``stage2`` of a run's folder.
 
-    Stage 2 takes the split, and as starting weights the best weights, of the run's stage 1 where
-    there are such and ``sources`` names no other split.
+    Stage 2 takes the split of the run's stage 1 where there is such and ``sources`` names no other split, and
+    its weights to start from unless ``sources`` starts from models or a run with a stage 2.
     """
     first = run / "stage1"
     if config.stage == 2 and (first / WEIGHTS).exists():
-        split = sources.split or first / SPLIT_FILE
-        sources = replace(sources, backbone_weights=str(first / WEIGHTS), split=split)
+        sources = replace(sources, split=sources.split or first / SPLIT_FILE)
+        if not has_stage(sources.backbone_weights, 2):
+            sources = replace(sources, backbone_weights=str(first / WEIGHTS))
     return train(sources, config, run / f"stage{config.stage}", say)
 
 
@@ -155,7 +200,7 @@ def train(
     found = found or find_films_to_train(sources, say)
     films = found.films
     split = _split(sources, config, folder, films)
-    backbone = find_backbone(sources.backbone_weights)
+    weights = find_weights(sources.backbone_weights, config.backbone, config.stage)
     spec = replace(
         for_recipe(
             config.stage,
@@ -164,8 +209,9 @@ def train(
             input_size=config.input_size,
             smoothing_sigma=config.smoothing_sigma,
         ),
-        mean=backbone.mean,
-        std=backbone.std,
+        backbone=config.backbone,
+        mean=weights.mean,
+        std=weights.std,
         data_fingerprint=fingerprint(films),
     )
     sides = Sides(
@@ -173,11 +219,14 @@ def train(
         samples_of(films, split.validation, spec, found.renderings),
     )
     _check_sides(sides, spec, config, given=sources.split is not None)
-    _save_run(folder, _record(sources, config, spec, backbone, films, split, soft), split, found.dropped)
-    network = build_network(stride_in_1x1=backbone.stride_in_1x1)
-    report = load_backbone(network, backbone.path)
-    afresh = ", ".join(report.modules_afresh())
-    say(f"{len(report.loaded)} tensors from {backbone.path.name}; initialised afresh: {afresh}")
+    record = _record(sources, config, spec, weights, films, split, soft) | found.loaded
+    _save_run(folder, record, split, found.dropped)
+    network = build_network(config.backbone, stride_in_1x1=weights.stride_in_1x1)
+    report = load_weights(network, weights, config.backbone)
+    afresh = ", ".join(report.modules_afresh()) or "nothing"
+    say(f"{len(report.loaded)} tensors from {weights.name}; initialised afresh: {afresh}")
+    if weights.folded:
+        unfold_batch_norm(network, _batches(sides.train, spec, config))
     files = sum(len(sample.renderings) for sample in sides.train)
     counts = f"{len(sides.train)} films to learn from ({files} files), {len(sides.validation)} to validate on"
     say(f"stage {config.stage}: {counts}")
@@ -186,6 +235,13 @@ def train(
     if sides.validation:
         summarise(folder, network, spec, sides.validation, config)
     return folder
+
+
+def _batches(samples: Sequence[Sample], spec: ModelSpec, config: TrainingConfig) -> Iterator[Tensor]:
+    """Yield inputs (N, 3, I, I) of at most ``UNFOLDING_FILMS`` films as they are."""
+    dataset = FilmDataset(evenly(samples, UNFOLDING_FILMS), spec, size=spec.input_size, seed=None)
+    for batch, _ in loader_of(dataset, config.batch_size, config.workers, shuffle=False):
+        yield batch
 
 
 def _set_seeds(seed: int) -> None:
@@ -204,7 +260,8 @@ def find_films_to_train(sources: Sources, say: Say = print) -> TrainingFilms:
     for root in (sources.data, *sources.renderings, *sources.hold_out, *sources.elsewhere):
         if (root / "test").is_dir():
             say(f"{root / 'test'} is left out: what models are measured on is not trained on")
-    found = training_films(sources)
+    loaded = training_films(sources)
+    found = loaded.films
     films, duplicates, unreadable = drop_duplicates(found)
     counts = f"{len(duplicates)} duplicates and {len(unreadable)} unreadable films dropped"
     say(f"{len(found)} films, {counts}; kept {count_by_category(films)}")
@@ -222,10 +279,10 @@ def find_films_to_train(sources: Sources, say: Say = print) -> TrainingFilms:
                 "reason": bad.reason,
             }
         )
-    return TrainingFilms(films, rows, renderings_by_name(sources.renderings, say))
+    return TrainingFilms(films, rows, renderings_by_name(sources.renderings, say), loaded.to_dict())
 
 
-def training_films(sources: Sources) -> list[LabelledFilm]:
+def training_films(sources: Sources) -> LabelledFilms:
     """Return all films of the sources, those from elsewhere with their domain.
 
     Raises
@@ -233,32 +290,53 @@ def training_films(sources: Sources) -> list[LabelledFilm]:
     DataSetError
         Where a folder has none, or one name stands for two films: a split is kept by name.
     """
-    films = find_training_films(sources.data)
+    found = load_training_films(sources.data, sources.labels)
+    films = found.films
+    patients = {film.patient for film in films}
     for root in sources.elsewhere:
-        films += [replace(film, domain=root.name) for film in find_training_films(root)]
+        others = load_training_films(root)
+        found.left_out.include(others.left_out)
+        films += [_from_elsewhere(film, others.root.absolute().name, patients) for film in others.films]
     names = Counter(film.name for film in films)
     twice = [name for name, count in names.items() if count > 1]
     if twice:
         raise DataSetError(
             f"{len(twice)} names stand for films of two sources, such as {twice[0]}; give each film its own"
         )
-    return films
+    return found
+
+
+def _from_elsewhere(film: LabelledFilm, domain: str, patients: set[str]) -> LabelledFilm:
+    """Return a film with its domain; a patient who is called like one of the main source is another one."""
+    patient = f"{domain}: {film.patient}" if film.patient in patients else film.patient
+    return replace(film, domain=domain, patient=patient)
 
 
 def _split(sources: Sources, config: TrainingConfig, folder: Path, films: Sequence[LabelledFilm]) -> Split:
     """Return the split that is given, else the folder's, else a new one."""
-    held = {film.patient for root in sources.hold_out for film in find_films(root, TRAINING_SPLITS)}
+    patients = {film.name: film.patient for film in films}
+    held = _held_out(sources, patients)
     path = sources.split or folder / SPLIT_FILE
     if not (sources.split or path.exists()):
         return split_films(films, validation_share=config.validation_share, seed=config.seed, hold_out=held)
-    split = Split.load(path)
-    leaked = held & set(map(patient_of, split.train))
+    split = Split.load(path, patients)
+    leaked = held & {patients.get(name) or patient_of(name) for name in split.train}
     if leaked:
         raise DataSetError(
             f"{path} has {len(leaked)} held-out patients on the training side, such as {min(leaked)}; "
             "use a split that was made with this hold-out"
         )
     return split
+
+
+def _held_out(sources: Sources, patients: Mapping[str, str]) -> set[str]:
+    """Return the held-out patients: of a film that is also in the data, the data says whose it is."""
+    whose = LabelOptions(patients=sources.labels.patients)
+    return {
+        patients.get(film.name, film.patient)
+        for root in sources.hold_out
+        for film in load_films(root, whose, TRAINING_SPLITS).films
+    }
 
 
 def _check_sides(sides: Sides, spec: ModelSpec, config: TrainingConfig, *, given: bool) -> None:
@@ -288,7 +366,7 @@ def _record(
     sources: Sources,
     config: TrainingConfig,
     spec: ModelSpec,
-    backbone: Backbone,
+    weights: StartingWeights,
     films: Sequence[LabelledFilm],
     split: Split,
     soft: SoftLabels | None,
@@ -297,7 +375,7 @@ def _record(
     run = {
         "config": config.to_dict(),
         "spec": json.loads(spec.to_json()),
-        "stride_in_1x1": backbone.stride_in_1x1,
+        "stride_in_1x1": weights.stride_in_1x1,
         "sources": sources.to_dict(),
         "split_sha256": split.digest,
         "soft_sha256": None if soft is None else hashlib.sha256(json.dumps(dict(soft)).encode()).hexdigest(),
@@ -316,6 +394,8 @@ def _save_run(folder: Path, run: dict[str, Any], split: Split, dropped: Sequence
         before = read_run(folder)
         if "split_sha256" not in before:  # run.json of the first version
             before["split_sha256"] = Split.load(folder / SPLIT_FILE).digest
+        if isinstance(before.get("config"), dict):  # up to 2.0 there was one backbone
+            before["config"] = {"backbone": DEFAULT_BACKBONE, **before["config"]}
         keys = {"config": "config", "sources": "sources", "split_sha256": "split", "soft_sha256": "teachers"}
         different = [name for key, name in keys.items() if before.get(key) != run[key]]
         # What calibration adds to a specification later has no part in training.

@@ -20,7 +20,8 @@ from pneumocascade.model.spec import ModelSpec
 from pneumocascade.training.calibrate import StageOutputs, balanced_threshold, fit_calibration
 from pneumocascade.training.config import TrainingConfig
 from pneumocascade.training.data import FilmDataset, Sample, loader_of
-from pneumocascade.training.trainer import METRICS, WEIGHTS, read_rows
+from pneumocascade.training.starting_weights import WEIGHTS
+from pneumocascade.training.trainer import METRICS, read_rows
 
 
 def summarise(
@@ -63,7 +64,7 @@ def _draw(
     labels: NDArray[np.int64],
     seed: int,
 ) -> None:
-    outputs = StageOutputs(logits, labels, [sample.film.patient for sample in samples])
+    outputs = StageOutputs.of(logits, labels, [sample.film.patient for sample in samples])
     probability = positive_probability(logits, *fit_calibration(outputs))
     threshold = balanced_threshold(probability, outputs, seed)
     answer = (probability >= threshold).astype(np.int64)

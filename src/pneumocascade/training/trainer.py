@@ -42,8 +42,8 @@ from pneumocascade.training.checkpoint import (
 from pneumocascade.training.config import TrainingConfig
 from pneumocascade.training.data import FilmDataset, Sample, loader_of
 from pneumocascade.training.network import LoadReport, freeze, train_mode
+from pneumocascade.training.starting_weights import WEIGHTS, metadata_of
 
-WEIGHTS = "weights.safetensors"
 METRICS = "metrics.jsonl"
 
 
@@ -81,9 +81,10 @@ class Trainer:
         folder: Path,
     ) -> None:
         self.spec, self.config, self.films, self.folder = spec, config, films, folder
+        self.stride_in_1x1 = report.stride_in_1x1
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.network = network.to(self.device)
-        freeze(self.network, config.frozen_stages)
+        freeze(self.network, config.frozen_stages, spec.backbone)
         averaging = partial(average_weights, config.ema_decay)
         self.average = AveragedModel(self.network, multi_avg_fn=averaging, use_buffers=True)
         self.optimizer = torch.optim.AdamW(self._parameter_groups(set(report.fresh)))
@@ -143,7 +144,7 @@ class Trainer:
             epoch=epoch,
             smoothing=config.label_smoothing,
         )
-        train_mode(self.network, config.frozen_stages)
+        train_mode(self.network, config.frozen_stages, self.spec.backbone)
         losses = []
         title = f"epoch {epoch + 1}/{config.epochs} at {size}"
         for batch, targets in self._batches(dataset, title, shuffle=True):
@@ -213,7 +214,7 @@ class Trainer:
         films = evenly(self.films.train, self.config.statistics_films)
         dataset = FilmDataset(films, self.spec, size=self.config.input_size, seed=None)
         network = self.average.module
-        train_mode(network, self.config.frozen_stages)
+        train_mode(network, self.config.frozen_stages, self.spec.backbone)
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d) and module.training:
                 module.reset_running_stats()
@@ -221,11 +222,8 @@ class Trainer:
         with torch.no_grad():
             for batch, _ in self._batches(dataset, "statistics", shuffle=True):
                 self._logits(network, batch)
-        metadata = {
-            "stride": "first 1x1" if self.network.layer2[0].conv1.stride == (2, 2) else "3x3",  # type: ignore[index, union-attr]
-            "mean": " ".join(map(str, self.spec.mean)),
-            "std": " ".join(map(str, self.spec.std)),
-        }
+        spec = self.spec
+        metadata = metadata_of(spec.backbone, spec.mean, spec.std, stride_in_1x1=self.stride_in_1x1)
         save_tensors(self.folder / WEIGHTS, dict(network.state_dict()), metadata)
 
     def _log(self, size: int, loss: float, validation_loss: float, auroc: float, seconds: float) -> None:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from pneumocascade.reports.stages import STAGE_TITLES
+from pneumocascade.types import NO_STAGE2
 from pneumocascade.web.configuration import figures, operating_points
-from pneumocascade.web.fragments import piece
+from pneumocascade.web.fragments import note, piece
 
 if TYPE_CHECKING:
     from pneumocascade.inference.cascade import Cascade
@@ -35,6 +36,8 @@ def build_about_tab(cascade: Cascade) -> None:
 
 def _measured(cascade: Cascade) -> str:
     parts = [piece("measured", cascade.version)]
-    for title, spec in zip(STAGE_TITLES, (cascade.stage1.spec, cascade.stage2.spec), strict=True):
+    if cascade.stage2 is None:
+        parts.append(note(NO_STAGE2))
+    for title, spec in zip(STAGE_TITLES, cascade.specs, strict=False):
         parts += [piece("heading", title), figures(spec), operating_points(spec)]
     return "".join(parts)

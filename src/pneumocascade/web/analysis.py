@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from pneumocascade.explain.html import encoded
 from pneumocascade.explain.pictures import StepPicture, film_picture, step_pictures, with_banner
 from pneumocascade.explain.quality import Quality, quality_of
-from pneumocascade.model.preprocess import steps_of
+from pneumocascade.model.preprocess import steps_of, to_eight_bit
 
 if TYPE_CHECKING:
     from pneumocascade.inference.cascade import Cascade
@@ -39,6 +40,8 @@ class Analysis:
         Steps of stage 1's preprocessing; empty where the film could not be read.
     quality : tuple of Quality
         Of the film and of the last step; empty where it could not be read.
+    full : bytes
+        The film at the size of its display copy, as JPEG, for the viewer; empty where it could not be read.
     reference : str
         Reference standard, ``"normal"`` or the aetiology; empty where none is known.
     path : str
@@ -51,6 +54,7 @@ class Analysis:
     height: int = 0
     steps: tuple[StepPicture, ...] = ()
     quality: tuple[Quality, ...] = ()
+    full: bytes = b""
     reference: str = ""
     path: str = ""
 
@@ -105,6 +109,7 @@ def drawn(cascade: Cascade, prediction: Prediction) -> Analysis:
     """Return what is shown of an answer that has its display copy; what it keeps of that copy is small."""
     if prediction.display is None:
         return Analysis(prediction)
+    # A session keeps the analysis for an hour: the large copy as JPEG alone.
     return _pictured(cascade, prediction.display, prediction)
 
 
@@ -123,4 +128,5 @@ def _pictured(cascade: Cascade, radiograph: Radiograph, prediction: Prediction) 
         height,
         steps,
         (quality_of(radiograph.pixels), quality_of(steps[-1].picture)),
+        encoded(to_eight_bit(radiograph.pixels), "JPEG"),
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from gradio import processing_utils
+from starlette.staticfiles import StaticFiles
 
 from pneumocascade import __version__
 from pneumocascade.audit.counter import Counter
@@ -18,6 +19,7 @@ from pneumocascade.web.fragments import piece
 from pneumocascade.web.header import header
 from pneumocascade.web.single import build_single_tab
 from pneumocascade.web.uploads import SECONDS_KEPT, paths_in, prepare_folder, uploaded
+from pneumocascade.web.viewer_panel import ADDRESS, FOLDER
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -67,8 +69,8 @@ class UploadsOnly(gr.Blocks):
 
 def _words_for(error: Exception) -> str:
     if isinstance(error, StorageError):
-        return "The answer cannot be kept as it must be, so it is not given; see the server's log."
-    return "The server failed; its log tells why."
+        return "The answer could not be stored, so it is not shown. See the server's log."
+    return "The server failed. Its log says why."
 
 
 def theme() -> gr.themes.Base:
@@ -123,6 +125,7 @@ def build_app(cascade: Cascade, counter: Counter | None = None) -> gr.Blocks:
 def mount_app(app: FastAPI, cascade: Cascade, counter: Counter | None = None) -> FastAPI:
     """Put the web app at ``/``; see :func:`pneumocascade.web.mount_app`."""
     prepare_folder()
+    app.mount(ADDRESS, StaticFiles(directory=FOLDER))
     blocks = build_app(cascade, counter)
     # Gradio holds a path that the browser sends against the folder of uploads only where the app was
     # launched, which a mounted one never is: without this any picture of the server could be read.

@@ -25,6 +25,7 @@ from pneumocascade.web.inputs import (
     scroll_to,
 )
 from pneumocascade.web.uploads import SECONDS_KEPT, analyse_upload
+from pneumocascade.web.viewer_panel import wire_viewer
 
 if TYPE_CHECKING:
     from pneumocascade.audit.counter import Counter
@@ -119,7 +120,7 @@ def _wire_analysis(parts: _Parts, cascade: Cascade, counter: Counter, page_heade
             header(count),
         )
 
-    # The progress bar is laid over the message, which therefore makes room first.
+    # The progress bar is laid over the message, which is therefore emptied first.
     emptied = asked.button.click(None, None, parts.message, js="() => ''", **QUIET)
     emptied.then(None, js=scroll_to("#batch-message"), **QUIET)
     emptied.then(
@@ -145,6 +146,12 @@ def _wire_choice(parts: _Parts) -> None:
     def plot(found: list[Analysis], index: int, measure: str) -> str:
         return fragments.plots(found[index], measure) if found else fragments.note(EXPIRED, "warning")
 
+    wire_viewer(
+        "batch",
+        details.pictures,
+        lambda found, index: found[index] if found else None,
+        [parts.analyses, parts.chosen],
+    )
     parts.gallery.click(
         show,
         [parts.analyses, details.measure],

@@ -23,10 +23,10 @@ _NAMES = {
 
 
 def configuration(cascade: Cascade) -> str:
-    """Return the table of how both stages process a film."""
-    columns = [_settings(cascade.stage1.spec), _settings(cascade.stage2.spec)]
-    rows = [(name, columns[0][name], columns[1][name]) for name in columns[0]]
-    return table(("Setting", "Stage 1", "Stage 2"), rows)
+    """Return the table of how each stage processes a film."""
+    columns = [_settings(spec) for spec in cascade.specs]
+    rows = [(name, *(column[name] for column in columns)) for name in columns[0]]
+    return table(("Setting", *(f"Stage {spec.stage}" for spec in cascade.specs)), rows)
 
 
 def _settings(spec: ModelSpec) -> dict[str, str]:
@@ -37,6 +37,7 @@ def _settings(spec: ModelSpec) -> dict[str, str]:
     colour = f"OpenCV {spec.colour_map.upper()}" if spec.colour_map else "none (grey)"
     return {
         "Labels": " or ".join(spec.labels),
+        "Network": f"{spec.backbone}, {spec.precision}",
         "Recipe": spec.recipe,
         "Grey": "ITU-R BT.601 luma",
         "Left out on each side": f"{100 * spec.margin:g} %",

@@ -12,6 +12,7 @@ from pneumocascade.web.analysis import Analysis
 from pneumocascade.web.inputs import ANNOUNCED, SEND_ACTION
 from pneumocascade.web.saliency_panel import FOLLOW_SLIDER, saliency_view
 from pneumocascade.web.verdict import verdict_card
+from pneumocascade.web.viewer_panel import ASK_FOR_VIEWER
 
 DEFAULT_MEASURE = next(iter(MEASURES))
 _CHOICES = [(measure.title, name) for name, measure in MEASURES.items()]
@@ -50,7 +51,7 @@ def build_verdict(prefix: str, shown: Analysis | None) -> tuple[gr.HTML, gr.HTML
     """Return the verdict's card and the film beside the preprocessed picture, not yet placed."""
     filled = (verdict_card(shown), fragments.film_and_processed(shown)) if shown is not None else ("", "")
     card = gr.HTML(filled[0], elem_id=f"{prefix}-verdict", js_on_load=ANNOUNCED + SEND_ACTION, render=False)
-    return card, gr.HTML(filled[1], elem_id=f"{prefix}-pictures", render=False)
+    return card, gr.HTML(filled[1], elem_id=f"{prefix}-pictures", js_on_load=ASK_FOR_VIEWER, render=False)
 
 
 def build_details(prefix: str, shown: Analysis | None, verdict: tuple[gr.HTML, gr.HTML]) -> Details:

@@ -98,7 +98,7 @@ def ask(prefix: str, upload: str, button: str, cascade: Cascade) -> Asked:
             list(OPERATING_POINTS),
             value=OPERATING_POINTS[0],
             label="Operating point",
-            info=points_explained(cascade.stage1.spec, cascade.stage2.spec),
+            info=points_explained(*cascade.specs),
             elem_id=f"{prefix}-point",
             elem_classes="pc-radio",
             render=False,
@@ -133,9 +133,11 @@ def formats_note() -> gr.HTML:
     return gr.HTML(piece("formats", FORMATS))
 
 
-def points_explained(stage1: ModelSpec, stage2: ModelSpec) -> str:
-    """Return what the choice of the operating point changes in these models, in two sentences."""
+def points_explained(stage1: ModelSpec, stage2: ModelSpec | None = None) -> str:
+    """Return what the choice of the operating point changes in these models, a sentence for each stage."""
     first = _thresholds(stage1, "fewer pneumonias missed", "fewer false alarms")
+    if stage2 is None:
+        return f"Stage 1: {first}"
     second = _thresholds(stage2, "fewer viral films missed", "fewer bacterial films called viral")
     return f"Stage 1: {first} Stage 2: {second}"
 

@@ -12,7 +12,7 @@ from pneumocascade.web.fragments import note
 if TYPE_CHECKING:
     from pneumocascade.web.analysis import Analysis
 
-OPACITY = 60
+OPACITY = 35
 """Of the heat at first, in percent."""
 
 FOLLOW_SLIDER = f"""

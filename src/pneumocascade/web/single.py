@@ -34,6 +34,7 @@ from pneumocascade.web.rejudging import judge_again, take_action
 from pneumocascade.web.saliency_panel import saliency_view
 from pneumocascade.web.uploads import SECONDS_KEPT, analyse_upload, uploaded
 from pneumocascade.web.verdict import verdict_card
+from pneumocascade.web.viewer_panel import wire_viewer
 
 if TYPE_CHECKING:
     from pneumocascade.audit.counter import Counter
@@ -209,6 +210,12 @@ def _wire_choice(parts: _Parts, films: list[Path], first: Analysis) -> None:
             return fragments.note(EXPIRED, "warning")
         return fragments.plots(shown or first, measure)
 
+    wire_viewer(
+        "single",
+        parts.details.pictures,
+        lambda shown, analysed: shown if shown is not None or analysed else first,
+        [parts.shown, parts.analysed],
+    )
     measure = parts.details.measure
     parts.asked.upload.change(
         show, [parts.asked.upload, parts.example], [parts.preview, parts.examples], **QUIET

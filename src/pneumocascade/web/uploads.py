@@ -111,7 +111,7 @@ def paths_in(value: object) -> Iterator[str]:
 
 
 def analyse_upload(cascade: Cascade, path: str, operating_point: str, prior: float | None = None) -> Analysis:
-    """Ask the cascade about an upload; one that was deleted meanwhile is told in words.
+    """Ask the cascade about an upload; for one that was deleted meanwhile, the answer says so.
 
     Raises
     ------

@@ -45,7 +45,7 @@ def test_a_film_of_nearly_one_tone_is_refused() -> None:
     (reason,) = reasons_to_refuse(read_radiograph(stripes(MIN_DEVIATION - 1)))
     assert reason.code == "blank"
     assert f"{MIN_DEVIATION - 1:.1f} of 255" in reason.message
-    assert codes(stripes(MIN_DEVIATION + 1)) == []
+    assert "blank" not in codes(stripes(MIN_DEVIATION + 1))
 
 
 def test_noise_without_structure_is_blank() -> None:

@@ -23,16 +23,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pneumocascade import Cascade, server
-from pneumocascade.audit.counter import STATE_VARIABLE
 from pneumocascade.inference.cascade import Terms
 from pneumocascade.inference.prepare import PreparedFilm
 from pneumocascade.server import logs
 from pneumocascade.server.middleware.access_log import AccessLog, request_id
 from pneumocascade.types import Prediction
-from tests.conftest import vary_example
+from tests.conftest import film_png, vary_example, wait_until
 from tests.imaging.dicom.objects import NAME, dataset, to_bytes
-from tests.server.test_app import URL, png
-from tests.server.test_batcher import FILMS, SECONDS, Watched, wait_until
+from tests.server.test_app import URL
+from tests.server.test_batcher import FILMS, SECONDS, Watched
 from tests.server.test_logs import lines, logging_as_before
 from tests.tiny_models import write_tiny_models
 
@@ -41,11 +40,6 @@ __all__ = ["logging_as_before"]
 HOSTILE = "../../Planted^Patient\r\nSet-Cookie: a=b<script>.dcm"
 FACTS = ("method", "route", "status", "duration_ms", "bytes_in", "bytes_out")
 Said = Callable[[], list[dict[str, Any]]]
-
-
-@pytest.fixture(autouse=True)
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(STATE_VARIABLE, str(tmp_path / "state"))
 
 
 @pytest.fixture
@@ -81,7 +75,7 @@ def client(watched: Watched, said: Said) -> Iterator[TestClient]:
 
 
 def test_a_request_is_one_line(client: TestClient, said: Said) -> None:
-    content = png()
+    content = film_png()
     response = client.post(URL, files={"files": ("a.png", content, "image/png")})
     (line,) = said()
     assert set(FACTS) < set(line)

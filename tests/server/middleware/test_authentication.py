@@ -24,7 +24,6 @@ TOKEN = "a-token-that-nobody-guesses"
 
 @pytest.fixture
 def client(cascade: Cascade, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TestClient:
-    monkeypatch.setenv(STATE_VARIABLE, str(tmp_path))
     return TestClient(create_app(cascade, with_web=False, token=TOKEN))
 
 
@@ -76,7 +75,7 @@ def test_browsers_are_asked_for_the_token_as_a_password(client: TestClient, path
     assert response.headers["www-authenticate"].startswith("Basic realm=")
     assert client.get(path, headers={"Authorization": basic("wrong")}).status_code == 401
     assert client.get(path, headers={"Authorization": "Basic %%%"}).status_code == 401
-    # There is no web app here: what gets past the guard finds nothing.
+    # There is no web app here: what gets past authentication finds nothing.
     assert client.get(path, headers={"Authorization": basic(TOKEN, "user:")}).status_code == 401
     assert client.get(path, headers={"Authorization": basic(TOKEN)}).status_code == 404
 

@@ -1,4 +1,4 @@
-"""What browsers are told with every kind of answer, read as a browser reads it."""
+"""Security headers of every kind of answer, read as a browser reads them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ import pytest
 from fastapi.testclient import TestClient
 
 from pneumocascade import Cascade
-from pneumocascade.audit.counter import STATE_VARIABLE
 from pneumocascade.server import Access
 from pneumocascade.server import app as application
 from pneumocascade.server.app import create_app
 from pneumocascade.server.batcher import Batcher
 from pneumocascade.server.middleware.headers import page_policy
-from tests.server.test_batcher import FILMS, SECONDS, Watched, wait_until
+from tests.conftest import wait_until
+from tests.server.test_batcher import FILMS, SECONDS, Watched
 from tests.tiny_models import write_tiny_models
 from tests.web.conftest import running
 
@@ -69,7 +69,6 @@ def assert_no_page(headers: Any) -> None:
 
 @pytest.fixture
 def cascade_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cascade:
-    monkeypatch.setenv(STATE_VARIABLE, str(tmp_path / "state"))
     return Cascade.load(write_tiny_models(tmp_path), threads=1)
 
 
@@ -280,7 +279,7 @@ def test_an_upload_is_given_back_as_no_page_and_no_script(web: httpx.Client, nam
         assert_no_page(response.headers)
 
 
-def test_another_host_may_show_the_page_where_it_is_told_so(cascade_here: Cascade) -> None:
+def test_another_host_may_show_the_page_where_it_is_allowed(cascade_here: Cascade) -> None:
     access = Access(frame_ancestors="https://films.example.org")
     with TestClient(create_app(cascade_here, with_web=False, access=access)) as client:
         headers = client.get("/healthz").headers

@@ -7,7 +7,7 @@ import itertools
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from pneumocascade.server.middleware import connections, limits
 from pneumocascade.server.middleware.connections import PatientProtocol, allow_files
 from pneumocascade.server.middleware.limits import BodyLimit, RateLimit, RequestLimit, SlowBodies
 from pneumocascade.server.problems import PROBLEM_JSON, add_problem_handlers
+from tests.conftest import wait_until
 
 SECONDS = 30.0
 """Longest wait for what should come at once."""
@@ -71,13 +72,6 @@ def serving(app: Any, patience: float = SECONDS, most: int = connections.MAX_CON
             assert not thread.is_alive()
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
-
-
 def connect(port: int) -> socket.socket:
     return socket.create_connection(("127.0.0.1", port), timeout=SECONDS)
 
@@ -111,10 +105,10 @@ def trickle(client: socket.socket, content: bytes, pause: float) -> bytes:
     for number in itertools.count():
         try:
             client.send(content[number % len(content) :][:1])
-            if not (told := client.recv(65536)):
+            if not (answer := client.recv(65536)):
                 return b""
             client.settimeout(SECONDS)
-            return told + rest(client)
+            return answer + rest(client)
         except TimeoutError:  # noqa: PERF203  it is what is waited for
             assert number * pause < SECONDS, "nobody cut it"
         except (ConnectionResetError, BrokenPipeError):
@@ -218,7 +212,7 @@ def test_uploads_of_all_together_are_bounded() -> None:
         wait_until(lambda: body.held == 0)
 
 
-def test_requests_beyond_the_limit_are_told_when_to_come_back() -> None:
+def test_requests_beyond_the_limit_say_when_to_come_back() -> None:
     app = small_app()
     requests = RequestLimit(app, most=2)
     with serving(requests) as port, connect(port) as one, connect(port) as other:
@@ -319,14 +313,14 @@ def test_no_stretch_of_time_has_more_than_the_rate(per_minute: int, pauses: list
 
 
 @given(st.integers(1, 200), st.lists(st.floats(0, 5), max_size=50))
-def test_who_waits_as_told_is_let_in(per_minute: int, pauses: list[float]) -> None:
+def test_who_waits_as_asked_is_let_in(per_minute: int, pauses: list[float]) -> None:
     limit = RateLimit(small_app(), per_minute)
     now = 1000.0
     for pause in pauses:
         now += pause
         limit._wait("10.0.0.1", now)
-    told = limit._wait("10.0.0.1", now)  # 0: let in at once, and one is taken out
-    assert told == 0 or limit._wait("10.0.0.1", now + told + 1e-6) == 0
+    wait = limit._wait("10.0.0.1", now)  # 0: let in at once, and one is taken out
+    assert wait == 0 or limit._wait("10.0.0.1", now + wait + 1e-6) == 0
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""How often one address may send films, and in which order a request is looked at."""
+"""How often one address may send films, and in which order a request is checked."""
 
 from __future__ import annotations
 
@@ -37,7 +37,6 @@ BEARER = {"Authorization": f"Bearer {TOKEN}"}
 @pytest.fixture
 def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
     """A server with every limit that may be asked for."""
-    monkeypatch.setenv(STATE_VARIABLE, str(tmp_path / "state"))
     cascade = Cascade.load(write_tiny_models(tmp_path), threads=1)
     access = Access(hosts=("testserver",), per_minute=3)
     return create_app(cascade, with_web=False, token=TOKEN, access=access)
@@ -257,7 +256,6 @@ def test_what_the_page_needs_is_open(path: str) -> None:
 
 
 def test_hosts_are_checked_when_the_server_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(STATE_VARIABLE, str(tmp_path / "state"))
     app = FastAPI()
     with pytest.raises(UsageError, match="is no host"):
         add_middleware(app, Metrics("0", lambda: 0), Access(hosts=("http://x",)), max_body=1)

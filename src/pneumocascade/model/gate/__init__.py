@@ -1,7 +1,7 @@
 """May this film be judged? Checks on pixels and on stage 1's features, each with a code and a sentence.
 
-Codes: ``too_small``, ``blank``, ``not_a_radiograph``, ``not_a_chest_radiograph``, ``not_frontal``,
-``inverted``, ``rotated``, ``cropped``.
+Codes: ``too_small``, ``blank``, ``several_films``, ``screenshot``, ``photograph``, ``not_a_radiograph``,
+``not_a_chest_radiograph``, ``not_frontal``, ``inverted``, ``rotated``, ``cropped``.
 """
 
 from pneumocascade.model.gate.feature_gate import (
@@ -12,7 +12,13 @@ from pneumocascade.model.gate.feature_gate import (
     stage2_domain,
     stage2_warnings,
 )
-from pneumocascade.model.gate.pixel_checks import MIN_JUDGED_SIDE, NEVER_JUDGED, UNCHECKED, reasons_to_refuse
+from pneumocascade.model.gate.pixel_checks import (
+    MIN_JUDGED_SIDE,
+    NEVER_JUDGED,
+    UNCHECKED,
+    check_pixels,
+    reasons_to_refuse,
+)
 from pneumocascade.model.gate.reasons import CHILDREN_ONLY, LATERAL, REASONS, STRANGE, UNFAMILIAR, UPRIGHT
 
 __all__ = [
@@ -28,6 +34,7 @@ __all__ = [
     "Assessment",
     "FeatureGate",
     "Scores",
+    "check_pixels",
     "pooled",
     "reasons_to_refuse",
     "stage2_domain",

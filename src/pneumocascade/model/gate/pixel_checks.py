@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from pneumocascade.imaging.dicom import suitability
+from pneumocascade.model.gate.layout import layout_of
 from pneumocascade.model.preprocess import to_square
 from pneumocascade.types import Radiograph, Reason
 
@@ -25,14 +28,34 @@ UNCHECKED = "The gate was switched off: of this film only the size was checked."
 """Warning that goes with every answer where the gate was switched off."""
 
 _SQUARE = 64
-"""Side, in pixels, of the square on which the grey values of a whole film are looked at."""
+"""Side, in pixels, of the square on which the grey values of a whole film are checked."""
 
 _LARGE = 10 * _SQUARE
 """Shorter side, in pixels, from which on less than a tenth is left out for speed."""
 
 
+class PixelChecks(NamedTuple):
+    """What is seen of a film without a model.
+
+    Attributes
+    ----------
+    reasons : tuple of Reason
+        Why it must not be judged; empty where it may be.
+    warnings : tuple of str
+        What a reader of its answer should know.
+    """
+
+    reasons: tuple[Reason, ...]
+    warnings: tuple[str, ...]
+
+
 def reasons_to_refuse(radiograph: Radiograph) -> tuple[Reason, ...]:
-    """Return why a film must not be judged, as far as is seen without a model; empty where it may be.
+    """Return why a film must not be judged: the reasons of :func:`check_pixels`."""
+    return check_pixels(radiograph).reasons
+
+
+def check_pixels(radiograph: Radiograph) -> PixelChecks:
+    """Return why a film must not be judged, as far as is seen without a model, and what to warn of.
 
     Codes
     -----
@@ -40,13 +63,16 @@ def reasons_to_refuse(radiograph: Radiograph) -> tuple[Reason, ...]:
         The shorter side has fewer than ``MIN_JUDGED_SIDE`` pixels.
     ``blank``
         Nothing but one tone.
+    ``several_films``, ``screenshot``, ``photograph``
+        A film among other things: :mod:`pneumocascade.model.gate.layout`.
     ``not_a_radiograph``
         A picture in colour.
 
     Of a film that came as DICOM also what
     :func:`pneumocascade.imaging.dicom.suitability.reasons_to_refuse` says.
     """
-    reasons = []
+    reasons: list[Reason] = []
+    warnings: tuple[str, ...] = ()
     shorter = min(radiograph.height, radiograph.width)
     if shorter < MIN_JUDGED_SIDE:
         reasons.append(
@@ -54,15 +80,20 @@ def reasons_to_refuse(radiograph: Radiograph) -> tuple[Reason, ...]:
                 "too_small", f"The shorter side has {shorter} pixels; at least {MIN_JUDGED_SIDE} are needed."
             )
         )
-    deviation = float(np.std(_coarse(radiograph.pixels)))
+    coarse = _coarse(radiograph.pixels)
+    deviation = float(np.std(coarse))
     if deviation < MIN_DEVIATION:
         found = f"The grey values hardly vary (standard deviation {deviation:.1f} of 255)."
         reasons.append(Reason("blank", found))
+    else:
+        layout = layout_of(radiograph.pixels, coarse, radiograph.colourfulness)
+        reasons += layout.reasons
+        warnings = layout.warnings
     if radiograph.colourfulness > MAX_COLOURFULNESS:
         reasons.append(Reason("not_a_radiograph", "The picture is in colour; a radiograph is grey."))
     if radiograph.acquisition is not None:
         reasons += suitability.reasons_to_refuse(radiograph.acquisition)
-    return tuple(reasons)
+    return PixelChecks(tuple(reasons), warnings)
 
 
 def _coarse(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.uint8]:

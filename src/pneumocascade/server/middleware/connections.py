@@ -76,7 +76,7 @@ def allow_files(most: int = MAX_FILES) -> int:
     Returns
     -------
     int
-        Files that it may hold open; 0 where that cannot be told (Windows).
+        Files that it may hold open; 0 where that is unknown (Windows).
     """
     if sys.platform == "win32":
         return 0

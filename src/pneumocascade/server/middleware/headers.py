@@ -1,4 +1,4 @@
-"""What browsers are told with every answer: what a page may load and run, and who may show it.
+"""Security headers of every answer: what a page may load and run, and who may show it.
 
 The web app's page may run its own scripts alone. Gradio's page has five scripts within its text, which
 are allowed one by one by their SHA-256; ``'unsafe-inline'`` is not, so that markup which got into the

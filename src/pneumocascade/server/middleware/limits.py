@@ -30,7 +30,7 @@ MAX_REQUESTS = 256
 """Requests that are worked on at one time."""
 
 GRACE_SECONDS = 15.0
-"""How long a client may send nothing, in sum over its request, before its rate is looked at."""
+"""How long a client may send nothing, in sum over its request, before its rate is checked."""
 
 MIN_BYTES_PER_SECOND = 8 * 1024
 """Least rate, after the grace, at which a body must come: a film of 64 MiB may take over two hours."""
@@ -49,7 +49,7 @@ UNLIMITED_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
 class BodyLimit(HttpMiddleware):
-    """Refuse a request whose body is too large, or for which there is no room now, before it is stored.
+    """Refuse a request whose body is too large, or which does not fit beside the others, before it is stored.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ class SlowBodies(HttpMiddleware):
 
 
 class RequestLimit:
-    """Refuse requests while as many are worked on as may be (503); health and metrics are always told.
+    """Refuse requests while as many are worked on as may be (503); health and metrics are always answered.
 
     Parameters
     ----------

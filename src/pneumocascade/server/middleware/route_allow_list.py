@@ -22,7 +22,7 @@ OURS = ("/api", "/healthz", "/readyz", "/metrics")
 """Beginnings of paths that Gradio never sees."""
 
 PAGES = ("/", "/config", "/theme.css", "/favicon.ico", "/manifest.json", "/robots.txt")
-PARTS = ("/assets/", "/static/", "/svelte/")
+PARTS = ("/assets/", "/static/", "/svelte/", "/viewer/")
 """The page, and beginnings of the paths of its scripts, styles and fonts."""
 
 CALLS = (
