@@ -109,6 +109,7 @@ def drawn(cascade: Cascade, prediction: Prediction) -> Analysis:
     """Return what is shown of an answer that has its display copy; what it keeps of that copy is small."""
     if prediction.display is None:
         return Analysis(prediction)
+    # A session keeps the analysis for an hour: the large copy as JPEG alone.
     return _pictured(cascade, prediction.display, prediction)
 
 
