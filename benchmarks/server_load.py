@@ -27,6 +27,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import uvicorn
@@ -71,19 +72,18 @@ class Alone(Batcher):
         prior: float | None = None,
         *,
         display: bool = False,
+        threshold: float | None = None,
     ) -> Future[list[Prediction]]:
         """Judge the films of one request, whatever others do."""
-        return self.pool.submit(self._all, films, operating_point, prior, display)
+        terms = {"prior": prior, "display": display, "threshold": threshold}
+        return self.pool.submit(self._all, films, operating_point, **terms)
 
-    def _all(
-        self, films: Sequence[QueuedFilm], operating_point: str, prior: float | None, display: bool
-    ) -> list[Prediction]:
+    def _all(self, films: Sequence[QueuedFilm], operating_point: str, **terms: Any) -> list[Prediction]:
         answers = self.cascade.predict_many(
             (film.read() for film in films),
             batch_size=self.batch_size,
             operating_point=operating_point,
-            prior=prior,
-            display=display,
+            **terms,
             names=[film.name for film in films],
         )
         return list(answers)

@@ -261,5 +261,5 @@ def test_a_threshold_of_ones_own_by_query_or_form(client: TestClient) -> None:
         assert answer["finding"] == "pneumonia"
         assert answer["operating_point"] == "custom"
         assert answer["stage1"]["threshold"] == lower
-    for wrong in ({"threshold": 0}, {"threshold": 1}, {"threshold": 0.3, "operating_point": "sensitive"}):
+    for wrong in ("threshold=0", "threshold=1", "threshold=0.3&operating_point=sensitive"):
         assert client.post(URL, files=films, params=wrong).status_code == 422
