@@ -69,7 +69,7 @@ def needed(wanted: Iterable[str]) -> Iterator[Requirement]:
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="constraints.txt has versions for 3.11 and newer")
 def test_all_that_the_image_needs_is_locked() -> None:
     lock = locked("container")
-    found = [item for item in needed(["pneumocascade[web,report]"]) if item.name != "pneumocascade"]
+    found = [item for item in needed(["pneumocascade[web,report,node]"]) if item.name != "pneumocascade"]
     assert {canonicalize_name(item.name) for item in found} == lock.keys()
     assert [
         str(item) for item in found if not item.specifier.contains(lock[canonicalize_name(item.name)])
@@ -112,4 +112,4 @@ def test_make_lock_locks_the_extras_of_the_image_for_its_python() -> None:
     (extras,) = re.findall(
         r"\$\(LOCK\) pyproject.toml (.+) --output-file requirements/container.txt", makefile
     )
-    assert extras == "--extra web --extra report"
+    assert extras == "--extra web --extra report --extra node"
