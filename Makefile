@@ -27,7 +27,11 @@ $(VENV)/.run: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 
 $(VENV)/.dev: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 	$(if $(TORCH_INDEX),$(PIP) install --quiet --no-deps --index-url $(TORCH_INDEX) torch --constraint $(CONSTRAINTS))
+<<<<<<< HEAD
 	$(PIP) install --quiet --editable '.[web,report,evaluate,parquet,openvino,ray,train,docs,dev]' --constraint $(CONSTRAINTS)
+=======
+	$(PIP) install --quiet --editable '.[web,report,node,evaluate,parquet,ray,train,docs,dev]' --constraint $(CONSTRAINTS)
+>>>>>>> node
 	@touch $@ $(VENV)/.run
 
 install: $(VENV)/.run ## Make .venv and install the package with the bundled models
@@ -59,7 +63,11 @@ pythons: install-dev ## The tests that need no training, browser or films, with 
 	for version in $(PYTHONS); do \
 		$(BIN)/uv venv --quiet --allow-existing --no-python-downloads --python $$version build/python-$$version && \
 		$(BIN)/uv pip install --quiet --python build/python-$$version --constraint $(CONSTRAINTS) \
+<<<<<<< HEAD
 			--editable '.[web,report,evaluate,parquet,openvino,dev]' onnx safetensors && \
+=======
+			--editable '.[web,report,node,evaluate,parquet,dev]' onnx safetensors && \
+>>>>>>> node
 		build/python-$$version/bin/python -m pytest -q -m 'not slow and not browser and not data' --ignore tests/training \
 			--ignore tests/output/test_ray_engine.py --ignore tests/evaluation/test_charts.py || exit 1; \
 	done
@@ -79,6 +87,7 @@ torture: install-dev ## Hostile files, kills at random moments, load: docs/data/
 	$(BIN)/python -m torture.files --inputs 100000 --seconds 1200 --output docs/data/torture-files.json
 	$(BIN)/python -m torture.faults --output docs/data/torture-faults.json
 	$(BIN)/python -m torture.load $(FILMS)/kermany224 --output docs/data/torture-load.json
+	$(BIN)/python -m torture.node --output docs/data/torture-node.json
 
 docs: install-dev ## The documentation as a site in build/site
 	$(BIN)/mkdocs build --strict
@@ -88,7 +97,7 @@ LOCK := $(BIN)/uv pip compile --quiet --no-emit-index-url --no-annotate --genera
 	--python-version 3.12 --python-platform linux --constraint $(CONSTRAINTS) --custom-compile-command 'make lock'
 
 lock: install-dev ## Lock what the container is made of, with hashes: requirements/*.txt
-	$(LOCK) pyproject.toml --extra web --extra report --output-file requirements/container.txt
+	$(LOCK) pyproject.toml --extra web --extra report --extra node --output-file requirements/container.txt
 	$(LOCK) requirements/build.in --output-file requirements/build.txt
 
 sbom: install-dev ## Bill of materials (CycloneDX) of the container: build/sbom.cdx.json

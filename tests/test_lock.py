@@ -47,7 +47,7 @@ def needed(wanted: Iterable[str]) -> Iterator[Requirement]:
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="constraints.txt has versions for 3.11 and newer")
 def test_all_that_the_image_needs_is_locked() -> None:
     lock = locked("container")
-    found = [item for item in needed(["pneumocascade[web,report]"]) if item.name != "pneumocascade"]
+    found = [item for item in needed(["pneumocascade[web,report,node]"]) if item.name != "pneumocascade"]
     assert {canonicalize_name(item.name) for item in found} == lock.keys()
     assert [
         str(item) for item in found if not item.specifier.contains(lock[canonicalize_name(item.name)])
@@ -63,3 +63,23 @@ def test_the_image_has_the_versions_that_the_tests_run_with(name: str) -> None:
         each: tested[each] for each in lock.keys() & tested.keys()
     }
     assert name == "build" or lock.keys() <= tested.keys()
+<<<<<<< HEAD
+=======
+
+
+def test_the_locks_name_no_place_that_packages_come_from() -> None:
+    for name in ("container", "build"):
+        assert not re.search(
+            r"://|^-{1,2}(i|f|index|extra|find|trusted)", read(f"requirements/{name}.txt"), re.MULTILINE
+        )
+
+
+def test_make_lock_locks_the_extras_of_the_image_for_its_python() -> None:
+    makefile = read("Makefile")
+    (python,) = re.findall(r"--python-version (\S+)", makefile)
+    assert {rest.split()[0].partition("-")[0] for rest in given_to("FROM")} == {f"python:{python}"}
+    (extras,) = re.findall(
+        r"\$\(LOCK\) pyproject.toml (.+) --output-file requirements/container.txt", makefile
+    )
+    assert extras == "--extra web --extra report --extra node"
+>>>>>>> node

@@ -23,6 +23,8 @@ from pneumocascade.cli import app
 
 ROOT = Path(__file__).parents[1]
 UNIT = ROOT / "packaging" / "pneumocascade.service"
+UNITS = (UNIT, UNIT.with_name("pneumocascade-node.service"))
+each_unit = pytest.mark.parametrize("path", UNITS, ids=lambda path: path.stem)
 SILENT = {"ORT_DISABLE_TELEMETRY": "1", "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
 """Variables without which a library may report to its makers."""
 
@@ -108,9 +110,10 @@ def test_the_health_check_asks_the_server_and_no_proxy(status: int, healthy: boo
     assert (done.returncode == 0) is healthy, done.stderr
 
 
-def test_the_compose_file_keeps_what_the_image_allows() -> None:
+@pytest.mark.parametrize(("name", "state"), [("pneumocascade", "state"), ("node", "node")])
+def test_the_compose_file_keeps_what_the_image_allows(name: str, state: str) -> None:
     yaml: Any = pytest.importorskip("yaml")
-    service = yaml.safe_load(read("packaging/compose.yaml"))["services"]["pneumocascade"]
+    service = yaml.safe_load(read("packaging/compose.yaml"))["services"][name]
     check_call(["pneumocascade", *service["command"]])
     assert (UNIT.parent / service["build"]).resolve() == ROOT
     assert service["read_only"] is True
@@ -118,24 +121,46 @@ def test_the_compose_file_keeps_what_the_image_allows() -> None:
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert all(port.startswith("127.0.0.1:") for port in service["ports"])
     (volume,) = given_to("VOLUME")
-    assert service["volumes"] == [f"state:{volume}"]
+    assert service["volumes"] == [f"{state}:{volume}"]
 
 
-def unit() -> configparser.ConfigParser:
+def unit(path: Path) -> configparser.ConfigParser:
     parser = configparser.ConfigParser(strict=False, interpolation=None, delimiters=("=",))
     parser.optionxform = str  # type: ignore[assignment,method-assign]
-    parser.read_string(read("packaging/pneumocascade.service"))
+    parser.read_string(path.read_text(encoding="utf-8"))
     return parser
 
 
-def test_the_unit_starts_a_command_that_there_is() -> None:
-    words = shlex.split(unit()["Service"]["ExecStart"].replace("\\\n", " "))
+@each_unit
+def test_the_unit_starts_a_command_that_there_is(path: Path) -> None:
+    words = shlex.split(unit(path)["Service"]["ExecStart"].replace("\\\n", " "))
     assert Path(words[0]).name == "pneumocascade"
     check_call(["pneumocascade", *words[1:]])
-    environment = " ".join(re.findall(r"^Environment=(.*)$", UNIT.read_text(encoding="utf-8"), re.MULTILINE))
+    environment = " ".join(re.findall(r"^Environment=(.*)$", path.read_text(encoding="utf-8"), re.MULTILINE))
     assert all(f"{name}={value}" in environment for name, value in SILENT.items())
 
 
+<<<<<<< HEAD
+=======
+@each_unit
+def test_the_unit_is_confined(path: Path) -> None:
+    service = unit(path)["Service"]
+    on = (
+        "DynamicUser",
+        "NoNewPrivileges",
+        "PrivateTmp",
+        "PrivateDevices",
+        "ProtectHome",
+        "RestrictNamespaces",
+    )
+    assert {name: service[name] for name in on} == dict.fromkeys(on, "yes")
+    assert service["ProtectSystem"] == "strict"
+    assert service["CapabilityBoundingSet"] == ""
+    assert "ProcSubset" not in service  # ONNX Runtime reads /proc/cpuinfo
+    assert {"SystemCallFilter", "RestrictAddressFamilies", "MemoryMax", "StateDirectory"} <= set(service)
+
+
+>>>>>>> node
 def systemd_analyze(*arguments: str) -> str:
     program = shutil.which("systemd-analyze")
     if program is None:
@@ -145,12 +170,11 @@ def systemd_analyze(*arguments: str) -> str:
     return done.stdout + done.stderr
 
 
-def test_systemd_understands_the_unit(tmp_path: Path) -> None:
-    command = unit()["Service"]["ExecStart"].split()[0]
-    copy = tmp_path / UNIT.name
-    copy.write_text(
-        read("packaging/pneumocascade.service").replace(command, sys.executable), encoding="utf-8"
-    )
+@each_unit
+def test_systemd_understands_the_unit(path: Path, tmp_path: Path) -> None:
+    command = unit(path)["Service"]["ExecStart"].split()[0]
+    copy = tmp_path / path.name
+    copy.write_text(path.read_text(encoding="utf-8").replace(command, sys.executable), encoding="utf-8")
     assert systemd_analyze("verify", str(copy)) == ""
 
 

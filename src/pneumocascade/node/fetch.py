@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,9 +13,11 @@ from pynetdicom.presentation import build_context
 from pneumocascade.audit.files import written_whole
 from pneumocascade.errors import ArchiveError, UsageError
 from pneumocascade.imaging.dicom.frames import NATIVE, READ_SYNTAXES
+from pneumocascade.imaging.dicom.values import text_of
 from pneumocascade.node.receiver import FILM_CLASSES, SUCCESS
 from pneumocascade.node.transport import Entity, cut
 from pneumocascade.node.uids import is_uid
+from pneumocascade.reports.common_attributes import DESCRIPTIONS
 
 if TYPE_CHECKING:
     import ssl
@@ -38,7 +40,8 @@ _MOST_CONTEXTS = 127
 """Of an association, besides that of C-GET: their numbers are odd and have one byte (PS3.8, 9.3.2.2)."""
 
 _WARNING = 0xB000
-_PENDING = (0xFF00, 0xFF01)
+_FILM_MODALITIES = ("CR", "DX", "RG", "RF", "OT", "SC", "")
+"""Of series that are fetched; others, such as reports and presentation states, hold no films."""
 
 _LOOK_SECONDS = 0.1
 
@@ -49,9 +52,9 @@ class Fetched(NamedTuple):
     Attributes
     ----------
     by : str
-        ``"C-GET"`` or ``"C-MOVE"``.
+        ``"C-GET"`` or ``"C-MOVE"``; ``"C-FIND"`` where no series may hold films.
     completed, failed : int
-        Objects that it sent, and others of the study: those that are no films are among these.
+        Objects that it sent, and others of the same series.
     """
 
     by: str
@@ -97,28 +100,35 @@ class Fetcher:
         """
         if not is_uid(study):
             raise UsageError(f"{study!r} is no UID: expected the Study Instance UID, digits and dots")
-        self._find(study)
-        if (fetched := self._get(study, receiver)) is not None:
+        series = self._find(study)
+        if not series:
+            return Fetched("C-FIND", 0, 0)
+        if (fetched := self._get(study, series, receiver)) is not None:
             return fetched
         listen()
-        return self._move(study)
+        return self._move(study, series)
 
-    def _find(self, study: str) -> None:
-        """Make sure that there is such a study."""
+    def _find(self, study: str) -> list[str]:
+        """Return the series of a study that may hold films, ours left out.
+
+        They are asked for one by one: some archives end at the first object that is not accepted here.
+        """
         association = self._associate([build_context(FIND)])
         try:
             wanted = _identifier(study)
-            wanted.NumberOfStudyRelatedInstances = ""
-            answers = [status for status, _ in association.send_c_find(wanted, FIND) if status]
+            wanted.Modality = wanted.SeriesDescription = ""
+            answers = [(status, found) for status, found in association.send_c_find(wanted, FIND) if status]
         finally:
             _close(association)
-        statuses = [int(status.Status) for status in answers]
+        statuses = [int(status.Status) for status, _ in answers]
         if not statuses or statuses[-1] != SUCCESS:
             raise ArchiveError(f"{self.archive} did not answer a query for the study: {_words(statuses)}")
-        if not any(status in _PENDING for status in statuses):
+        found = [dataset for _, dataset in answers if dataset is not None]
+        if not found:
             raise ArchiveError(f"{self.archive} has no study {study}")
+        return [str(each.SeriesInstanceUID) for each in found if _may_hold_films(each)]
 
-    def _get(self, study: str, receiver: Receiver) -> Fetched | None:
+    def _get(self, study: str, series: Sequence[str], receiver: Receiver) -> Fetched | None:
         """Fetch by C-GET; ``None`` where the archive does not offer it."""
         contexts = [build_context(GET), *_film_contexts()]
         roles = [build_role(each, scp_role=True) for each in FILM_CLASSES]
@@ -127,29 +137,35 @@ class Fetcher:
         try:
             if not any(each.abstract_syntax == GET for each in association.accepted_contexts):
                 return None
-            answers = [status for status, _ in association.send_c_get(_identifier(study), GET) if status]
+            return self._fetched(
+                "C-GET", (association.send_c_get(_identifier(study, each), GET) for each in series)
+            )
         finally:
             receiver.ended(association)
             _close(association)
-        return self._fetched("C-GET", answers)
 
-    def _move(self, study: str) -> Fetched:
+    def _move(self, study: str, series: Sequence[str]) -> Fetched:
         association = self._associate([build_context(MOVE)])
         try:
-            sent = association.send_c_move(_identifier(study), self.ae_title, MOVE)
-            answers = [status for status, _ in sent if status]
+            sent = [association.send_c_move(_identifier(study, each), self.ae_title, MOVE) for each in series]
+            return self._fetched("C-MOVE", sent)
         finally:
             _close(association)
-        return self._fetched("C-MOVE", answers)
 
-    def _fetched(self, by: str, answers: list[Dataset]) -> Fetched:
-        statuses = [int(answer.Status) for answer in answers]
-        completed = max((_count(each, "NumberOfCompletedSuboperations") for each in answers), default=0)
-        failed = max((_count(each, "NumberOfFailedSuboperations") for each in answers), default=0)
-        done = bool(statuses) and statuses[-1] in (SUCCESS, _WARNING)
-        if not done and not completed:
+    def _fetched(self, by: str, asked: Iterable[Iterator[tuple[Dataset, Dataset | None]]]) -> Fetched:
+        """Ask for one series after the other and count what came; none of them at all is an error."""
+        completed = failed = 0
+        refused: list[int] = []
+        for answers in asked:
+            statuses = [status for status, _ in answers if status]
+            completed += max((_count(each, "NumberOfCompletedSuboperations") for each in statuses), default=0)
+            failed += max((_count(each, "NumberOfFailedSuboperations") for each in statuses), default=0)
+            if not statuses or int(statuses[-1].Status) not in (SUCCESS, _WARNING):
+                refused.append(int(statuses[-1].Status) if statuses else -1)
+        if refused and not completed:
             hint = f"; does it know {self.ae_title}?" if by == "C-MOVE" else ""
-            raise ArchiveError(f"{self.archive} did not give the study by {by}: {_words(statuses)}{hint}")
+            words = _words([status for status in refused if status >= 0])
+            raise ArchiveError(f"{self.archive} did not give the study by {by}: {words}{hint}")
         return Fetched(by, completed, failed)
 
     def _associate(
@@ -259,11 +275,19 @@ def _film_contexts() -> list[PresentationContext]:
     return every[:_MOST_CONTEXTS]
 
 
-def _identifier(study: str) -> Dataset:
+def _identifier(study: str, series: str = "") -> Dataset:
     wanted = Dataset()
-    wanted.QueryRetrieveLevel = "STUDY"
+    wanted.QueryRetrieveLevel = "SERIES"
     wanted.StudyInstanceUID = study
+    wanted.SeriesInstanceUID = series
     return wanted
+
+
+def _may_hold_films(series: Dataset) -> bool:
+    ours = str(series.get("SeriesDescription") or "") in DESCRIPTIONS
+    return (
+        not ours and text_of(series, "Modality") in _FILM_MODALITIES and bool(series.get("SeriesInstanceUID"))
+    )
 
 
 def _count(answer: Dataset, keyword: str) -> int:
