@@ -27,11 +27,7 @@ $(VENV)/.run: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 
 $(VENV)/.dev: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 	$(if $(TORCH_INDEX),$(PIP) install --quiet --no-deps --index-url $(TORCH_INDEX) torch --constraint $(CONSTRAINTS))
-<<<<<<< HEAD
-	$(PIP) install --quiet --editable '.[web,report,evaluate,parquet,openvino,ray,train,docs,dev]' --constraint $(CONSTRAINTS)
-=======
-	$(PIP) install --quiet --editable '.[web,report,node,evaluate,parquet,ray,train,docs,dev]' --constraint $(CONSTRAINTS)
->>>>>>> node
+	$(PIP) install --quiet --editable '.[web,report,node,evaluate,parquet,openvino,ray,train,docs,dev]' --constraint $(CONSTRAINTS)
 	@touch $@ $(VENV)/.run
 
 install: $(VENV)/.run ## Make .venv and install the package with the bundled models
@@ -63,11 +59,7 @@ pythons: install-dev ## The tests that need no training, browser or films, with 
 	for version in $(PYTHONS); do \
 		$(BIN)/uv venv --quiet --allow-existing --no-python-downloads --python $$version build/python-$$version && \
 		$(BIN)/uv pip install --quiet --python build/python-$$version --constraint $(CONSTRAINTS) \
-<<<<<<< HEAD
-			--editable '.[web,report,evaluate,parquet,openvino,dev]' onnx safetensors && \
-=======
-			--editable '.[web,report,node,evaluate,parquet,dev]' onnx safetensors && \
->>>>>>> node
+			--editable '.[web,report,node,evaluate,parquet,openvino,dev]' onnx safetensors && \
 		build/python-$$version/bin/python -m pytest -q -m 'not slow and not browser and not data' --ignore tests/training \
 			--ignore tests/output/test_ray_engine.py --ignore tests/evaluation/test_charts.py || exit 1; \
 	done

@@ -27,6 +27,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import uvicorn
@@ -74,23 +75,15 @@ class Alone(Batcher):
         threshold: float | None = None,
     ) -> Future[list[Prediction]]:
         """Judge the films of one request, whatever others do."""
-        return self.pool.submit(self._all, films, operating_point, prior, display, threshold)
+        terms = {"prior": prior, "display": display, "threshold": threshold}
+        return self.pool.submit(self._all, films, operating_point, **terms)
 
-    def _all(
-        self,
-        films: Sequence[QueuedFilm],
-        operating_point: str,
-        prior: float | None,
-        display: bool,
-        threshold: float | None,
-    ) -> list[Prediction]:
+    def _all(self, films: Sequence[QueuedFilm], operating_point: str, **terms: Any) -> list[Prediction]:
         answers = self.cascade.predict_many(
             (film.read() for film in films),
             batch_size=self.batch_size,
             operating_point=operating_point,
-            prior=prior,
-            threshold=threshold,
-            display=display,
+            **terms,
             names=[film.name for film in films],
         )
         return list(answers)

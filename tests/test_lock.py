@@ -63,23 +63,3 @@ def test_the_image_has_the_versions_that_the_tests_run_with(name: str) -> None:
         each: tested[each] for each in lock.keys() & tested.keys()
     }
     assert name == "build" or lock.keys() <= tested.keys()
-<<<<<<< HEAD
-=======
-
-
-def test_the_locks_name_no_place_that_packages_come_from() -> None:
-    for name in ("container", "build"):
-        assert not re.search(
-            r"://|^-{1,2}(i|f|index|extra|find|trusted)", read(f"requirements/{name}.txt"), re.MULTILINE
-        )
-
-
-def test_make_lock_locks_the_extras_of_the_image_for_its_python() -> None:
-    makefile = read("Makefile")
-    (python,) = re.findall(r"--python-version (\S+)", makefile)
-    assert {rest.split()[0].partition("-")[0] for rest in given_to("FROM")} == {f"python:{python}"}
-    (extras,) = re.findall(
-        r"\$\(LOCK\) pyproject.toml (.+) --output-file requirements/container.txt", makefile
-    )
-    assert extras == "--extra web --extra report --extra node"
->>>>>>> node

@@ -140,8 +140,6 @@ def test_the_unit_starts_a_command_that_there_is(path: Path) -> None:
     assert all(f"{name}={value}" in environment for name, value in SILENT.items())
 
 
-<<<<<<< HEAD
-=======
 @each_unit
 def test_the_unit_is_confined(path: Path) -> None:
     service = unit(path)["Service"]
@@ -160,7 +158,6 @@ def test_the_unit_is_confined(path: Path) -> None:
     assert {"SystemCallFilter", "RestrictAddressFamilies", "MemoryMax", "StateDirectory"} <= set(service)
 
 
->>>>>>> node
 def systemd_analyze(*arguments: str) -> str:
     program = shutil.which("systemd-analyze")
     if program is None:
