@@ -147,7 +147,7 @@ class Fetcher:
     def _move(self, study: str, series: Sequence[str]) -> Fetched:
         association = self._associate([build_context(MOVE)])
         try:
-            sent = [association.send_c_move(_identifier(study, each), self.ae_title, MOVE) for each in series]
+            sent = (association.send_c_move(_identifier(study, one), self.ae_title, MOVE) for one in series)
             return self._fetched("C-MOVE", sent)
         finally:
             _close(association)
