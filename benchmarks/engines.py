@@ -3,11 +3,11 @@
     python -m benchmarks.engines DATA --output docs/data/engines.json
     python -m benchmarks.engines DATA --output docs/data/engines.json --table TABLE
 
-DATA holds ``kermany224``, ``kermany-original`` and ``other-films/nih``; TABLE is ``measured.json`` of
-``src/pneumocascade/model/engines``. Both networks see every film, whatever the gate says of it. ONNX
-Runtime with its optimisations off stands beside the engines: it computes what the file says step by step in
-float32, so its distance is what rounding alone does. ``--table`` writes what the provider ``auto`` goes by;
-that needs a machine with nothing else to do.
+DATA holds ``kermany224``, ``kermany-original`` and ``other-films/nih``. Both networks see every film,
+whatever the gate says of it. ONNX Runtime with its optimisations off stands beside the engines: it computes
+what the file says step by step in float32, so its distance is what rounding alone does. ``--table`` writes
+what the provider ``auto`` goes by (``src/pneumocascade/model/engines/measured.json``); that needs an idle
+machine.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from pneumocascade.doctor.models import (
     example,
 )
 from pneumocascade.inference.cascade import DEFAULT_OPERATING_POINT
+from pneumocascade.model.engines import available_providers
 from pneumocascade.model.store import bundled_models
 from tests.tiny_models import write_tiny_models
 
@@ -110,6 +111,8 @@ def test_a_copy_of_the_bundled_models_answers_the_same(tmp_path: Path) -> None:
 
 
 def test_the_cpu_is_a_provider() -> None:
-    (check,) = models.check_providers()
+    check, *engines = models.check_providers()
+    assert [each.name for each in engines if each.status != "ok"] == []
+    assert len(engines) == ("openvino" in available_providers())
     assert check.status == "ok"
     assert check.found.startswith("cpu")

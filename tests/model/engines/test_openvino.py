@@ -25,6 +25,8 @@ pytest.importorskip("openvino", reason="needs the extra [openvino]")
 from pneumocascade.model.engines import openvino as engine_module
 from pneumocascade.model.engines.compiled_cache import CompiledCache
 
+ROOT = Path(__file__).parents[3]
+
 PROBABILITY = 0.03
 """By which a probability may differ: an INT8 step of a logit is 0.0187 (stage 1) or 0.0113 (stage 2), and the
 engines round at other places (docs/performance.md)."""
@@ -154,6 +156,24 @@ def test_the_specification_comes_from_the_file() -> None:
     assert OnnxClassifier(tiny_model(2, spec), provider="openvino").spec == spec
     with pytest.raises(ModelSpecError, match=r"has no entry 'pneumocascade\.spec'"):
         OnnxClassifier(tiny_model(1), provider="openvino")
+
+
+def test_threads_that_load_and_run_first_do_not_wait_for_each_other() -> None:
+    code = """
+from concurrent.futures import ThreadPoolExecutor
+import numpy as np
+from pneumocascade.model.engines.openvino import OpenVinoEngine
+from tests.tiny_models import tiny_model, tiny_spec
+batch = np.ones((1, 3, 224, 224), np.float32)
+def work(stage):
+    return OpenVinoEngine(tiny_model(stage, tiny_spec(stage)), "tiny", 1).run(["logits"], batch)[0].shape
+with ThreadPoolExecutor(4) as pool:
+    print(set(pool.map(work, [1, 2, 1, 2])))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120, cwd=ROOT
+    )
+    assert done.stdout.strip() == "{(1, 2)}"
 
 
 def test_nothing_that_reports_to_its_makers_is_imported() -> None:

@@ -19,7 +19,9 @@ from pneumocascade.model.engines.processor import usable_cores
 
 _DEVICE = "CPU"
 _TELEMETRY = "openvino_telemetry"
-_IMPORTING = threading.Lock()
+_LOADING = threading.Lock()
+"""Held while a network is loaded and first run: two threads that give OpenVINO their first array at once wait
+for each other for ever."""
 
 
 def _openvino() -> Any:
@@ -33,22 +35,21 @@ def _openvino() -> Any:
     UsageError
         Where it is installed but its libraries do not load.
     """
-    with _IMPORTING:
-        absent = _TELEMETRY not in sys.modules
-        before = sys.modules.get(_TELEMETRY)
-        sys.modules[_TELEMETRY] = None  # type: ignore[assignment]  # what makes an import fail
-        try:
-            import openvino
-        except ImportError as error:
-            raise UsageError(
-                "OpenVINO is installed, but could not be started: install it again (pip install "
-                "--force-reinstall openvino), or use --provider cpu"
-            ) from error
-        finally:
-            if absent:
-                del sys.modules[_TELEMETRY]
-            else:
-                sys.modules[_TELEMETRY] = before  # type: ignore[assignment]
+    absent = _TELEMETRY not in sys.modules
+    before = sys.modules.get(_TELEMETRY)
+    sys.modules[_TELEMETRY] = None  # type: ignore[assignment]  # what makes an import fail
+    try:
+        import openvino
+    except ImportError as error:
+        raise UsageError(
+            "OpenVINO is installed, but could not be started: install it again (pip install "
+            "--force-reinstall openvino), or use --provider cpu"
+        ) from error
+    finally:
+        if absent:
+            del sys.modules[_TELEMETRY]
+        else:
+            sys.modules[_TELEMETRY] = before  # type: ignore[assignment]
     return openvino
 
 
@@ -62,9 +63,9 @@ def _settings(threads: int) -> dict[str, Any]:
     """Return how a network is to run.
 
     One stream: with two or more, OpenVINO 2026.4.1 gives wrong answers for these networks and writes over
-    memory that is not its own (docs/decisions.md). Threads are not bound to cores: two networks whose threads
-    are have been seen to wait for each other for ever. Sums and what is not INT8 are float32 on every
-    processor; by default OpenVINO takes 16 bits where the hardware has them.
+    memory that is not its own (docs/decisions.md). Threads are not bound to cores: those of both stages would
+    be bound to the same. Sums and what is not INT8 are float32 on every processor; by default OpenVINO takes
+    16 bits where the hardware has them.
     """
     return {
         "NUM_STREAMS": 1,
@@ -90,19 +91,22 @@ class OpenVinoEngine:
     """
 
     def __init__(self, model: bytes, name: str, threads: int, cache: CompiledCache | None = None) -> None:
-        cache = CompiledCache() if cache is None else cache
-        key = cache.key(
-            model, _openvino().get_version(), _core().get_property(_DEVICE, "FULL_DEVICE_NAME"), str(threads)
-        )
         self.metadata: Mapping[str, str] = {}
         self.outputs: Mapping[str, int] = {}
         self._idle: deque[Any] = deque()
+        with _LOADING:
+            self._load(model, name, threads, CompiledCache() if cache is None else cache)
+
+    def _load(self, model: bytes, name: str, threads: int, cache: CompiledCache) -> None:
+        core = _core()
+        processor = core.get_property(_DEVICE, "FULL_DEVICE_NAME")
+        key = cache.key(model, _openvino().get_version(), processor, str(threads))
         kept = cache.get(key)
         if kept is not None and self._import(kept, threads):
             return
         try:
-            network = _core().read_model(model, b"")
-            self._use(_core().compile_model(network, _DEVICE, _settings(threads)))
+            network = core.read_model(model, b"")
+            self._use(core.compile_model(network, _DEVICE, _settings(threads)))
         except RuntimeError as error:
             raise ModelError(
                 f"{name} is not a model that OpenVINO can load: export it with this package"
