@@ -19,7 +19,7 @@ from pneumocascade import Cascade, read_radiograph
 from tests.tiny_models import write_tiny_models
 
 EXAMPLES = sorted((Path(pneumocascade.__file__).parent / "examples").glob("*.jpeg"))
-"""Four films: two normal, two of pneumonia."""
+"""The four films that the models did not learn from: two normal, two of pneumonia."""
 
 DATA_VARIABLE = "PNEUMOCASCADE_DATA"
 """Environment variable with the folder that holds ``kermany224`` and its sister folders."""

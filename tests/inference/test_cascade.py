@@ -94,7 +94,7 @@ def assert_consistent(prediction: Prediction, cascade: Cascade) -> None:
 
 # The contract, with the bundled models
 
-EXAMPLE = Path(pneumocascade.__file__).parent / "examples" / "NORMAL2-IM-1440-0001.jpeg"
+EXAMPLE = Path(pneumocascade.__file__).parent / "examples" / "NORMAL2-IM-1442-0001.jpeg"
 
 
 @pytest.fixture(scope="module")

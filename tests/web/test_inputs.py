@@ -7,7 +7,6 @@ from dataclasses import replace
 from pneumocascade import Cascade, ModelSpec, OperatingPoint
 from pneumocascade.explain.verdict import NO_BREAK, percent
 from pneumocascade.model.spec import OPERATING_POINTS, for_recipe
-from pneumocascade.web.examples import analyse_example, example_films, example_tiles
 from pneumocascade.web.inputs import points_explained
 
 
@@ -40,12 +39,3 @@ def test_thresholds_explained_are_those_of_the_models(cascade: Cascade) -> None:
     text = points_explained(*cascade.specs)
     for spec in cascade.specs:
         assert all(percent(point.threshold) in text for point in spec.operating_points.values())
-
-
-def test_examples_are_marked_and_carry_their_reference_standard(cascade: Cascade) -> None:
-    films = example_films()
-    assert example_tiles(films, None).count('aria-pressed="true"') == 0
-    assert 'data-index="2"' in example_tiles(films, 2).split('aria-pressed="true"')[0]
-    assert example_tiles(films, 2).count('aria-pressed="true"') == 1
-    found = {analyse_example(cascade, film, "balanced").reference for film in films}
-    assert found == {"bacterial", "normal"}

@@ -24,7 +24,7 @@ from tests.web.test_verdict import NORMAL, PNEUMONIA, text_of
 @pytest.fixture
 def turned(tmp_path: Path) -> Path:
     path = tmp_path / "turned.png"
-    with Image.open(example_films()[0]) as film:
+    with Image.open(example_films()[1]) as film:
         film.convert("L").rotate(90, expand=True).save(path)
     return path
 
@@ -71,7 +71,7 @@ def test_a_refused_film_is_turned_or_judged_all_the_same(cascade: Cascade, turne
     assert 'data-action="repair">Turn upright and analyse' in card
     assert 'data-action="force">Analyse anyway' in card
     repaired = take_action(cascade, refused, "repair")
-    expected = cascade.predict(example_films()[0], operating_point="sensitive", prior=0.3)
+    expected = cascade.predict(example_films()[1], operating_point="sensitive", prior=0.3)
     assert repaired.prediction.stage1 == expected.stage1
     assert (repaired.name, repaired.reference, repaired.path) == ("turned.png", "bacterial", str(turned))
     assert "This picture was changed The film was turned by 90 degrees" in text_of(verdict_card(repaired))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import resources
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,16 +18,69 @@ from pneumocascade.web.fragments import piece
 if TYPE_CHECKING:
     from pneumocascade.inference.cascade import Cascade
 
+NEW = "New to the models"
+LEARNT_FROM = "Learnt from: no test of the models"
+REFUSED = "Refused"
+
+GROUPS = {
+    NEW: "The models learnt from no film of these patients. No viral film is among them: the published split "
+    "that they come from holds none.",
+    LEARNT_FROM: "The models learnt from these very films, chosen because the answers are right.",
+    REFUSED: "The gate refuses it; one click turns it upright.",
+}
+"""Groups of example films, in their order, and what is said of each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A bundled film.
+
+    Attributes
+    ----------
+    name : str
+        Path below the folder of examples.
+    reference : str
+        Reference standard: ``"normal"``, ``"bacterial"``, ``"viral"`` or, where the aetiology is not known,
+        ``"pneumonia"``.
+    label : str
+        Stands below its picture.
+    group : str
+        Key of ``GROUPS``.
+    """
+
+    name: str
+    reference: str
+    label: str
+    group: str
+
+    @property
+    def path(self) -> Path:
+        """Where it lies."""
+        return Path(str(resources.files("pneumocascade") / "examples")) / self.name
+
+
+EXAMPLE_FILMS = (
+    Example("NORMAL2-IM-1442-0001.jpeg", "normal", "Normal", NEW),
+    Example("person1946_bacteria_4874.jpeg", "bacterial", "Bacterial", NEW),
+    Example("person1951_bacteria_4882.jpeg", "bacterial", "Bacterial, another", NEW),
+    Example("NORMAL2-IM-1437-0001.jpeg", "normal", "Normal: the models are wrong", NEW),
+    Example("learnt-from/person67_bacteria_333.jpeg", "bacterial", "Child, bacterial", LEARNT_FROM),
+    Example("learnt-from/person366_virus_746.jpeg", "viral", "Child, viral", LEARNT_FROM),
+    Example("learnt-from/nih-00001992_000.jpeg", "normal", "Adult, normal", LEARNT_FROM),
+    Example("learnt-from/nih-00003391_001.jpeg", "pneumonia", "Adult, pneumonia", LEARNT_FROM),
+    Example("refused/person67_bacteria_333-turned.jpeg", "bacterial", "Turned by a quarter", REFUSED),
+)
+"""All of them; the first is right and clear, and is shown when the page opens."""
+
 
 def example_films() -> list[Path]:
-    """Return the bundled films, pneumonia first."""
-    folder = Path(str(resources.files("pneumocascade") / "examples"))
-    return sorted(folder.glob("*.jpeg"), reverse=True)
+    """Return the paths of the bundled films, in the order of ``EXAMPLE_FILMS``."""
+    return [example.path for example in EXAMPLE_FILMS]
 
 
 def reference_of(path: Path) -> str:
-    """Return an example's reference standard: ``"bacterial"`` or ``"normal"``."""
-    return "bacterial" if "bacteria" in path.name else "normal"
+    """Return the reference standard of an example."""
+    return next(example.reference for example in EXAMPLE_FILMS if example.path == path)
 
 
 def analyse_example(
@@ -46,9 +100,21 @@ def preview(path: Path, *, example: bool) -> str:
 
 
 def example_tiles(films: list[Path], chosen: int | None) -> str:
-    """Return the example films with their reference standard, the chosen one marked."""
-    tiles = [(path.name, reference_of(path), _address(path, 120)) for path in films]
-    return piece("examples", tiles, chosen)
+    """Return the example films by groups, with their reference standard, the chosen one marked.
+
+    Parameters
+    ----------
+    films : list of Path
+        From :func:`example_films`.
+    chosen : int or None
+        Index of the film that is marked.
+    """
+    numbered = list(zip(range(len(films)), EXAMPLE_FILMS, films, strict=True))
+    groups = [
+        (group, GROUPS[group], [(index, each.label, _address(path, 120)) for index, each, path in members])
+        for group, members in groupby(numbered, key=lambda entry: entry[1].group)
+    ]
+    return piece("examples", groups, chosen)
 
 
 @lru_cache(maxsize=32)
