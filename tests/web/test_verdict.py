@@ -82,6 +82,21 @@ def test_card_of_an_example_does_not_hide_a_wrong_answer(reference: str, expecte
     assert "Reference standard" not in verdict_card(Analysis(PNEUMONIA))
 
 
+def test_a_reference_is_held_against_what_the_headline_says() -> None:
+    both = replace(PNEUMONIA, stage2=replace(STAGE2, prediction_set=("bacterial", "viral")))
+    unsure = replace(NORMAL, stage1=StageResult({"normal": 0.6, "pneumonia": 0.4}, "normal", 0.5, ()))
+    for prediction, reference, words in (
+        (both, "bacterial", "the finding agrees; the type is undetermined"),
+        (both, "normal", "the answer differs"),
+        (PNEUMONIA, "pneumonia", "the answer agrees"),
+        (unsure, "normal", "the answer is borderline"),
+        (NORMAL, "normal", "the answer agrees"),
+        (REFUSED, "normal", "no answer"),
+    ):
+        text = text_of(verdict_card(Analysis(prediction, reference=reference)))
+        assert f"Reference standard: {reference} ({words})" in text
+
+
 def test_card_of_a_refusal_has_sentence_and_code() -> None:
     html = verdict_card(Analysis(REFUSED))
     assert "<code>blank</code>" in html

@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 
 from pneumocascade.datasets.films import Split
+from pneumocascade.evaluation.learnt_films import write_learnt_films
 from pneumocascade.model.calibration import positive_probability
 from pneumocascade.model.spec import ModelSpec
 from pneumocascade.model.store import (
@@ -132,10 +133,13 @@ def build(plan: Plan, say: Say = print) -> Path:
     _write_records(plan, splits, out_of_fold)
     others = {stage: joined(outputs[1:]) for stage, outputs in by_fold.items()}
     _assemble(plan.output / "fold1", plan.output / "held-out", f"{plan.version}+fold1", others, say)
-    teachers = plan.output / "fold1", plan.output / "held-out"
+    held_out = plan.output / "held-out"
+    write_learnt_films(held_out, (film for film in found.films if film.name in splits[0].train))
+    teachers = plan.output / "fold1", held_out
     models = _assemble(
         plan.output / "student", plan.output / "models", plan.version, out_of_fold, say, teachers
     )
+    write_learnt_films(models, found.films)
     manifest = read_manifest(models)
     first, second = (
         cross_judge(load_classifier(models, manifest, stage).spec, out_of_fold[stage], SEED)

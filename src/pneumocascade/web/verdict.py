@@ -9,6 +9,7 @@ from pneumocascade.explain.verdict import percent, verdict_of
 from pneumocascade.imaging.dicom.suitability import OTHER_AGE
 from pneumocascade.inference.repair import REPAIRS
 from pneumocascade.model.gate import CHILDREN_ONLY, UNCHECKED, UNFAMILIAR
+from pneumocascade.model.spec import STAGE2_LABELS
 from pneumocascade.reports.stages import stage_cards
 from pneumocascade.types import reasons_of
 from pneumocascade.web.rejudging import may_be_forced, repair_code
@@ -43,7 +44,22 @@ def verdict_card(analysis: Analysis) -> str:
         remarks=_remarks(prediction),
         actions=_actions(prediction),
         stages=stage_cards(prediction),
+        agreement=_agreement(prediction, analysis.reference),
     )
+
+
+def _agreement(prediction: Prediction, reference: str) -> str:
+    """Return how an answer compares with the reference standard, by what its headline says."""
+    tone = verdict_of(prediction).tone
+    if prediction.finding is None:
+        return "no answer"
+    if tone == "borderline":
+        return "the answer is borderline"
+    if tone == reference or reference == prediction.finding:
+        return "the answer agrees"
+    if tone == "pneumonia" and reference in STAGE2_LABELS:
+        return "the finding agrees; the type is undetermined"
+    return "the answer differs"
 
 
 def _figures_of(prediction: Prediction) -> list[tuple[str, str]]:
