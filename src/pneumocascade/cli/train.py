@@ -60,7 +60,9 @@ def train(
             "weights of stage 1 where there are any."
         ),
     ] = "both",
-    backbone: Annotated[str, typer.Option(help="Network to train: resnet50 or resnet18.")] = "resnet50",
+    backbone: Annotated[
+        str, typer.Option(help="Network to train, such as resnet50 or resnet18; an unknown name lists all.")
+    ] = "resnet50",
     recipe: Annotated[Literal["clahe-hot", "clahe", "baseline"], typer.Option()] = "clahe-hot",
     renderings: Annotated[
         list[Path] | None,

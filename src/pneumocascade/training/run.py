@@ -197,10 +197,10 @@ def train(
         left as it is.
     """
     _set_seeds(config.seed)
+    weights = find_weights(sources.backbone_weights, config.backbone, config.stage)
     found = found or find_films_to_train(sources, say)
     films = found.films
     split = _split(sources, config, folder, films)
-    weights = find_weights(sources.backbone_weights, config.backbone, config.stage)
     spec = replace(
         for_recipe(
             config.stage,
