@@ -71,6 +71,9 @@ def main() -> None:
         drop_unwritten()
         typer.echo(f"pneumocascade: {error}", err=True)
         sys.exit(2 if isinstance(error, UsageError) else 1)
+    except BrokenPipeError:  # whoever reads has seen enough, as head does
+        drop_unwritten()
+        sys.exit(1)
     except OSError as error:  # a full disk, a folder that is a file: what the command wrote so far is kept
         where = "standard output" if drop_unwritten() and not error.filename else error.filename
         typer.echo(f"pneumocascade: {error.strerror or error}{f' ({where})' if where else ''}", err=True)
