@@ -10,6 +10,8 @@ from typer.testing import CliRunner
 from pneumocascade import Prediction, Reason, UsageError
 from pneumocascade.audit.history import History
 from pneumocascade.cli import app
+from tests.conftest import EXAMPLES
+from torture.serving import post, running
 
 runner = CliRunner()
 
@@ -53,3 +55,15 @@ def test_a_history_is_not_exported_over_itself(history: Path, tmp_path: Path) ->
     result = runner.invoke(app, ["history", "export", str(history), "--output", str(tmp_path / "out")])
     assert result.exit_code == 0
     assert len((tmp_path / "out").read_text().splitlines()) == 3
+
+
+@pytest.mark.slow
+def test_a_server_that_is_asked_to_end_leaves_a_history_that_is_whole_in_one_file(tmp_path: Path) -> None:
+    path = tmp_path / "history.sqlite3"
+    with running(
+        ("--history", str(path)), {"PNEUMOCASCADE_STATE": str(tmp_path)}, tmp_path / "log"
+    ) as server:
+        assert post(server.port, EXAMPLES[0].read_bytes()).status == 200
+    assert sorted(each.name for each in tmp_path.glob("history*")) == [path.name]
+    with contextlib.closing(History(path)) as history:
+        assert len(list(history.entries())) == 1

@@ -26,12 +26,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pynetdicom.association import Association
+    from pynetdicom.events import Event
     from pynetdicom.pdu_primitives import P_DATA
     from pynetdicom.transport import T_CONNECT, AddressInformation
 
     from pneumocascade.node.limits import Limits
 
 _CHUNK = 1 << 18
+_LIMIT_EXCEEDED = (0x02, 0x03, 0x02)
+"""Rejected (transient), by the presentation service: local limit exceeded (PS3.8, 9.3.4)."""
+
 _NOT_RECOGNISED = (0x01, 0x01, 0x03)
 """Rejected (permanent), by the service user: calling AE title not recognised (PS3.8, 9.3.4)."""
 
@@ -136,7 +140,7 @@ class Entity(AE):
         self._limits = limits
         self.implementation_class_uid = IMPLEMENTATION_UID
         self.implementation_version_name = IMPLEMENTATION_VERSION
-        self.maximum_associations = limits.associations
+        self.maximum_associations = limits.connections  # the server counts associations itself
         self.maximum_pdu_size = limits.pdu_bytes
         self.acse_timeout = limits.acse_seconds
         self.dimse_timeout = limits.network_seconds
@@ -238,28 +242,37 @@ class BoundedMessages(DIMSEServiceProvider):
 
 
 class CheckedCaller(ACSE):
-    """Associations of those who may send.
+    """Associations of those who may send, as many as there may be.
 
     Attributes
     ----------
     allows : callable
         Given AE title and address; whether it may.
+    enter : callable
+        Counts an association; ``False`` where there are too many.
     """
 
     allows: Callable[[str, str], bool]
+    enter: Callable[[Association], bool]
 
     def _negotiate_as_acceptor(self) -> None:
         request = self.requestor.primitive
         title = str(getattr(request, "calling_ae_title", "") or "")
         address = self.requestor.address
         if self.allows(title, address):
-            super()._negotiate_as_acceptor()
+            if self.enter(self.assoc):
+                super()._negotiate_as_acceptor()
+            else:
+                self._reject(_LIMIT_EXCEEDED)
             return
         _log.warning(
             "an association was rejected: its caller is not on the allow-list",
             extra={"caller": title, "address": address},
         )
-        self.send_reject(*_NOT_RECOGNISED)
+        self._reject(_NOT_RECOGNISED)
+
+    def _reject(self, why: tuple[int, int, int]) -> None:
+        self.send_reject(*why)
         evt.trigger(self.assoc, evt.EVT_REJECTED, {})
         self.assoc.kill()
 
@@ -301,6 +314,7 @@ class BoundedServer(ThreadedAssociationServer):
         self.tls = tls
         self.in_flight = InFlight(limits.in_flight_bytes)
         self._open = 0
+        self._associations: set[int] = set()
         self._count = threading.Lock()
         super().__init__(
             ae,
@@ -325,14 +339,30 @@ class BoundedServer(ThreadedAssociationServer):
             self._open += 1
             return True
 
-    def left(self) -> None:
-        """Count a connection that is over."""
+    def enter(self, association: Association) -> bool:
+        """Count an association; connections that have none yet take nobody's place."""
+        with self._count:
+            if len(self._associations) >= self.limits.associations:
+                return False
+            self._associations.add(id(association))
+            return True
+
+    def left(self, association: Association | None = None) -> None:
+        """Count a connection that is over, and its association."""
         with self._count:
             self._open -= 1
+            self._associations.discard(id(association))
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002  socketserver's
         """Say nothing on standard error: what a connection did wrong was logged."""
         _log.debug("a connection failed before its association", exc_info=True)
+
+
+def _wake(event: Event) -> None:
+    """Let an association whose connection is closed before it began end now, not when its time is over."""
+    if event.assoc.requestor.primitive is None:
+        # What it gets where the time is over.
+        event.assoc.dul.to_user_queue.put(None)
 
 
 class _BoundedHandler(RequestHandler):
@@ -378,7 +408,8 @@ class _BoundedHandler(RequestHandler):
         messages = BoundedMessages(association, server.in_flight, limits.object_bytes + limits.longest_pdu)
         association.dimse = messages
         association.acse = CheckedCaller(association)
-        association.acse.allows = server.allows
+        association.acse.allows, association.acse.enter = server.allows, server.enter
+        association.bind(evt.EVT_CONN_CLOSE, _wake)
         run, raw = association.run, self.request
 
         def run_to_the_end() -> None:
@@ -390,7 +421,7 @@ class _BoundedHandler(RequestHandler):
                 with contextlib.suppress(OSError):
                     raw.shutdown(socket.SHUT_RDWR)
                 raw.close()
-                server.left()
+                server.left(association)
                 server.ended(association)
 
         association.run = run_to_the_end  # type: ignore[method-assign]
