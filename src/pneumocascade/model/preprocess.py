@@ -189,7 +189,7 @@ def _grey_steps(radiograph: Radiograph, spec: ModelSpec) -> tuple[Grey, Grey]:
     return grey, equalised
 
 
-def _colours(colour_map: str) -> Rgb:
+def _colours(colour_map: str | None) -> Rgb:
     """Return the RGB colour of each grey value, shape (256, 3)."""
     if colour_map == "hot":
         return _hot_rgb()
@@ -221,12 +221,14 @@ def _centred(
     coloured: Rgb, mean: tuple[float, float, float], std: tuple[float, float, float]
 ) -> NDArray[np.float32]:
     """Return (value - mean) / std of each channel, the last axis."""
-    return (coloured.astype(np.float32) - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
+    offset, scale = np.asarray(mean, np.float32), np.asarray(std, np.float32)
+    centred: NDArray[np.float32] = (coloured.astype(np.float32) - offset) / scale
+    return centred
 
 
 @lru_cache(maxsize=4)
 def _normalised_colours(
-    colour_map: str, mean: tuple[float, float, float], std: tuple[float, float, float]
+    colour_map: str | None, mean: tuple[float, float, float], std: tuple[float, float, float]
 ) -> NDArray[np.float32]:
     """Return what each grey value becomes in each channel of a network's input, shape (3, 256)."""
     return np.ascontiguousarray(_centred(_colours(colour_map), mean, std).T)
