@@ -127,6 +127,11 @@ class Cascade:
         self._origin: _Origin | None = None
 
     @property
+    def folder(self) -> Path | None:
+        """Where :meth:`load` found the models; ``None`` for a cascade that was made otherwise."""
+        return Path(self._origin.folder) if self._origin else None
+
+    @property
     def batch_size(self) -> int:
         """Films that go through a model at once where nobody says how many: what is fastest."""
         return self.stage1.batch_size

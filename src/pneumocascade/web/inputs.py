@@ -44,9 +44,11 @@ SEND_ACTION = """
 element.addEventListener('click', (event) => {
   const button = event.target.closest('[data-action]');
   if (button) trigger('click', {action: button.dataset.action});
+  const file = event.target.closest('[data-file]');
+  if (file) trigger('download', {file: file.dataset.file});
 });
 """
-"""Tells the server which of the buttons inside an HTML component was clicked."""
+"""Tells the server which button inside an HTML component was clicked: an action, or a file to save."""
 
 
 @dataclass(frozen=True, slots=True)

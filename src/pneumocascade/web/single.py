@@ -14,6 +14,7 @@ from pneumocascade.web.analysis import Analysis
 from pneumocascade.web.configuration import configuration
 from pneumocascade.web.details import Details, build_details, build_verdict, heading, values
 from pneumocascade.web.examples import analyse_example, example_films, example_tiles, preview
+from pneumocascade.web.files import MadeFile, make_file, wire_files
 from pneumocascade.web.header import header
 from pneumocascade.web.inputs import (
     EXPIRED,
@@ -161,14 +162,29 @@ def _wire_again(
     """Judge the film again as soon as the settings change, and do what a refusal's buttons say."""
     asked, details = parts.asked, parts.details
 
+    def current(
+        shown: Analysis | None, analysed: bool, operating_point: str, percent: float
+    ) -> Analysis | None:
+        if shown is None and analysed:
+            return None
+        return judge_again(cascade, shown or first, operating_point, percent / 100, record=bool(shown))
+
     def again(
         shown: Analysis | None, analysed: bool, operating_point: str, percent: float
     ) -> tuple[object, ...]:
-        if shown is None and analysed:
+        analysis = current(shown, analysed, operating_point, percent)
+        if analysis is None:
             return fragments.note(EXPIRED, "warning"), gr.skip(), None
-        analysis = judge_again(cascade, shown or first, operating_point, percent / 100, record=bool(shown))
         kept = analysis if shown else None
         return verdict_card(analysis), saliency_view(analysis, "single"), kept
+
+    def file_of(
+        shown: Analysis | None, analysed: bool, operating_point: str, percent: float, kind: str
+    ) -> MadeFile:
+        analysis = current(shown, analysed, operating_point, percent)
+        if analysis is None:
+            raise gr.Error(EXPIRED, print_exception=False)
+        return make_file(cascade, analysis, kind)
 
     def act(shown: Analysis | None, measure: str, event: gr.EventData) -> tuple[object, ...]:
         if shown is None:
@@ -195,6 +211,7 @@ def _wire_again(
         api_visibility="private",
         show_progress_on=details.card,
     ).then(None, js=undimming("single"), **QUIET)
+    wire_files(details.card, "single", file_of, [parts.shown, parts.analysed, *asked.settings])
 
 
 def _wire_choice(parts: _Parts, films: list[Path], first: Analysis) -> None:

@@ -12,6 +12,7 @@ from pneumocascade.model.gate import CHILDREN_ONLY, UNCHECKED, UNFAMILIAR
 from pneumocascade.model.spec import STAGE2_LABELS
 from pneumocascade.reports.stages import stage_cards
 from pneumocascade.types import reasons_of
+from pneumocascade.web.files import offered
 from pneumocascade.web.rejudging import may_be_forced, repair_code
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def verdict_card(analysis: Analysis) -> str:
         banners=_banners(prediction),
         remarks=_remarks(prediction),
         actions=_actions(prediction),
+        files=offered(analysis),
         stages=stage_cards(prediction),
         agreement=_agreement(prediction, analysis.reference),
     )
