@@ -137,11 +137,6 @@ class Cascade:
         return self.stage1.batch_size
 
     @property
-    def folder(self) -> Path | None:
-        """Where the models were loaded from; ``None`` where :meth:`load` did not make this cascade."""
-        return None if self._origin is None else Path(self._origin.folder)
-
-    @property
     def specs(self) -> tuple[ModelSpec, ...]:
         """The specifications of the stages that there are: of both, or of stage 1 alone."""
         return (self.stage1.spec, self.stage2.spec) if self.stage2 else (self.stage1.spec,)
