@@ -68,7 +68,7 @@ def test_every_code_of_reading_is_documented_under_its_class() -> None:
 
 def test_every_code_of_the_gate_is_documented() -> None:
     assert gate.__doc__ is not None
-    modules = [raised_codes(f"model/gate/{name}.py") for name in ("pixel_checks", "reasons")]
+    modules = [raised_codes(f"model/gate/{name}.py") for name in ("layout", "pixel_checks", "reasons")]
     codes = set().union(*(module["Reason"] for module in modules))
     assert codes >= {"too_small", "blank", "not_a_radiograph"}
     assert codes == set(re.findall(r"``(\w+)``", gate.__doc__))
