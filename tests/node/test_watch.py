@@ -114,13 +114,13 @@ def test_a_film_that_is_being_written_is_left_alone_until_it_is_whole(
     watch: Watching, folder: Path, output: Path, poll: bool
 ) -> None:
     content = EXAMPLES[0].read_bytes()
-    with watch(poll=poll) as watching, (folder / "slow.jpeg").open("wb", buffering=0) as file:
+    with watch(poll=poll, settle=1.0) as watching, (folder / "slow.jpeg").open("wb", buffering=0) as file:
         for start in range(0, len(content), len(content) // 8):
             file.write(content[start : start + len(content) // 8])
             time.sleep(0.15)
             assert results_in(output) == []
-        wait_for(lambda: results_in(output) == ["slow.jpeg.json"])
-        assert watching.statuses == {"ok": 1}
+        wait_for(lambda: watching.statuses == {"ok": 1})
+    assert results_in(output) == ["slow.jpeg.json"]
     assert answer_in(output, "slow.jpeg")["status"] == "ok"
 
 
