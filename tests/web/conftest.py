@@ -98,6 +98,6 @@ def open_app(page: Page, address: str) -> None:
     """Load the app and wait for the film that is analysed already."""
     expect.set_options(timeout=60_000)
     page.goto(address)
-    expect(page.locator("#single-verdict .pc-verdict")).to_be_visible()
+    expect(page.locator("#single-verdict .pc-verdict")).to_be_attached()
     # The count is fetched last: from then on the page's events are wired.
     expect(page.locator("#films-analysed")).to_have_attribute("data-fetched", "true")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+import zipfile
 from pathlib import Path
 from typing import Literal
 
@@ -191,28 +194,128 @@ def test_of_quick_clicks_the_last_counts(page: Page, films: list[Path]) -> None:
     expect(page.locator("#batch-plots [data-measure=cumulative] svg")).to_have_count(3)
 
 
-def test_batch_is_saved_as_csv(page: Page, films: list[Path], tmp_path: Path) -> None:
+def test_batch_is_saved_as_csv_and_as_one_archive(page: Page, films: list[Path], tmp_path: Path) -> None:
     analyse_batch(page, films[:3])
     with page.expect_download() as download:
-        page.get_by_role("link", name="Download CSV").click()
+        page.get_by_role("button", name="Table (CSV)").click()
     download.value.save_as(tmp_path / "predictions.csv")
     lines = (tmp_path / "predictions.csv").read_text().splitlines()
     assert lines[0].startswith("source,status,finding,aetiology")
     assert [line.split(",")[0] for line in lines[1:]] == [path.name for path in films[:3]]
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Everything (ZIP)").click()
+    assert zipfile.is_zipfile(download.value.path())
 
 
-def test_eleventh_film_is_sent_to_the_command_line(page: Page, films: list[Path]) -> None:
-    analyse_batch(page, films[:11])
-    message = page.locator("#batch-message")
-    expect(message).to_contain_text("pneumocascade predict FOLDER")
-    expect(message).to_contain_text(f"left out: {films[10].name}")
-    expect(page.locator("#batch-table tbody tr")).to_have_count(10)
+def test_an_answer_is_saved_as_json(page: Page) -> None:
+    with page.expect_download() as download:
+        page.locator("#single-verdict").get_by_role("button", name="JSON").click()
+    answer = json.loads(Path(download.value.path()).read_text())
+    assert (answer["source"], answer["status"]) == (example_films()[0].name, "ok")
 
 
-def test_batch_without_films_asks_for_them(page: Page) -> None:
+def test_more_than_ten_films_are_said_at_once(page: Page, films: list[Path]) -> None:
     page.get_by_role("tab", name=BATCH).click()
+    upload(page, "batch", films[:11])
+    message = page.locator("#batch-message")
+    expect(message).to_contain_text("11 films chosen")
+    expect(message).to_contain_text(f"left out: {films[10].name}")
+    expect(message).to_contain_text("pneumocascade predict FOLDER")
     page.get_by_role("button", name="Analyze Images", exact=True).click()
-    expect(page.locator("#batch-message")).to_contain_text("Please upload films first.")
+    expect(page.locator("#batch-table tbody tr")).to_have_count(10)
+    expect(message).to_contain_text(f"left out: {films[10].name}")
+
+
+def test_batch_starts_when_films_are_chosen_and_is_cleared_with_them(page: Page, films: list[Path]) -> None:
+    page.get_by_role("tab", name=BATCH).click()
+    button = page.get_by_role("button", name="Analyze Images", exact=True)
+    expect(button).to_be_disabled()
+    analyse_batch(page, films[:2])
+    expect(button).to_be_enabled()
+    page.locator("#batch-upload").get_by_role("button", name="Clear").click()
+    expect(page.locator("#batch-results")).to_be_hidden()
+    expect(button).to_be_disabled()
+    expect(page.locator("#batch-message")).to_contain_text("No films chosen yet.")
+
+
+def test_films_are_stepped_through_sorted_and_judged_again(page: Page, cascade: Cascade) -> None:
+    page.get_by_role("tab", name=BATCH).click()
+    page.get_by_role("button", name="Try a sample batch").click()
+    tiles, source = page.locator("#batch-gallery .pc-tile"), page.locator("#batch-verdict .pc-source")
+    names = [film.name for film in example_films()]
+    expect(tiles).to_have_count(len(names))
+    page.get_by_role("button", name="Next film").click()
+    expect(source).to_have_text(names[1])
+    tiles.nth(1).focus()
+    page.keyboard.press("ArrowRight")
+    expect(source).to_have_text(names[2])
+    expect(tiles.nth(2)).to_be_focused()
+    expect(page.locator("#batch-gallery [data-place]")).to_have_text(f"3 of {len(names)}")
+    expect(page.locator("#batch-table tr.pc-current")).to_contain_text(names[2])
+    page.locator("#batch-table").get_by_role("button", name="Pneumonia", exact=True).click()
+    answers = {name: cascade.predict(film) for name, film in zip(names, example_films(), strict=True)}
+    shares = {
+        name: answer.stage1.probabilities["pneumonia"] if answer.stage1 else -1.0
+        for name, answer in answers.items()
+    }
+    in_order = sorted(names, key=lambda name: shares[name])
+    expect(page.locator("#batch-table tbody th")).to_have_text([*in_order])
+    page.locator("#batch-table tbody tr").last.locator("td").first.click()
+    expect(source).to_have_text(in_order[-1])
+    page.locator("#batch-point").get_by_text("specific", exact=True).click()
+    expect(page.locator("#batch-verdict")).to_contain_text("Operating point specific")
+    expect(source).to_have_text(in_order[-1])
+
+
+def test_after_a_second_run_the_first_film_is_chosen_and_equal_names_are_told_apart(
+    page: Page, films: list[Path], tmp_path: Path
+) -> None:
+    twin = tmp_path / films[0].name
+    twin.write_bytes(films[1].read_bytes())
+    analyse_batch(page, [films[0], twin])
+    tiles = page.locator("#batch-gallery .pc-tile")
+    expect(tiles.nth(1)).to_contain_text(f"{films[0].name} (2)")
+    tiles.nth(1).click()
+    expect(page.locator("#batch-verdict .pc-source")).to_have_text(f"{films[0].name} (2)")
+    page.get_by_role("button", name="Analyze Images", exact=True).click()
+    expect(tiles.nth(0)).to_have_attribute("aria-pressed", "true")
+    expect(tiles.nth(1)).to_have_attribute("aria-pressed", "false")
+    expect(page.locator("#batch-verdict .pc-source")).to_have_text(films[0].name)
+
+
+def test_a_double_click_counts_once(page: Page) -> None:
+    before = int(page.locator("#films-analysed").inner_text())
+    page.locator("#single-examples .pc-example").nth(1).dblclick()
+    expect(page.locator("#single-verdict .pc-source")).to_have_text(example_films()[1].name)
+    page.locator("#single-examples .pc-example").nth(0).click()
+    expect(page.locator("#single-verdict .pc-source")).to_have_text(example_films()[0].name)
+    expect(page.locator("#films-analysed")).to_have_text(str(before + 2))
+
+
+def test_a_link_opens_tab_and_settings_and_names_no_film(page: Page, address: str) -> None:
+    page.locator("#single-examples .pc-example").nth(1).click()
+    page.locator("#single-point").get_by_text("sensitive", exact=True).click()
+    expect(page).to_have_url(re.compile("tab=single&point=sensitive&prior=50$"))
+    open_app(page, f"{address}?tab=batch&point=specific&prior=20")
+    expect(page.get_by_role("tab", name=BATCH)).to_have_attribute("aria-selected", "true")
+    expect(page.locator("#batch-point input:checked")).to_have_attribute("value", "specific")
+    expect(page.locator("#batch-prior input[type=number]")).to_have_value("20")
+    page.get_by_role("tab", name=BATCH).focus()
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#single-verdict")).to_contain_text("Operating point specific")
+
+
+def test_a_picture_is_pasted(page: Page) -> None:
+    page.evaluate(
+        """async () => {
+          const canvas = document.createElement('canvas');
+          const blob = await new Promise((done) => canvas.toBlob(done));
+          const data = new DataTransfer();
+          data.items.add(new File([blob], 'pasted.png', {type: 'image/png'}));
+          document.body.dispatchEvent(new ClipboardEvent('paste', {clipboardData: data, bubbles: true}));
+        }"""
+    )
+    expect(page.locator("#single-preview")).to_contain_text("pasted.png")
 
 
 def test_about_tells_figures_and_limits(page: Page, cascade: Cascade) -> None:

@@ -40,7 +40,7 @@ def test_tiles_are_marked_and_told_apart() -> None:
     assert 'data-index="2"' in html.split('aria-pressed="true"')[0].rsplit("<button", 1)[1]
     labels = re.findall(r"<span>(.*?)</span>", html)
     assert len(set(labels)) == len(films)
-    assert re.findall(r"<h4.*?>(.*?)</h4>", html) == list(GROUPS)
+    assert re.findall(r"<h3.*?>(.*?)</h3>", html) == list(GROUPS)
 
 
 def test_the_first_example_is_right_and_clear(cascade: Cascade) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import csv
 import io
 import re
 from dataclasses import replace
@@ -62,8 +61,9 @@ def test_a_file_that_is_no_film_has_no_pictures(cascade: Cascade, tmp_path: Path
     assert analysis.prediction.error == cascade.predict(path, name="notes.txt").error
     for make in (fragments.film_and_processed, fragments.steps, fragments.quality):
         assert "could not be read" in make(analysis)
-    assert analysis.tile.shape[1] == 448
+    assert analysis.thumbnail is None
     assert analysis.film is None
+    assert 'class="pc-no-film"' in fragments.gallery([analysis])
 
 
 def test_answers_are_those_of_the_cascade(cascade: Cascade, film: Analysis, tmp_path: Path) -> None:
@@ -117,12 +117,17 @@ def test_cells_name_their_column_where_rows_are_stacked() -> None:
     assert '<th scope="row">a.png</th><td data-label="&lt;Verdict&gt;">Normal</td>' in html
 
 
-def test_csv_behind_the_link_has_every_film(film: Analysis) -> None:
-    html = fragments.results([film, Analysis(REFUSED)])
-    (encoded,) = re.findall(r'href="data:text/csv;base64,([^"]+)"', html)
-    rows = list(csv.DictReader(io.StringIO(base64.b64decode(encoded).decode())))
-    assert [row["source"] for row in rows] == ["film & co.png", "b.png"]
-    assert [row["code"] for row in rows] == ["", "blank"]
+def test_rows_and_tiles_can_be_chosen_and_rows_sorted(film: Analysis) -> None:
+    shown = [film, Analysis(REFUSED)]
+    table, gallery = fragments.results(shown, 1), fragments.gallery(shown, 1)
+    for html in (table, gallery):
+        pressed = re.findall(r'data-index="(\d)" aria-pressed="(true|false)"', html)
+        assert pressed == [("0", "false"), ("1", "true")]
+    assert film.prediction.stage1 is not None
+    share = film.prediction.stage1.probabilities["pneumonia"]
+    assert f'data-label="Pneumonia" data-key="{share:.6f}"' in table
+    assert table.count('class="pc-current"') == 1
+    assert fragments.gallery(shown, 1) != gallery, "a second run would not be drawn"
 
 
 def test_header_counts_films() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import gradio as gr
@@ -11,11 +10,10 @@ from pneumocascade.reports.stages import STAGE_TITLES
 from pneumocascade.types import NO_STAGE2
 from pneumocascade.web.configuration import figures, operating_points
 from pneumocascade.web.fragments import note, piece
+from pneumocascade.web.inputs import CONTENT
 
 if TYPE_CHECKING:
     from pneumocascade.inference.cascade import Cascade
-
-CONTENT = Path(__file__).parent / "content"
 
 
 def content(name: str) -> str:
@@ -39,5 +37,5 @@ def _measured(cascade: Cascade) -> str:
     if cascade.stage2 is None:
         parts.append(note(NO_STAGE2))
     for title, spec in zip(STAGE_TITLES, cascade.specs, strict=False):
-        parts += [piece("heading", title), figures(spec), operating_points(spec)]
+        parts += [piece("heading", title, 3), figures(spec), operating_points(spec)]
     return "".join(parts)

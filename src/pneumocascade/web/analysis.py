@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pneumocascade.explain.html import encoded
-from pneumocascade.explain.pictures import StepPicture, film_picture, step_pictures, with_banner
+from pneumocascade.explain.pictures import StepPicture, film_picture, step_pictures
 from pneumocascade.explain.quality import Quality, quality_of
 from pneumocascade.model.preprocess import steps_of, to_eight_bit
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 FILM_HEIGHT = 560
 """Height, in pixels, at which films are sent to the browser."""
 
-_NO_FILM = np.full((224, 224, 3), 42, np.uint8)
+THUMBNAIL_HEIGHT = 220
+"""Height, in pixels, of a film in the gallery."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,10 +65,10 @@ class Analysis:
         return self.prediction.source
 
     @property
-    def tile(self) -> NDArray[np.uint8]:
-        """The last step with the verdict's banner, shape (H, W, 3)."""
-        picture = self.steps[-1].picture if self.steps else _NO_FILM
-        return with_banner(picture, self.prediction)
+    def thumbnail(self) -> NDArray[np.uint8] | None:
+        """The film at ``THUMBNAIL_HEIGHT``, shape (H, W, 3); ``None`` where it could not be read."""
+        film = self.prediction.display
+        return None if film is None else film_picture(film, THUMBNAIL_HEIGHT)
 
 
 def analyse(

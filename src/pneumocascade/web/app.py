@@ -13,10 +13,12 @@ from starlette.staticfiles import StaticFiles
 from pneumocascade import __version__
 from pneumocascade.audit.counter import Counter
 from pneumocascade.errors import StorageError
-from pneumocascade.web.about import CONTENT, build_about_tab
+from pneumocascade.web.about import build_about_tab
 from pneumocascade.web.batch import build_batch_tab
 from pneumocascade.web.fragments import piece
 from pneumocascade.web.header import header
+from pneumocascade.web.inputs import CONTENT, QUIET
+from pneumocascade.web.links import QUERY, linked
 from pneumocascade.web.single import build_single_tab
 from pneumocascade.web.uploads import SECONDS_KEPT, paths_in, prepare_folder, uploaded
 from pneumocascade.web.viewer_panel import ADDRESS, FOLDER
@@ -89,6 +91,9 @@ def theme() -> gr.themes.Base:
         button_primary_background_fill_hover_dark="*primary_800",
         button_primary_border_color="*primary_700",
         button_primary_border_color_dark="*primary_700",
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_400",
+        link_text_color_dark="#93c5fd",
         block_info_text_color="*neutral_600",
         block_info_text_color_dark="*neutral_400",
     )
@@ -105,21 +110,30 @@ def build_app(cascade: Cascade, counter: Counter | None = None) -> gr.Blocks:
         fill_width=True,
     ) as blocks:
         page_header = gr.HTML(header(counter.value()), elem_id="page-header")
-        with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
+        with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as tabs:
             with gr.Tab("Single Image", id="single"):
-                build_single_tab(cascade, counter, page_header)
+                single = build_single_tab(cascade, counter, page_header)
             with gr.Tab("Multiple Images (Batch)", id="batch"):
-                build_batch_tab(cascade, counter, page_header)
+                batch = build_batch_tab(cascade, counter, page_header)
             with gr.Tab("About", id="about"):
                 build_about_tab(cascade)
         gr.HTML(piece("footer", __version__, cascade.version))
+        query = gr.Textbox(visible="hidden", elem_id="page-query")
         blocks.load(
-            lambda: header(counter.value(), fetched=True),
-            outputs=page_header,
-            api_visibility="private",
-            show_progress="hidden",
+            _follow_link, query, [tabs, *single.asked.settings, *batch.settings], js=QUERY, **QUIET
+        ).success(single.again, single.inputs, single.outputs, **QUIET).then(
+            lambda: header(counter.value(), fetched=True), None, page_header, **QUIET
         )
     return blocks
+
+
+def _follow_link(query: str) -> tuple[Any, ...]:
+    """Return the tab and, for both tabs, the settings that the page's address asks for."""
+    asked = linked(query)
+    point = gr.skip() if asked.point is None else asked.point
+    prior = gr.skip() if asked.prior is None else asked.prior
+    tab = gr.skip() if asked.tab is None else gr.Tabs(selected=asked.tab)
+    return tab, point, prior, point, prior
 
 
 def mount_app(app: FastAPI, cascade: Cascade, counter: Counter | None = None) -> FastAPI:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pneumocascade.explain.html import environment
 from pneumocascade.explain.plots import distribution_plots
 from pneumocascade.explain.verdict import percent, verdict_of
-from pneumocascade.output.rows import to_csv
 from pneumocascade.types import reasons_of
 
 if TYPE_CHECKING:
@@ -23,6 +22,13 @@ _QUALITY_ROWS = (
     ("Entropy, bits", "entropy", "{:.2f}"),
     ("Michelson contrast, 1st to 99th percentile", "michelson", "{:.3f}"),
 )
+
+
+RESULT_COLUMNS = ("Film", "Verdict", "Pneumonia", "Bacterial", "Viral", "Remarks")
+"""Of the table of a batch; films are sorted by the order in which they were given."""
+
+_RUNS = itertools.count()
+"""Numbers what is drawn: the browser draws again only what differs."""
 
 
 def piece(name: str, *values: Any) -> str:
@@ -74,25 +80,28 @@ def plots(analysis: Analysis, measure: str) -> str:
     return piece("plots", measure, distribution_plots(analysis.steps, measure))
 
 
-def gallery(analyses: Sequence[Analysis]) -> str:
-    """Return a tile to click for each film, with its verdict banner."""
-    return piece("gallery", [(analysis, verdict_of(analysis.prediction)) for analysis in analyses])
+def gallery(analyses: Sequence[Analysis], chosen: int = 0) -> str:
+    """Return a tile to click for each film: its picture, name and headline."""
+    films = [(analysis.name, analysis.thumbnail, verdict_of(analysis.prediction)) for analysis in analyses]
+    return piece("gallery", films, chosen, next(_RUNS))
 
 
-def results(analyses: Sequence[Analysis]) -> str:
-    """Return the table of answers with the link that saves them as CSV."""
-    predictions = [analysis.prediction for analysis in analyses]
-    csv = base64.b64encode(to_csv(predictions).encode()).decode()
-    return piece("results", [_result_row(prediction) for prediction in predictions], csv)
+def results(analyses: Sequence[Analysis], chosen: int = 0) -> str:
+    """Return the table of answers, whose rows can be sorted and clicked."""
+    rows = [_result_row(number, analysis.prediction) for number, analysis in enumerate(analyses, start=1)]
+    return piece("results", RESULT_COLUMNS, rows, chosen, next(_RUNS))
 
 
-def _result_row(prediction: Prediction) -> tuple[str, ...]:
+def _result_row(number: int, prediction: Prediction) -> list[tuple[str, str]]:
+    """Return the text of each cell, and what it is sorted by."""
     shares = {
-        label: percent(value)
-        for stage in prediction.stages.values()
-        for label, value in stage.probabilities.items()
+        label: value for stage in prediction.stages.values() for label, value in stage.probabilities.items()
     }
+    title = verdict_of(prediction).title
     remarks = [f"{reason.code}: {reason.message}" for reason in reasons_of(prediction)]
-    figures = (shares.get(label, "—") for label in ("pneumonia", "bacterial", "viral"))
-    remarks += prediction.warnings
-    return prediction.source, verdict_of(prediction).title, *figures, " ".join(remarks)
+    remark = " ".join([*remarks, *prediction.warnings])
+    figures = [
+        (percent(shares[label]), f"{shares[label]:.6f}") if label in shares else ("—", "")
+        for label in ("pneumonia", "bacterial", "viral")
+    ]
+    return [(prediction.source, f"{number:03d}"), (title, title), *figures, (remark, remark)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
     from pneumocascade.inference.cascade import Cascade
     from pneumocascade.model.spec import ModelSpec
+
+CONTENT = Path(__file__).parent / "content"
+"""Texts, styles and scripts of the page."""
 
 FORMATS = "JPEG, PNG, TIFF, WebP, BMP or DICOM"
 
@@ -115,7 +119,13 @@ def ask(prefix: str, upload: str, button: str, cascade: Cascade) -> Asked:
             elem_id=f"{prefix}-prior",
             render=False,
         ),
-        gr.Button(button, variant="primary", elem_id=f"{prefix}-analyze", render=False),
+        gr.Button(
+            button,
+            variant="primary",
+            interactive=prefix != "batch",  # until films are chosen
+            elem_id=f"{prefix}-analyze",
+            render=False,
+        ),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,8 +39,28 @@ from pneumocascade.web.verdict import verdict_card
 from pneumocascade.web.viewer_panel import wire_viewer
 
 if TYPE_CHECKING:
+    from gradio.components import Component
+
     from pneumocascade.audit.counter import Counter
     from pneumocascade.inference.cascade import Cascade
+
+
+@dataclass(frozen=True, slots=True)
+class JudgingAgain:
+    """What judges the film of the tab again, for whoever changes the settings.
+
+    Attributes
+    ----------
+    asked : Asked
+    again : callable
+        Is given the values of ``inputs``, returns those of ``outputs``.
+    inputs, outputs : list of Component
+    """
+
+    asked: Asked
+    again: Callable[..., tuple[object, ...]]
+    inputs: list[Component]
+    outputs: list[Component]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +80,10 @@ class _Parts:
     analysed: gr.Checkbox
 
 
-def build_single_tab(cascade: Cascade, counter: Counter, page_header: gr.HTML) -> None:
+def build_single_tab(cascade: Cascade, counter: Counter, page_header: gr.HTML) -> JudgingAgain:
     """Lay out the tab, with an example analysed already, and wire its events.
+
+    Returns what judges the film again.
 
     Parameters
     ----------
@@ -75,8 +98,9 @@ def build_single_tab(cascade: Cascade, counter: Counter, page_header: gr.HTML) -
     with gr.Accordion("Processing configuration", open=False, elem_id="single-configuration"):
         gr.HTML(configuration(cascade))
     _wire_analysis(parts, films, cascade, counter, page_header)
-    _wire_again(parts, first, cascade, counter, page_header)
+    judging = _wire_again(parts, first, cascade, counter, page_header)
     _wire_choice(parts, films, first)
+    return judging
 
 
 def _layout(films: list[Path], first: Analysis, cascade: Cascade) -> _Parts:
@@ -158,7 +182,7 @@ def _wire_analysis(
 
 def _wire_again(
     parts: _Parts, first: Analysis, cascade: Cascade, counter: Counter, page_header: gr.HTML
-) -> None:
+) -> JudgingAgain:
     """Judge the film again as soon as the settings change, and do what a refusal's buttons say."""
     asked, details = parts.asked, parts.details
 
@@ -194,11 +218,17 @@ def _wire_again(
         count = counter.add(int(analysis.prediction.status == "ok"))
         return *values(analysis, measure, "single"), analysis, header(count)
 
+    judging = JudgingAgain(
+        asked,
+        again,
+        [parts.shown, parts.analysed, *asked.settings],
+        [details.card, details.saliency, parts.shown],
+    )
     for change in (asked.point.input, asked.prior.input):
         change(
             again,
-            [parts.shown, parts.analysed, *asked.settings],
-            [details.card, details.saliency, parts.shown],
+            judging.inputs,
+            judging.outputs,
             js=dimming("single"),
             trigger_mode="always_last",
             **QUIET,
@@ -211,7 +241,8 @@ def _wire_again(
         api_visibility="private",
         show_progress_on=details.card,
     ).then(None, js=undimming("single"), **QUIET)
-    wire_files(details.card, "single", file_of, [parts.shown, parts.analysed, *asked.settings])
+    wire_files(details.card, "single", file_of, judging.inputs)
+    return judging
 
 
 def _wire_choice(parts: _Parts, films: list[Path], first: Analysis) -> None:

@@ -1,0 +1,58 @@
+"""Rules of WCAG 2.1 A and AA that a program can check (axe-core), on each tab, light and dark."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from pneumocascade.web.examples import EXAMPLE_FILMS
+from tests.web.conftest import open_app
+from tests.web.test_browser import BATCH, upload
+
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is missing")
+
+pytestmark = pytest.mark.browser
+
+
+def serious(page: Page) -> list[tuple[str, list[str]]]:
+    """Return the rules that are broken, with the elements that break them."""
+    found: dict[str, Any] = axe.Axe().run(page).response
+    return [
+        (rule["id"], [node["html"][:200] for node in rule["nodes"]])
+        for rule in found["violations"]
+        if rule["impact"] in ("serious", "critical") or rule["id"] == "heading-order"
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_tab_breaks_a_rule_seriously(
+    browser: Browser, address: str, scheme: Literal["light", "dark"], tmp_path: Path
+) -> None:
+    context = browser.new_context(color_scheme=scheme, viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    open_app(page, address)
+    named = page.locator("button.upload-container").first
+    expect(named).to_have_attribute("aria-label", "Drop File Here - or - Click to Upload")
+    assert serious(page) == []
+    page.get_by_role("tab", name=BATCH).click()
+    upload(page, "batch", [EXAMPLE_FILMS[0].path, EXAMPLE_FILMS[-1].path])
+    page.get_by_role("button", name="Analyze Images", exact=True).click()
+    expect(page.locator("#batch-gallery .pc-tile")).to_have_count(2)
+    expect(page.locator(".pc-stale")).to_have_count(0)
+    page.locator("#batch-gallery .pc-tile").nth(1).click()
+    expect(page.locator("#batch-verdict [data-action=repair]")).to_be_visible()
+    expect(page.get_by_label("Add films").first).to_be_attached()
+    assert serious(page) == []
+    page.get_by_role("tab", name="About").click()
+    expect(page.locator("svg.pc-pipeline")).to_be_visible()
+    assert serious(page) == []
+    context.close()
+
+
+def test_an_answer_is_printed_on_one_page(page: Page, tmp_path: Path) -> None:
+    pdfium = pytest.importorskip("pypdfium2")
+    page.pdf(path=tmp_path / "page.pdf")
+    assert len(pdfium.PdfDocument(tmp_path / "page.pdf")) == 1
