@@ -43,7 +43,7 @@ OUTCOMES_ALONE = {
 NO_BREAK = "\u00a0"
 """A space that no line is broken at."""
 
-_OBSTACLES = {
+OBSTACLES = {
     "too_small": "too few pixels",
     "blank": "nothing to see",
     "several_films": "more than one film",
@@ -155,7 +155,7 @@ def _no_finding(prediction: Prediction) -> Verdict:
     reasons = reasons_of(prediction)
     title = "Cannot read this file"
     if prediction.status == "refused":
-        obstacle = next((_OBSTACLES[reason.code] for reason in reasons if reason.code in _OBSTACLES), "")
+        obstacle = next((OBSTACLES[reason.code] for reason in reasons if reason.code in OBSTACLES), "")
         title = f"Cannot judge: {obstacle}" if obstacle else "Cannot judge"
     return Verdict(
         prediction.status, title, "", tuple(f"{reason.code}: {reason.message}" for reason in reasons)
