@@ -17,7 +17,7 @@ from pneumocascade import Cascade
 from pneumocascade.explain.verdict import verdict_of
 from pneumocascade.types import DISCLAIMER
 from pneumocascade.web.examples import example_films
-from tests.conftest import draw_chest, vary_example
+from tests.conftest import vary_example
 from tests.web.conftest import open_app
 
 pytestmark = pytest.mark.browser
@@ -432,7 +432,7 @@ def test_map_is_laid_over_the_film_without_asking_the_server(
     browser: Browser, tiny_address: str, tmp_path: Path
 ) -> None:
     bright = tmp_path / "bright.png"
-    Image.fromarray(np.full((300, 400), 240, np.uint8) - draw_chest(1, 300, 400) // 4).save(bright)
+    Image.fromarray(vary_example(0, 300, 400) // 4 + np.uint8(180)).save(bright)
     context = browser.new_context()
     page = context.new_page()
     open_app(page, tiny_address)

@@ -70,6 +70,8 @@ def test_it_is_loaded_from_this_server_when_it_is_opened(browser: Browser, addre
 
 @pytest.mark.browser
 def test_by_mouse(page: Page) -> None:
+    page.locator("#single-examples .pc-example").nth(1).click()  # stage 2 ran on it, too
+    expect(page.locator("#single-verdict .pc-source")).to_have_text(example_films()[1].name)
     open_viewer(page)
     expect(page.locator(LAYERS).locator("option")).to_have_text(
         ["Film alone", "CLAHE", "CLAHE + hot", "Saliency map, stage 1", "Saliency map, stage 2"]

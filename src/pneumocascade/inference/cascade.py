@@ -436,7 +436,7 @@ class Cascade:
         prediction : Prediction
             An answer of this cascade with any status; the gate is not asked again.
         operating_point : {"balanced", "sensitive", "specific"}, optional
-            By default the answer's.
+            By default the answer's; must be given for an answer at a threshold of your own (``"custom"``).
         prior : float, optional
             Above 0 and below 1; by default the answer's.
         record : bool
