@@ -2,7 +2,7 @@
 
     python tools/pictures.py
 
-It runs the commands of docs/clinic.md, and needs DCMTK, Chromium and the extras ``web``, ``report`` and ``dev``.
+It runs commands of docs/clinic.md; it needs DCMTK, Chromium and the extras ``web``, ``report``, ``dev``.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
 
 
 def _commands() -> list[str]:
-    """Return the commands of docs/clinic.md that make one film, its answer and the structured report's page."""
+    """Return the commands of docs/clinic.md that make a film, its answer and the report as a page."""
     text = (ROOT / "docs" / "clinic.md").read_text(encoding="utf-8")
     lines = re.findall(r"^\$ (.*)$", text, re.MULTILINE)
     wanted = ("examples=", "img2dcm", "pneumocascade predict film.dcm --dicom-output", "sr=", "dsr2html")
@@ -45,7 +45,7 @@ def _save(picture: Image.Image, name: str, width: int) -> None:
 
 def _reports(browser: Browser, folder: Path) -> None:
     script = "\n".join(("set -eu", f"export PATH={Path(sys.executable).parent}:$PATH", *_commands()))
-    subprocess.run(["bash", "-c", script], cwd=folder, check=True)
+    subprocess.run(["bash", "-c", script], cwd=folder, check=True)  # noqa: S603, S607  commands of ours
     with pypdfium2.PdfDocument(folder / "report.pdf") as document:
         _save(document[0].render(scale=2).to_pil(), "report-film", 678)
     for path in (folder / "results").glob("*.dcm"):
@@ -61,11 +61,12 @@ def _reports(browser: Browser, folder: Path) -> None:
 @contextmanager
 def _server() -> Iterator[str]:
     address = f"http://127.0.0.1:{PORT}"
-    with subprocess.Popen([sys.executable, "-m", "pneumocascade", "serve", "--port", str(PORT)]) as process:
+    command = [sys.executable, "-m", "pneumocascade", "serve", "--port", str(PORT)]
+    with subprocess.Popen(command) as process:  # noqa: S603  a command of ours
         try:
             for _ in range(240):
                 try:
-                    urllib.request.urlopen(f"{address}/readyz", timeout=1).close()
+                    urllib.request.urlopen(f"{address}/readyz", timeout=1).close()  # noqa: S310  our own server
                     break
                 except OSError:
                     time.sleep(0.5)

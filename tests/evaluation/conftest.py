@@ -88,10 +88,9 @@ def brightness_spec(stage: int) -> ModelSpec:
 
 
 def draw_film(path: Path, brightness: float, contrast: int = 12, side: int = 128) -> None:
-    """Write a film with a dark and a bright half around a mean brightness of 0..1."""
-    film = np.full((side, side), round(brightness * 255), np.int64)
-    film[:, : side // 2] -= contrast
-    film[:, side // 2 :] += contrast
+    """Write a film that brightens from left to right around a mean brightness of 0..1."""
+    ramp = np.linspace(-1.5 * contrast, 1.5 * contrast, side).round().astype(np.int64)
+    film = round(brightness * 255) + np.tile(ramp, (side, 1))
     path.parent.mkdir(parents=True, exist_ok=True)
     assert cv2.imwrite(str(path), film.astype(np.uint8))
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 EXTRAS = {
     "web": "serve",
     "report": "reports and DICOM output",
-    "evaluate": "evaluate",
+    "evaluate": "evaluate and compare",
+    "node": "node and watch",
     "parquet": "predict --format parquet",
     "ray": "predict --engine ray",
     "openvino": "--provider openvino",
