@@ -40,7 +40,7 @@ def _commands() -> list[str]:
 def _save(picture: Image.Image, name: str, width: int) -> None:
     height = round(picture.height * width / picture.width)
     small = picture.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
-    small.quantize(256).save(PICTURES / f"{name}.png", optimize=True)
+    small.save(PICTURES / f"{name}.png", optimize=True)
 
 
 def _reports(browser: Browser, folder: Path) -> None:
