@@ -45,7 +45,7 @@ def _save(picture: Image.Image, name: str, width: int) -> None:
 
 def _reports(browser: Browser, folder: Path) -> None:
     script = "\n".join(("set -eu", f"export PATH={Path(sys.executable).parent}:$PATH", *_commands()))
-    subprocess.run(["bash", "-c", script], cwd=folder, check=True)  # noqa: S603, S607  commands of ours
+    subprocess.run(["/bin/bash", "-c", script], cwd=folder, check=True)  # noqa: S603  commands of ours
     with pypdfium2.PdfDocument(folder / "report.pdf") as document:
         _save(document[0].render(scale=2).to_pil(), "report-film", 678)
     for path in (folder / "results").glob("*.dcm"):
