@@ -27,7 +27,7 @@ from pneumocascade.web.analysis import Analysis
 from pneumocascade.web.configuration import configuration
 from pneumocascade.web.fragments import results
 from pneumocascade.web.inputs import points_explained
-from pneumocascade.web.verdict import verdict_card
+from pneumocascade.web.verdict_card import verdict_card
 from tests.conftest import draw_chest
 from tests.tiny_models import tiny_model, tiny_spec
 

@@ -17,7 +17,7 @@ from pydicom import dcmread
 from pneumocascade import Cascade, Prediction
 from pneumocascade.imaging.find import find_sources
 from tests.imaging.dicom.objects import dataset, to_bytes
-from tests.imaging.dicom.test_study import dicomdir, written_study
+from tests.imaging.dicom.test_dicomdir import dicomdir, written_study
 from tests.imaging.film_files import encode
 from torture.hostile_names import ABSENT, MEMBERS, NAMES
 from torture.seeds import DEEP, GREY

@@ -17,7 +17,7 @@ from PIL import Image
 from tests.conftest import vary_example
 from tests.imaging.dicom.encoders import LOSSLESS, LOSSY, encoded
 from tests.imaging.dicom.objects import dataset, sequence, table, to_bytes
-from tests.imaging.dicom.test_study import written_study
+from tests.imaging.dicom.test_dicomdir import written_study
 from tests.imaging.film_files import encode, tiff
 from torture.writers import data_at, grey_fields, png_of, tiff_of, tiled_fields
 

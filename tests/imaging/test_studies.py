@@ -15,7 +15,7 @@ from pneumocascade.imaging.studies import Found
 from pneumocascade.types import Prediction
 from tests.conftest import draw_chest
 from tests.imaging.dicom.objects import dataset, report, to_bytes
-from tests.imaging.dicom.test_study import written_study
+from tests.imaging.dicom.test_dicomdir import written_study
 from tests.imaging.film_files import encode, make_closed
 from tests.tiny_models import write_tiny_models
 

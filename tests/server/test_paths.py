@@ -28,7 +28,7 @@ from pneumocascade.server.predictions import MAX_FILES
 from pneumocascade.web.uploads import FOLDER_VARIABLE
 from tests.conftest import draw_chest, film_png, vary_example
 from tests.imaging.dicom.objects import dataset, to_bytes
-from tests.imaging.dicom.test_study import dicomdir
+from tests.imaging.dicom.test_dicomdir import dicomdir
 from tests.tiny_models import write_tiny_models
 from tests.web.test_uploads import BATCH, PREVIEW, SINGLE, Client, file_data
 

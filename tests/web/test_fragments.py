@@ -18,9 +18,9 @@ from pneumocascade.web import fragments
 from pneumocascade.web.analysis import Analysis, analyse
 from pneumocascade.web.configuration import configuration, figures, operating_points
 from pneumocascade.web.header import header
-from pneumocascade.web.verdict import verdict_card
+from pneumocascade.web.verdict_card import verdict_card
 from tests.conftest import vary_example
-from tests.web.test_verdict import PNEUMONIA, text_of
+from tests.web.test_verdict_card import PNEUMONIA, text_of
 
 EVIL = '<img src=x onerror="alert(1)">.png'
 STAGE1 = StageResult({"normal": 0.9, "pneumonia": 0.1}, "normal", 0.62, ("normal",))

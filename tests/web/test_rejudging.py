@@ -16,9 +16,9 @@ from pneumocascade.model.spec import OPERATING_POINTS
 from pneumocascade.web.analysis import Analysis, analyse
 from pneumocascade.web.examples import example_films
 from pneumocascade.web.rejudging import AGAIN, judge_again, take_action
-from pneumocascade.web.verdict import verdict_card
+from pneumocascade.web.verdict_card import verdict_card
 from tests.conftest import draw_chest
-from tests.web.test_verdict import NORMAL, PNEUMONIA, text_of
+from tests.web.test_verdict_card import NORMAL, PNEUMONIA, text_of
 
 
 @pytest.fixture

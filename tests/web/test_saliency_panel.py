@@ -15,7 +15,7 @@ from pneumocascade import Prediction, StageResult
 from pneumocascade.explain.saliency import heat_layer
 from pneumocascade.web.analysis import Analysis
 from pneumocascade.web.saliency_panel import saliency_view
-from tests.web.test_verdict import NORMAL, PNEUMONIA, REFUSED, text_of
+from tests.web.test_verdict_card import NORMAL, PNEUMONIA, REFUSED, text_of
 
 FILM = np.full((60, 80), 90, np.uint8)
 

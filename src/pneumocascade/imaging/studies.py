@@ -43,7 +43,7 @@ def _kind_of_content(head: bytes, more: Callable[[], Path | bytes]) -> Kind:
     kind = file_format(head)
     if kind != "DICOM":
         return "other file" if kind is None or kind in NOT_IMAGES else "film"
-    from pneumocascade.imaging.dicom.study import is_image_object  # pydicom takes a while to load
+    from pneumocascade.imaging.dicom.dicomdir import is_image_object  # pydicom takes a while to load
 
     return "film" if is_image_object(more()) else "other object"
 
@@ -76,7 +76,7 @@ def _kind_of_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Kind:
 
 def listed_in(dicomdir: str) -> Iterator[Found]:
     """Yield what a DICOMDIR lists; the file itself where it is damaged."""
-    from pneumocascade.imaging.dicom.study import files_of_dicomdir
+    from pneumocascade.imaging.dicom.dicomdir import files_of_dicomdir
 
     try:
         listing = files_of_dicomdir(dicomdir)
@@ -102,7 +102,7 @@ def _count_frames(film: str) -> int:
         data = bytes_of(film, "a folder")
         if not is_dicom(data):
             return 1
-        from pneumocascade.imaging.dicom.study import count_frames
+        from pneumocascade.imaging.dicom.dicomdir import count_frames
 
         return count_frames(data)
     except FilmError:  # reading it as a film says what is wrong with it

@@ -11,7 +11,7 @@ from pneumocascade.web import fragments
 from pneumocascade.web.analysis import Analysis
 from pneumocascade.web.inputs import ANNOUNCED, SEND_ACTION
 from pneumocascade.web.saliency_panel import FOLLOW_SLIDER, saliency_view
-from pneumocascade.web.verdict import verdict_card
+from pneumocascade.web.verdict_card import verdict_card
 from pneumocascade.web.viewer_panel import ASK_FOR_VIEWER
 
 DEFAULT_MEASURE = next(iter(MEASURES))

@@ -35,7 +35,7 @@ from pneumocascade.web.inputs import (
 from pneumocascade.web.rejudging import judge_again, take_action
 from pneumocascade.web.saliency_panel import saliency_view
 from pneumocascade.web.uploads import SECONDS_KEPT, analyse_upload, uploaded
-from pneumocascade.web.verdict import verdict_card
+from pneumocascade.web.verdict_card import verdict_card
 from pneumocascade.web.viewer_panel import wire_viewer
 
 if TYPE_CHECKING:

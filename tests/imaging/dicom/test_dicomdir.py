@@ -11,7 +11,7 @@ from pydicom import Dataset, FileMetaDataset, uid
 from pydicom.fileset import FileSet
 
 from pneumocascade.errors import FileAccessError, UnreadableImageError
-from pneumocascade.imaging.dicom.study import count_frames, files_of_dicomdir, is_image_object
+from pneumocascade.imaging.dicom.dicomdir import count_frames, files_of_dicomdir, is_image_object
 from tests.imaging.dicom.objects import DEEP, GREY, code_of, dataset, film_of, report, sequence, to_bytes
 
 

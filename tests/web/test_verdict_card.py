@@ -12,7 +12,7 @@ from pneumocascade import Prediction, Reason, StageResult
 from pneumocascade.explain.verdict import verdict_of
 from pneumocascade.types import DISCLAIMER
 from pneumocascade.web.analysis import Analysis
-from pneumocascade.web.verdict import verdict_card
+from pneumocascade.web.verdict_card import verdict_card
 
 STAGE1 = StageResult({"normal": 0.1, "pneumonia": 0.9}, "pneumonia", 0.62, ("pneumonia",))
 STAGE2 = StageResult({"bacterial": 0.75, "viral": 0.25}, "bacterial", 0.5, ("bacterial",))
