@@ -22,6 +22,10 @@ from pneumocascade.server.middleware.stack import Access
 if TYPE_CHECKING:
     from pneumocascade.inference.cascade import Cascade
 
+GRACE_SECONDS = 20
+"""Answers that are in work when the server is stopped have so long; an open page of the web app has a stream
+that never ends by itself."""
+
 
 def serve(
     cascade: Cascade,
@@ -69,7 +73,12 @@ def serve(
         # The log is around all the rest, so that answers to failures have their line and id, too.
         logged = AccessLog(app)
         config = uvicorn.Config(
-            logged, http=PatientProtocol, log_config=None, access_log=False, server_header=False
+            logged,
+            http=PatientProtocol,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=GRACE_SECONDS,
         )
         uvicorn.Server(config).run(sockets=[listener])
 
