@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import pydicom
@@ -93,10 +94,10 @@ def test_a_refused_film_is_answered_by_why_and_an_unreadable_one_is_counted(
     assert "Refused: there is no finding" in call("dsrdump", report).stdout
 
 
+@pytest.mark.skipif(find_spec("weasyprint") is None, reason="the extra report is not installed")
 def test_a_pdf_is_sent_where_it_is_asked_for(
     run_node: RunNode, archive: Archive, make_film: MakeFilm, tmp_path: Path
 ) -> None:
-    pytest.importorskip("weasyprint")
     peer, folder = archive
     with run_node(destinations=(peer,), results=("pdf",)) as node:
         assert store(node.port, make_film()).returncode == 0

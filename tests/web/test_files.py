@@ -7,6 +7,7 @@ import io
 import json
 import zipfile
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import gradio as gr
@@ -22,7 +23,9 @@ from pneumocascade.web.files import batch_kinds, make_batch_file, make_file, off
 from pneumocascade.web.rejudging import judge_again
 from tests.imaging.dicom.objects import dataset, to_bytes
 
-pytest.importorskip("weasyprint", reason="the extra report is not installed")
+# Importing WeasyPrint here would change how Pillow reads, for every test of this process.
+if find_spec("weasyprint") is None:
+    pytest.skip("the extra report is not installed", allow_module_level=True)
 
 
 @pytest.fixture(scope="module")
