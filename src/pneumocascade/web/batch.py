@@ -189,13 +189,7 @@ def _wire_analysis(parts: _Parts, cascade: Cascade, counter: Counter, page_heade
     starts = ((asked.button, run, [asked.upload, *settings]), (parts.sample, run_sample, settings))
     for button, analyse_all, inputs in starts:
         # The progress bar is laid over the message, which therefore makes room first.
-        emptied = button.click(
-            None,
-            None,
-            parts.message,
-            js="() => { window.pneumocascade.stale('batch', true); return ''; }",
-            **QUIET,
-        )
+        emptied = button.click(None, None, parts.message, js=_EMPTY, **QUIET)
         emptied.then(None, js=scroll_to("#batch-message"), **QUIET)
         done = emptied.then(
             analyse_all, inputs, outputs, api_visibility="private", show_progress_on=parts.message

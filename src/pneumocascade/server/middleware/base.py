@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from starlette.websockets import WebSocketClose
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 
-class HttpMiddleware:
+class HttpMiddleware(ABC):
     """Middleware for HTTP requests; all else is passed on. Subclasses override :meth:`handle`.
 
     Parameters
@@ -26,12 +27,12 @@ class HttpMiddleware:
         """Pass on what is no HTTP request."""
         await (self.handle if scope["type"] == "http" else self.app)(scope, receive, send)
 
+    @abstractmethod
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Work on an HTTP request, as an ASGI application does."""
-        raise NotImplementedError
 
 
-class CheckMiddleware:
+class CheckMiddleware(ABC):
     """Middleware that passes a request on or refuses it. Subclasses override :meth:`refusal`.
 
     Parameters
@@ -50,9 +51,9 @@ class CheckMiddleware:
         else:
             await refuse(refusal, scope, receive, send)
 
+    @abstractmethod
     def refusal(self, scope: Scope) -> Response | None:
         """Return the answer to a request that is refused; ``None`` to pass it on."""
-        raise NotImplementedError
 
 
 async def refuse(
