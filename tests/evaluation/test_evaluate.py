@@ -159,6 +159,17 @@ def test_the_report_is_one_file_for_everyone(written: tuple[Path, dict[str, Any]
         assert told in page
 
 
+def test_the_report_says_what_was_left_out_and_whose_patients_are_guessed(
+    bright_cascade: Cascade, tmp_path: Path
+) -> None:
+    draw_film(tmp_path / "films/NORMAL/IM-0001-0001.png", 0.2)
+    (tmp_path / "films/NORMAL/notes <1>.txt").write_text("no film")
+    evaluate(tmp_path / "films", bright_cascade, tmp_path / "out", resamples=0)
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "<li>1 file is no film: NORMAL/notes &lt;1&gt;.txt</li>" in page
+    assert "the patients of 1 of 1 films are guessed" in page
+
+
 def test_names_of_folders_are_no_markup(bright_cascade: Cascade, tmp_path: Path) -> None:
     root = tmp_path / "<b>films"
     draw_film(root / "NORMAL/IM-0001-0001.png", 0.2)

@@ -24,11 +24,12 @@ from pneumocascade.training.network import build_network
 from pneumocascade.training.pipeline import Plan, build, estimate, joined, soft_labels
 from pneumocascade.training.precision_cost import PrecisionCost
 from pneumocascade.training.run import Sources, TrainingFilms
+from pneumocascade.training.starting_weights import metadata_of
 from tests.training.conftest import write_films
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]  # eight exports of a ResNet-50
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # eight exports
 
-FAST = TrainingConfig(1, schedule=((32, 1),), batch_size=8, workers=0)
+FAST = TrainingConfig(1, "resnet18", schedule=((32, 1),), batch_size=8, workers=0)
 CONFIGS = {"stage1": FAST, "stage2": replace(FAST, stage=2)}
 
 
@@ -56,8 +57,9 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
         film.path.rename(film.path.with_name(name))
     torch.manual_seed(0)
     weights = root / "weights.safetensors"
-    state = build_network(stride_in_1x1=True).state_dict()
-    save_file({name: value.contiguous() for name, value in state.items()}, weights, {"stride": "first 1x1"})
+    metadata = metadata_of("resnet18", (80.0, 40.0, 20.0), (60.0, 60.0, 60.0), stride_in_1x1=False)
+    state = build_network("resnet18").state_dict()
+    save_file({name: value.contiguous() for name, value in state.items()}, weights, metadata)
     sources = Sources(root / "children", str(weights), (root / "large",), elsewhere=(root / "adults",))
     return Plan(sources, root / "run", "9.9.9", CONFIGS, CONFIGS, folds=2)
 
@@ -189,7 +191,7 @@ def test_the_command_takes_the_folder_of_the_data(tmp_path: Path, monkeypatch: p
     assert made.teachers["stage1"].input_size == 224
 
 
-def test_students_keep_the_layout_of_the_starting_weights(plan: Plan, said: list[str]) -> None:
+def test_students_keep_the_frozen_starting_weights(plan: Plan, said: list[str]) -> None:
     assert said
     weights = load_file(plan.output / "student" / "stage1" / "weights.safetensors")
     frozen = load_file(plan.sources.backbone_weights)

@@ -156,7 +156,7 @@ def evaluate(
         },
     }
     if output is not None:
-        _write(output, metrics, judged, stages, both)
+        _write(output, metrics, judged, stages, both, found.lines())
     return metrics
 
 
@@ -223,6 +223,7 @@ def _write(
     judged: Sequence[JudgedFilm],
     stages: Sequence[MeasuredStage],
     both: MeasuredCascade | None,
+    remarks: Sequence[str],
 ) -> None:
     from pneumocascade.evaluation import html
 
@@ -232,7 +233,7 @@ def _write(
     pictures = html.draw(stages, both)
     for picture in pictures:
         (output / f"{picture.name}.png").write_bytes(picture.light)
-    page = html.render(metrics, stages, both, pictures, galleries_of(judged))
+    page = html.render(metrics, stages, both, pictures, galleries=galleries_of(judged), remarks=remarks)
     (output / REPORT_FILE).write_text(page, encoding="utf-8")
 
 

@@ -190,7 +190,9 @@ def render(
     stages: Sequence[MeasuredStage],
     both: MeasuredCascade | None,
     pictures: Sequence[PageFigure],
+    *,
     galleries: Sequence[Gallery] = (),
+    remarks: Sequence[str] = (),
 ) -> str:
     """Return the report as one HTML page that needs no other file.
 
@@ -204,6 +206,8 @@ def render(
         From :func:`draw`.
     galleries : sequence of Gallery
         From :func:`~pneumocascade.evaluation.gallery.galleries_of`.
+    remarks : sequence of str
+        What the loader of the films left out or guessed, a sentence each.
     """
     headline = [
         (question, f"AUROC of stage {stage.stage}", stage.figures["auroc"])
@@ -224,6 +228,7 @@ def render(
             cascade_table=_rows(both.figures, ("", "")) if both is not None else None,
             pictures={picture.name: picture for picture in pictures},
             galleries=galleries,
+            remarks=remarks,
             patient_rows=[row for row in PATIENT_ROWS if row[0] in parts],
             subgroup_columns=[column for column in SUBGROUP_COLUMNS if column[0] in parts],
             subgroup_titles=TITLES,
