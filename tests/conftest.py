@@ -25,6 +25,13 @@ DATA_VARIABLE = "PNEUMOCASCADE_DATA"
 """Environment variable with the folder that holds ``kermany224`` and its sister folders."""
 
 
+def pytest_configure() -> None:
+    """Give each process its share of the cores: OpenMP's threads wait for each other where they are too many."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
 def draw_chest(seed: int = 0, height: int = 480, width: int = 600, opacity: float = 0.0) -> NDArray[np.uint8]:
     """Draw a chest-like phantom: body, two lungs with ribs, spine, heart; grey values 0..255.
 

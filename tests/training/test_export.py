@@ -93,17 +93,6 @@ def exported(run: Path, output: Path, *options: str) -> Cascade:
     return Cascade.load(output, threads=1)
 
 
-def test_a_backbone_chosen_by_name_is_trained_exported_and_used(
-    run: Path, data: Path, tmp_path: Path
-) -> None:
-    cascade = exported(run, tmp_path / "models")
-    assert [spec.backbone for spec in cascade.specs] == ["resnet18", "resnet18"]
-    assert cascade.embed([]).shape == (0, 512)
-    film = find_films(data)[0].path
-    assert cascade.embed([film]).shape == (1, 512)
-    assert cascade.predict(film, gate=False).status == "ok"
-
-
 @pytest.mark.parametrize("precision", ["float16", "float32"])
 def test_models_of_each_precision_answer_alike_and_say_what_it_costs(
     run: Path, data: Path, tmp_path: Path, precision: str
@@ -112,6 +101,9 @@ def test_models_of_each_precision_answer_alike_and_say_what_it_costs(
     report = json.loads((tmp_path / "export.json").read_text())
     films = [film.path for film in find_films(data)]
     assert cascade.predict(films[0], gate=False).status == "ok"
+    assert [spec.backbone for spec in cascade.specs] == ["resnet18", "resnet18"]
+    assert cascade.embed([]).shape == (0, 512)
+    assert cascade.embed([films[0]]).shape == (1, 512)
     network = build_network("resnet18").eval()
     network.load_state_dict(load_file(run / "stage1" / "weights.safetensors"))
     spec = cascade.stage1.spec
@@ -135,19 +127,29 @@ def test_models_of_each_precision_answer_alike_and_say_what_it_costs(
 
 
 def test_an_export_that_fails_halfway_leaves_the_folder_as_it_was(
-    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def write(_run: Path, path: Path, *_arguments: object, **_options: object) -> dict[str, object]:
+        path.write_bytes(b"half of the new models")
+        return {}
+
     def fail(*_arguments: object) -> None:
         raise TrainingError("the disk is on fire")
 
+    monkeypatch.setattr(export, "export_stage", write)
     monkeypatch.setattr(export, "fit_gate_of", fail)
-    new, old = tmp_path / "new", write_tiny_models(tmp_path / "old", gate=True)
+    run = tmp_path / "run"
+    for stage in ("stage1", "stage2"):
+        (run / stage).mkdir(parents=True)
+        (run / stage / "weights.safetensors").touch()
+    outputs = tmp_path / "outputs"
+    new, old = outputs / "new", write_tiny_models(outputs / "old", gate=True)
     before = {path.name: path.read_bytes() for path in old.iterdir()}
     for output in (new, old):
         with pytest.raises(TrainingError, match="on fire"):
-            export.export_run(run, output, "1", lambda _line: None, precision="float32")
+            export.export_run(run, output, "1", lambda _line: None)
     assert {path.name: path.read_bytes() for path in old.iterdir()} == before
-    assert [path.name for path in tmp_path.iterdir()] == ["old"]
+    assert [path.name for path in outputs.iterdir()] == ["old"]
     assert Cascade.load(old).version == "tiny"
 
 

@@ -42,6 +42,7 @@ def _small() -> Iterator[None]:
         patch.setattr(PrecisionCost, "too_high", False)  # of networks that have hardly learnt
         patch.setattr(gate, "FILMS", 12)
         patch.setattr(gate, "DRAWN_EACH", 2)
+        patch.setattr(gate, "PROJECTED_EACH", 20)
         yield
 
 
