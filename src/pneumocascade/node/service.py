@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pneumocascade.inference.cascade import DEFAULT_OPERATING_POINT
 from pneumocascade.inference.prefetch import usable_cores
 from pneumocascade.node.identity import AE_TITLE
+from pneumocascade.node.intake import Intake
 from pneumocascade.node.judge import Judge
 from pneumocascade.node.limits import Limits
 from pneumocascade.node.metrics import NodeMetrics
@@ -107,7 +108,8 @@ class Node:
         self.spool = Spool(settings.spool, settings.limits.spool_bytes)
         self.metrics.watch_spool(self.spool)
         self._schedule = Schedule(settings.limits.pause_seconds)
-        self.receiver = Receiver(self.spool, self._schedule, cascade.version, settings.limits, self.metrics)
+        self._intake = Intake(self.spool, self._schedule, cascade.version, self.metrics)
+        self.receiver = Receiver(self._intake, settings.limits, self.metrics)
         self._senders = [
             Sender(
                 self.spool,
