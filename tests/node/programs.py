@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 CALLED = "PNEUMOCASCADE"
+DICOMWEB_PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 
 
 def program(name: str) -> str:
@@ -109,8 +110,10 @@ class Orthanc:
 
 
 @contextlib.contextmanager
-def orthanc(folder: Path, node_port: int) -> Iterator[Orthanc]:
-    """Run Orthanc, which knows the node as modality ``node``."""
+def orthanc(folder: Path, node_port: int, *, dicomweb: bool = False) -> Iterator[Orthanc]:
+    """Run Orthanc, which knows the node as modality ``node``; it may serve ``/dicom-web``."""
+    if dicomweb and not DICOMWEB_PLUGIN.exists():
+        pytest.skip("Orthanc's plugin is not installed (Debian's package orthanc-dicomweb)")
     folder.mkdir()
     server = Orthanc(free_port(), free_port())
     settings = {
@@ -121,7 +124,8 @@ def orthanc(folder: Path, node_port: int) -> Iterator[Orthanc]:
         "DicomAet": "ARCHIVE",
         "RemoteAccessAllowed": False,
         "AuthenticationEnabled": False,
-        "Plugins": [],
+        "Plugins": [str(DICOMWEB_PLUGIN)] if dicomweb else [],
+        "DicomWeb": {"Enable": dicomweb, "Root": "/dicom-web/"},
         "DicomModalities": {"node": [CALLED, "127.0.0.1", node_port]},
         "OverwriteInstances": False,
         "DicomAlwaysAllowGet": True,

@@ -68,6 +68,7 @@ def dicomweb_app(
         Where the token is too easily guessed, or a host is none.
     """
     app = Starlette(routes=_Routes(intake, limits, metrics).routes())
+    app.router.redirect_slashes = False
     add_problem_handlers(app)
     # From the inside to the outside: what is added last sees a request first.
     add_limits(app, access, uploads=f"{ROOT}/", max_body=limits.in_flight_bytes, token=token)

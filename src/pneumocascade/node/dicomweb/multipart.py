@@ -100,11 +100,13 @@ class MultipartReader:
             ) from None
 
     def close(self) -> None:
-        """End; the body must be whole."""
+        """End; the body must be whole, and have a part."""
         if not self._whole:
             raise HTTPException(
                 400, "the body ends before its last boundary: it is cut off, or the boundary is another one"
             )
+        if not self._parts:
+            raise HTTPException(400, "the body has no parts")
 
     def _without_preamble(self, piece: bytes) -> bytes:
         """Return what is left of a piece from the first boundary on."""
