@@ -7,6 +7,7 @@ import ssl
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pydicom
@@ -31,7 +32,7 @@ TOKEN = "a-token-of-the-tests"
 SINGLE = "application/dicom"
 
 
-def value(match: dict[str, dict[str, list[object]]], tag: str) -> object:
+def value(match: dict[str, Any], tag: str) -> Any:
     return match[tag]["Value"][0]
 
 

@@ -17,7 +17,7 @@ from tests.node.conftest import QUICK
 from tests.node.dicomweb.conftest import MULTIPART, ServedNode, ServeNode, body_of, film
 from tests.node.hostile import connected, ended
 from tests.node.programs import wait_for
-from tests.reports.sources import saved
+from tests.reports.sources import MEANS, film_object, film_of, saved
 
 STUDY = "1.2.826.0.1.3680043.8.498.1"
 
@@ -50,10 +50,10 @@ def test_an_object_that_is_cut_off_in_its_head_is_refused(served: ServedNode) ->
     assert answer.status_code == 409
 
 
-def odd(**attributes: object) -> bytes:
+def odd(**attributes: str) -> bytes:
     """Return a film whose attributes may be wrong."""
     with quiet():
-        return saved(film(**attributes))
+        return saved(film_object(film_of(MEANS["bacterial"]), **attributes))
 
 
 @pytest.mark.parametrize(
