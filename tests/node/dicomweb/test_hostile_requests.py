@@ -11,7 +11,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from pneumocascade.imaging.dicom.quiet import quiet
-from pneumocascade.node.dicomweb.store import CLASS_NOT_SUPPORTED, SYNTAX_NOT_SUPPORTED
+from pneumocascade.node.dicomweb.store import CLASS_NOT_SUPPORTED, OBJECT_TOO_LARGE, SYNTAX_NOT_SUPPORTED
 from pneumocascade.node.receiver import CANNOT_UNDERSTAND, DOES_NOT_MATCH, OUT_OF_RESOURCES
 from tests.node.conftest import QUICK
 from tests.node.dicomweb.conftest import MULTIPART, ServedNode, ServeNode, body_of, film
@@ -94,7 +94,7 @@ def test_an_object_of_another_study_than_the_path_names_is_refused(served: Serve
         ('multipart/related; type="application/dicom+json"; boundary=the-boundary', 415),
         ('multipart/related; type="application/dicom"', 400),
         ('multipart/related; type="application/dicom"; boundary=another', 400),
-        (f'multipart/related; type="application/dicom"; boundary={"x" * 71}', 400),
+        (f'multipart/related; type="application/dicom"; boundary={"x" * 201}', 400),
     ],
 )
 def test_another_type_or_boundary_is_refused(served: ServedNode, kind: str, status: int) -> None:
@@ -157,13 +157,15 @@ def test_an_object_or_request_that_is_too_large_and_a_full_spool_are_refused(ser
     with serve_node(limits=limits) as served:
         answer = served.post(body_of(saved(large), saved(small)))
         assert answer.status_code == 202
-        assert reasons(answer.json(), "0008119A") == [OUT_OF_RESOURCES]
+        assert reasons(answer.json(), "0008119A") == [OBJECT_TOO_LARGE]
+        assert served.post(body_of(saved(large))).status_code == 409
         assert len(answer.json()["00081199"]["Value"]) == 1
         assert served.post(body_of(b"\0" * 1_000_001)).status_code == 413
     with serve_node(limits=replace(QUICK, spool_bytes=10_000)) as served:
         before = served.node.spool.stored_bytes
         answer = served.post(body_of(saved(film())))
         assert answer.status_code == 503
+        assert reasons(answer.json(), "0008119A") == [OUT_OF_RESOURCES]
         assert "retry-after" in answer.headers
         assert served.node.spool.stored_bytes <= before
 

@@ -18,10 +18,12 @@ from pneumocascade.node import sender
 from pneumocascade.node.dicomweb.archive import ArchiveToken, WebArchive
 from pneumocascade.node.dicomweb.multipart import MultipartReader, media_type_of
 from pneumocascade.node.dicomweb.push import verdict_on_answer
+from pneumocascade.node.service import WebSettings
+from pneumocascade.server import LOOPBACK, Access
 from tests.node.conftest import RunNode
-from tests.node.dicomweb.conftest import certificate
+from tests.node.dicomweb.conftest import ServeNode, certificate, film
 from tests.node.dicomweb.test_multipart import Parts
-from tests.node.programs import Orthanc, free_port, orthanc, store, wait_for
+from tests.node.programs import free_port, orthanc, store, wait_for
 
 MakeFilm = Callable[..., Path]
 UID = "1.2.3"
@@ -166,24 +168,32 @@ def test_an_archive_whose_certificate_nobody_vouches_for_gets_nothing(
     assert sum(archive.objects.values()) == 2
 
 
-def test_orthanc_takes_results_by_stow_and_gives_the_same_back(
-    run_node: RunNode, make_film: MakeFilm, tmp_path: Path
+def test_orthanc_sends_films_by_stow_and_takes_and_fetches_results(
+    serve_node: ServeNode, tmp_path: Path
 ) -> None:
-    with orthanc(tmp_path / "orthanc", free_port(), dicomweb=True) as server:
+    web = free_port()
+    source = film()
+    with orthanc(tmp_path / "orthanc", free_port(), dicomweb_port=web) as server:
         url = f"http://127.0.0.1:{server.http_port}/dicom-web"
-        with run_node(destinations=(WebArchive(url),)) as node:
-            assert store(node.port, make_film()).returncode == 0
-            wait_for(lambda: node.spool.counts().sent == 2)
-            kept = {uid: path.read_bytes() for uid, path in node.spool.results_of(study_of(server))}
         client = DICOMwebClient(url)
-        (study,) = client.search_for_studies()
-        found = client.retrieve_study(study["0020000D"]["Value"][0])
-        assert {made.SOPInstanceUID for made in found} == set(kept)
-        stored = {server.file(instance) for instance in server.instances()}
-        assert stored == set(kept.values())
-
-
-def study_of(server: Orthanc) -> str:
-    """Return the UID of the one study that Orthanc has."""
-    (number,) = server.get("/studies")
-    return str(server.get(f"/studies/{number}")["MainDicomTags"]["StudyInstanceUID"])
+        settings = WebSettings(web, Access(LOOPBACK))
+        with serve_node(destinations=(WebArchive(url),), dicomweb=settings) as served:
+            client.store_instances([source])
+            (study,) = server.get("/studies")
+            sent = server.post("/dicom-web/servers/node/stow", {"Resources": [study], "Synchronous": True})
+            assert int(sent["InstancesCount"]) == 1
+            wait_for(lambda: served.node.spool.counts().sent == 2)
+            results = served.node.spool.results_of(source.StudyInstanceUID)
+            kept = {uid: path.read_bytes() for uid, path in results}
+            # What Orthanc got by STOW is what is in the spool, and it gives the same back.
+            assert {server.file(instance) for instance in server.instances()} > set(kept.values())
+            found = client.retrieve_study(source.StudyInstanceUID)
+            assert {made.SOPInstanceUID for made in found} == {*kept, source.SOPInstanceUID}
+            # It can fetch them by QIDO and WADO as well.
+            query = {"Uri": "/studies", "Arguments": {"StudyInstanceUID": source.StudyInstanceUID}}
+            (match,) = server.post("/dicom-web/servers/node/qido", query)
+            assert source.PatientID in json.dumps(match)
+            server.delete(f"/studies/{study}")
+            wanted = {"Resources": [{"Study": source.StudyInstanceUID}], "Synchronous": True}
+            server.post("/dicom-web/servers/node/retrieve", wanted)
+            assert {server.file(instance) for instance in server.instances()} == set(kept.values())

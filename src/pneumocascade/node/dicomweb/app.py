@@ -42,6 +42,7 @@ ROOT = "/dicomweb"
 _FEED_BYTES = 1 << 20
 """Bytes of a body that are read before they are written."""
 
+_USUAL_PORTS = {"http": 80, "https": 443}
 _STUDY, _SERIES, _INSTANCE = "/studies/{study}", "/series/{series}", "/instances/{instance}"
 _KEYWORDS = {"study": "StudyInstanceUID", "series": "SeriesInstanceUID", "instance": "SOPInstanceUID"}
 
@@ -134,7 +135,7 @@ class _Routes:
         return bulk_data(request, found, PIXELS)
 
     async def _store(self, request: Request) -> Response:
-        json_is_accepted(request)
+        # Accept is not looked at (RFC 9110, 12.5.1): clients that would rather have XML store films, too.
         study = request.path_params.get("study", "")
         if study and not is_uid(study):
             raise HTTPException(400, "the path names no UID: expected digits and dots, at most 64")
@@ -189,12 +190,15 @@ def _uids(request: Request) -> dict[str, str]:
 def _root(request: Request) -> str:
     """Return the URL of ``ROOT`` as the client knows it."""
     url = request.base_url
+    try:
+        port = url.port
+    except ValueError:
+        raise HTTPException(400, "the Host header names no port: expected a number up to 65535") from None
     proxied = "x-forwarded-for" in request.headers or "forwarded" in request.headers
-    if url.port is None and not proxied:
+    if port is None and not proxied:
         # dicomweb-client leaves the port out of Host: one who came without a proxy came to this port.
-        usual = {"http": 80, "https": 443}[url.scheme]
         server = request.scope.get("server")
-        if server and server[1] not in (None, usual):
+        if server and server[1] not in (None, _USUAL_PORTS.get(url.scheme)):
             url = url.replace(port=server[1])
     return f"{str(url).rstrip('/')}{ROOT}"
 

@@ -19,8 +19,8 @@ MAX_PARTS = 1000
 MAX_PREAMBLE = 4096
 """Bytes that may come before the first boundary (RFC 2046, 5.1.1)."""
 
-MAX_BOUNDARY = 70
-"""Characters of a boundary (RFC 2046, 5.1.1)."""
+MAX_BOUNDARY = 200
+"""Characters of a boundary; RFC 2046, 5.1.1 has 70, and Orthanc sends 73."""
 
 _PIECE = 1 << 16
 
@@ -64,7 +64,7 @@ class MultipartReader:
     def __init__(self, boundary: str, receiver: PartReceiver) -> None:
         if not 1 <= len(boundary) <= MAX_BOUNDARY or not boundary.isascii() or not boundary.isprintable():
             raise HTTPException(
-                400, f"the boundary has {len(boundary)} characters; expected 1 to 70 of ASCII"
+                400, f"the boundary has {len(boundary)} characters; expected 1 to {MAX_BOUNDARY}"
             )
         self._delimiter = b"--" + boundary.encode()
         self._receiver = receiver

@@ -95,6 +95,8 @@ class ResultQuery:
                     )
             elif name != "accept":
                 keyword, values = _match(name, value)
+                if not values:
+                    continue
                 if keyword in match:  # named in the path, or twice: both must hold
                     values = [each for each in values if each in match[keyword]]
                 match[keyword] = values
@@ -182,7 +184,10 @@ class Searcher:
 
 
 def _match(name: str, value: str) -> tuple[str, list[str]]:
+    """Return the column and the values of a match; no values where it matches all (PS3.4, C.2.2.2.3)."""
     keyword = keyword_of(name)
+    if keyword and value.strip() in ("", "*"):
+        return keyword, []
     if keyword not in COLUMNS:
         known = ", ".join(COLUMNS)
         raise HTTPException(400, f"results are not found by {name[:64]!r}: expected any of {known}")

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pneumocascade.node.metrics import NodeMetrics
     from pneumocascade.node.spool import IncomingObject
 
+OBJECT_TOO_LARGE = 0xA701
 CLASS_NOT_SUPPORTED = 0x0122
 SYNTAX_NOT_SUPPORTED = 0xC122
 """Failure reasons besides those of C-STORE (PS3.18, I.2.2)."""
@@ -113,7 +114,7 @@ class StoreRequest:
             return
         if self._incoming.size + len(piece) > self._object_bytes:
             _log.warning("an object was refused: it is too large", extra={"bytes": self._incoming.size})
-            self._fail(OUT_OF_RESOURCES)
+            self._fail(OBJECT_TOO_LARGE)
             return
         try:
             self._incoming.write(piece)
