@@ -1,4 +1,4 @@
-"""The walk-throughs of docs/clinic.md and docs/node.md, run as they stand there."""
+"""The walk-throughs of docs/clinic.md, docs/node.md and docs/dicomweb.md, run as they stand there."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from pneumocascade.audit.counter import STATE_VARIABLE
+from tests.node.programs import DICOMWEB_PLUGIN
 
 PAGES = Path(__file__).parents[1] / "docs"
 PROGRAMS = ("img2dcm", "dciodvfy", "dsr2html", "storescu", "echoscu", "Orthanc", "jq", "curl")
@@ -80,4 +81,12 @@ def test_the_walk_through_of_predict_prints_what_the_page_says(tmp_path: Path) -
 def test_the_walk_through_of_the_node_prints_what_the_page_says(tmp_path: Path) -> None:
     run_page("node.md", tmp_path)
     assert len(list((tmp_path / "results").iterdir())) == 2
+    assert "Traceback" not in (tmp_path / "node.log").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_the_walk_through_of_dicomweb_prints_what_the_page_says(tmp_path: Path) -> None:
+    if not DICOMWEB_PLUGIN.exists():
+        pytest.skip("Debian's package orthanc-dicomweb is missing")
+    run_page("dicomweb.md", tmp_path)
     assert "Traceback" not in (tmp_path / "node.log").read_text(encoding="utf-8")

@@ -35,6 +35,9 @@ ONLY_IN = {
     "fastapi": {"web", "server"},
     "pydantic": {"server"},
     "uvicorn": {"server", "cli"},
+    "starlette": {"node", "server", "web"},
+    "python_multipart": {"node", "server", "web"},
+    "httpx": {"node"},
     "onnxruntime": {"model", "training"},
     "openvino": {"model"},
     "onnx": {"training"},
@@ -81,6 +84,8 @@ HEAVY = (
     "prometheus_client",
     "pynetdicom",
     "watchfiles",
+    "starlette",
+    "httpx",
 )
 
 

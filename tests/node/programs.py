@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 CALLED = "PNEUMOCASCADE"
+DICOMWEB_PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 
 
 def program(name: str) -> str:
@@ -99,6 +100,11 @@ class Orthanc:
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.loads(answer.read())
 
+    def delete(self, path: str) -> None:
+        request = urllib.request.Request(f"http://127.0.0.1:{self.http_port}{path}", method="DELETE")
+        with urllib.request.urlopen(request, timeout=20):
+            pass
+
     def file(self, instance: str) -> bytes:
         url = f"http://127.0.0.1:{self.http_port}/instances/{instance}/file"
         with urllib.request.urlopen(url, timeout=20) as answer:
@@ -109,8 +115,10 @@ class Orthanc:
 
 
 @contextlib.contextmanager
-def orthanc(folder: Path, node_port: int) -> Iterator[Orthanc]:
-    """Run Orthanc, which knows the node as modality ``node``."""
+def orthanc(folder: Path, node_port: int, *, dicomweb_port: int | None = None) -> Iterator[Orthanc]:
+    """Run Orthanc, which knows the node as modality ``node``, and on its port of DICOMweb as a server."""
+    if dicomweb_port is not None and not DICOMWEB_PLUGIN.exists():
+        pytest.skip("Orthanc's plugin is not installed (Debian's package orthanc-dicomweb)")
     folder.mkdir()
     server = Orthanc(free_port(), free_port())
     settings = {
@@ -121,7 +129,12 @@ def orthanc(folder: Path, node_port: int) -> Iterator[Orthanc]:
         "DicomAet": "ARCHIVE",
         "RemoteAccessAllowed": False,
         "AuthenticationEnabled": False,
-        "Plugins": [],
+        "Plugins": [str(DICOMWEB_PLUGIN)] if dicomweb_port is not None else [],
+        "DicomWeb": {
+            "Enable": dicomweb_port is not None,
+            "Root": "/dicom-web/",
+            "Servers": {"node": [f"http://127.0.0.1:{dicomweb_port}/dicomweb/"]},
+        },
         "DicomModalities": {"node": [CALLED, "127.0.0.1", node_port]},
         "OverwriteInstances": False,
         "DicomAlwaysAllowGet": True,

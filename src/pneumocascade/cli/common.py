@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from pneumocascade.errors import MissingExtraError
+from pneumocascade.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from pneumocascade.types import Prediction
 
     Recorder = Callable[[Prediction], object]
+
+TOKEN_VARIABLE = "PNEUMOCASCADE_TOKEN"  # noqa: S105  a name
+"""Environment variable with the token that clients must send."""
 
 ModelsOption = Annotated[
     Path | None,
@@ -106,3 +110,19 @@ def import_extra(module: str, what: str, extra: str) -> Any:
         if error.name is not None and error.name.startswith("pneumocascade"):
             raise
         raise MissingExtraError(what, extra) from error
+
+
+def token_of(file: Path | None, variable: str) -> str | None:
+    """Return the token in a file, or in an environment variable; never from the command line.
+
+    Raises
+    ------
+    UsageError
+        Where the file cannot be read.
+    """
+    if file is None:
+        return os.environ.get(variable) or None
+    try:
+        return file.read_text(encoding="ascii").strip()
+    except (OSError, ValueError) as error:
+        raise UsageError(f"the token in {file} cannot be read: {error}") from error

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from pneumocascade.cli.common import (
+    TOKEN_VARIABLE,
     HistoryOption,
     ModelsOption,
     OperatingPointOption,
@@ -17,6 +17,7 @@ from pneumocascade.cli.common import (
     ended_by_sigterm,
     import_extra,
     recorder_of,
+    token_of,
 )
 from pneumocascade.cli.labels import (
     LabelColumnsOption,
@@ -26,7 +27,6 @@ from pneumocascade.cli.labels import (
     options_of,
     say_loaded,
 )
-from pneumocascade.errors import UsageError
 from pneumocascade.types import NO_STAGE2
 
 if TYPE_CHECKING:
@@ -237,18 +237,13 @@ def serve(
             recorder=recorder,
         )
         server.serve(
-            cascade, host=host, port=port, token=_token(token_file), access=access, batch_size=batch_size
+            cascade,
+            host=host,
+            port=port,
+            token=token_of(token_file, TOKEN_VARIABLE),
+            access=access,
+            batch_size=batch_size,
         )
-
-
-def _token(file: Path | None) -> str | None:
-    """Return the token in a file, or in the variable PNEUMOCASCADE_TOKEN; never from the command line."""
-    if file is None:
-        return os.environ.get("PNEUMOCASCADE_TOKEN") or None
-    try:
-        return file.read_text(encoding="ascii").strip()
-    except (OSError, ValueError) as error:
-        raise UsageError(f"the token in {file} cannot be read: {error}") from error
 
 
 def info(

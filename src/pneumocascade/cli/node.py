@@ -7,17 +7,19 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
 from pneumocascade.cli.common import (
+    TOKEN_VARIABLE,
     HistoryOption,
     ModelsOption,
     OperatingPointOption,
     ProviderOption,
     import_extra,
     recorder_of,
+    token_of,
 )
 from pneumocascade.cli.destinations import check_folder
 from pneumocascade.errors import UsageError
@@ -25,11 +27,17 @@ from pneumocascade.errors import UsageError
 if TYPE_CHECKING:
     from pneumocascade.inference.cascade import Cascade
     from pneumocascade.model.store import Manifest
+    from pneumocascade.node.dicomweb.archive import ArchiveToken, WebArchive
+    from pneumocascade.node.peers import Peer
+    from pneumocascade.node.service import WebSettings
     from pneumocascade.node.tls import TlsFiles
 
 app = typer.Typer(invoke_without_command=True, help="Run a DICOM node, or judge a study of an archive.")
 
 _MIB = 1 << 20
+
+DESTINATION_TOKEN_VARIABLE = "PNEUMOCASCADE_DESTINATION_TOKEN"  # noqa: S105  a name
+"""Environment variable with what an https destination is told."""
 
 _FETCH_GIVE_UP_SECONDS = 300.0
 """Time for which the results of a study that was fetched are offered to a destination."""
@@ -47,6 +55,20 @@ ResultsOption = Annotated[
     str,
     typer.Option(help="DICOM objects of an answer: sr (structured report), sc (picture), pdf; with commas."),
 ]
+DestinationsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Where results are sent: AET@HOST:PORT (C-STORE) or https://HOST/PATH (STOW-RS). Repeatable.",
+        show_default=False,
+    ),
+]
+DestinationTokenOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="File with the bearer token, or USER:PASSWORD, for the https destination. Default: the variable "
+        f"{DESTINATION_TOKEN_VARIABLE}."
+    ),
+]
 LogLevelOption = Annotated[Literal["debug", "info", "warning", "error"], typer.Option()]
 LogJsonOption = Annotated[bool, typer.Option("--log-json", help="Log one JSON object per line.")]
 
@@ -60,10 +82,8 @@ def node(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 11112,
     ae_title: Annotated[str, typer.Option(help="AE title that callers must call.")] = "PNEUMOCASCADE",
-    destination: Annotated[
-        list[str] | None,
-        typer.Option(help="Where results are sent: AET@HOST:PORT. Repeatable.", show_default=False),
-    ] = None,
+    destination: DestinationsOption = None,
+    destination_token_file: DestinationTokenOption = None,
     spool: Annotated[Path, typer.Option(help="Folder for what is received and not yet delivered.")] = Path(
         "pneumocascade-spool"
     ),
@@ -116,6 +136,28 @@ def node(
             min=1, max=65535, help="Port on 127.0.0.1 for /healthz, /readyz, /metrics.", show_default="none"
         ),
     ] = None,
+    dicomweb_port: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=65535, help="Port on --host for DICOMweb, below /dicomweb.", show_default="none"
+        ),
+    ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            help=f"File with a token that every client of DICOMweb must send. Default: {TOKEN_VARIABLE}."
+        ),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(help="Further host name that DICOMweb answers for. Repeatable."),
+    ] = None,
+    requests_per_minute: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="POST requests of DICOMweb per minute and client address; more get status 429."
+        ),
+    ] = None,
     operating_point: OperatingPointOption = "balanced",
     log_level: LogLevelOption = "warning",
     log_json: LogJsonOption = False,
@@ -123,7 +165,7 @@ def node(
     provider: ProviderOption = "cpu",
     models: ModelsOption = None,
 ) -> None:
-    """Take films by DICOM's C-STORE, judge each once, and send the results to an archive."""
+    """Take films by C-STORE and DICOMweb, judge each once, and send the results to an archive."""
     if context.invoked_subcommand is not None:
         return
     peers = import_extra("pneumocascade.node.peers", "a DICOM node", "node")
@@ -138,14 +180,19 @@ def node(
         network_seconds=timeout,
         pause_seconds=pause,
     )
-    if not destination:
-        raise UsageError("results need a destination: give --destination AET@HOST:PORT")
+    if not destination and dicomweb_port is None:
+        raise UsageError(
+            "results need a destination: give --destination, or --dicomweb-port to fetch them there"
+        )
+    destinations, archive_token = destinations_of(destination or [], destination_token_file)
     tls = tls_files(tls_cert, tls_key, tls_ca)
     if tls_destinations and tls is None:
         raise UsageError("--tls-destinations needs --tls-cert, --tls-key and --tls-ca")
     settings = service.NodeSettings(
         spool=spool,
-        destinations=tuple(dict.fromkeys(peers.Peer.parse(each) for each in destination)),
+        destinations=destinations,
+        archive_token=archive_token,
+        dicomweb=web_settings(dicomweb_port, host, token_file, allow_host or [], requests_per_minute or 0),
         allowed=peers.AllowList.parse(allow or [], host),
         host=host,
         port=port,
@@ -167,6 +214,9 @@ def node(
         try:
             shown = f"[{host}]" if ":" in host else host
             typer.echo(f"pneumocascade is {settings.ae_title}@{shown}:{running.port} (stop with Ctrl-C)")
+            if running.dicomweb_port is not None:
+                scheme = "https" if tls else "http"
+                typer.echo(f"DICOMweb is at {scheme}://{shown}:{running.dicomweb_port}/dicomweb")
             stop.wait()
         finally:
             running.stop()
@@ -179,9 +229,8 @@ def fetch(
     output: Annotated[
         Path | None, typer.Option(help="Folder for the results' DICOM objects. Default: they are only sent.")
     ] = None,
-    destination: Annotated[
-        list[str] | None, typer.Option(help="Where results are sent: AET@HOST:PORT. Repeatable.")
-    ] = None,
+    destination: DestinationsOption = None,
+    destination_token_file: DestinationTokenOption = None,
     ae_title: Annotated[str, typer.Option(help="AE title of this node.")] = "PNEUMOCASCADE",
     host: Annotated[str, typer.Option(help="Address to listen on, where the archive offers C-MOVE only.")] = (
         "127.0.0.1"
@@ -212,6 +261,7 @@ def fetch(
         raise UsageError("results go nowhere: give --output FOLDER or --destination AET@HOST:PORT")
     if output is not None:
         check_folder("--output", output)
+    destinations, archive_token = destinations_of(destination or [], destination_token_file)
     tls = tls_files(tls_cert, tls_key, tls_ca)
     client = tls.for_client() if tls else None
     limits = import_extra("pneumocascade.node.limits", "a DICOM node", "node").Limits(network_seconds=timeout)
@@ -224,7 +274,8 @@ def fetch(
     ):
         settings = service.NodeSettings(
             spool=Path(folder),
-            destinations=tuple(peers.Peer.parse(each) for each in destination or ()),
+            destinations=destinations,
+            archive_token=archive_token,
             allowed=peers.AllowList.parse(allow or [], host),
             host=host,
             port=port,
@@ -240,6 +291,54 @@ def fetch(
     typer.echo(str(judged))
     if judged.unfinished:
         raise typer.Exit(1)
+
+
+def destinations_of(
+    texts: list[str], token_file: Path | None
+) -> tuple[tuple[Peer | WebArchive, ...], ArchiveToken | None]:
+    """Return where results are sent, and what the archive among these that has a URL is told.
+
+    Raises
+    ------
+    UsageError
+        Where one is no destination, or there is a token and not one URL that it is for.
+    """
+    archive = import_extra("pneumocascade.node.dicomweb.archive", "a DICOM node", "node")
+    destinations = tuple(dict.fromkeys(archive.destination_of(each) for each in texts))
+    token = token_of(token_file, DESTINATION_TOKEN_VARIABLE)
+    if token is None:
+        return destinations, None
+    urls = sum(isinstance(each, archive.WebArchive) for each in destinations)
+    if urls != 1:
+        raise UsageError(f"there is a token for one https destination, but {urls} are given")
+    return destinations, archive.ArchiveToken.parse(token)
+
+
+def web_settings(
+    port: int | None, host: str, token_file: Path | None, hosts: list[str], per_minute: int
+) -> WebSettings | None:
+    """Return how DICOMweb is served; ``None`` where it is not.
+
+    Raises
+    ------
+    UsageError
+        Where other machines can reach it and there is no token, or an option lacks its port.
+    """
+    if port is None:
+        if token_file or hosts or per_minute:
+            raise UsageError("--token-file, --allow-host and --requests-per-minute need --dicomweb-port")
+        return None
+    import_extra("pneumocascade.node.dicomweb.app", "DICOMweb", "node")
+    server = import_extra("pneumocascade.server", "DICOMweb", "node")
+    service = import_extra("pneumocascade.node.service", "DICOMweb", "node")
+    peers = import_extra("pneumocascade.node.peers", "DICOMweb", "node")
+    token = token_of(token_file, TOKEN_VARIABLE)
+    loopback = peers.is_loopback(host)
+    if token is None and not loopback:
+        raise UsageError(f"other machines can reach {host}: DICOMweb needs --token-file or {TOKEN_VARIABLE}")
+    allowed = (*server.LOOPBACK, *hosts) if hosts or loopback else None
+    access = server.Access(allowed, per_minute=per_minute)
+    return cast("WebSettings", service.WebSettings(port, access, token))
 
 
 def tls_files(certificate: Path | None, key: Path | None, authority: Path | None) -> TlsFiles | None:

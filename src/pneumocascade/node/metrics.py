@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 CONTENT_TYPE_TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
+_METHODS = frozenset({"GET", "HEAD", "POST"})
 _SECONDS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
@@ -26,9 +27,19 @@ class NodeMetrics:
 
     def __init__(self, model_version: str) -> None:
         self._registry = CollectorRegistry()
-        self._stored = self._counter("objects_received", "C-STORE requests by status.", "status")
+        self._stored = self._counter("objects_received", "Objects that came, by status.", "status")
         self._repeated = self._counter("objects_repeated", "Objects that were received before.")
         self._rejected = self._counter("associations_rejected", "Associations that were rejected.")
+        self._requests = self._counter(
+            "http_requests", "Requests of DICOMweb answered.", "method", "route", "status"
+        )
+        self._request_seconds = Histogram(
+            "pneumocascade_node_http_request_seconds",
+            "Time from a request of DICOMweb to the end of its answer.",
+            ("route",),
+            registry=self._registry,
+            buckets=_SECONDS,
+        )
         self._films = self._counter("films", "Films that were judged, by outcome.", "outcome")
         self._sent = self._counter(
             "results", "Attempts to send a result, by how they ended.", "destination", "state"
@@ -61,12 +72,17 @@ class NodeMetrics:
         self._gauge("spool_bytes", "Bytes in the spool.").set_function(lambda: spool.stored_bytes)
 
     def stored(self, status: int) -> None:
-        """Count a C-STORE request."""
+        """Count an object that came by C-STORE or STOW-RS, by its status or failure reason."""
         self._stored.labels(f"{status:04X}").inc()
 
     def repeated(self) -> None:
         """Count an object that was received before."""
         self._repeated.inc()
+
+    def observe(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count a request of DICOMweb."""
+        self._requests.labels(method if method in _METHODS else "other", route, str(status)).inc()
+        self._request_seconds.labels(route).observe(seconds)
 
     def rejected(self) -> None:
         """Count an association that was rejected."""

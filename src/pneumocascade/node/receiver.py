@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import logging
 import ssl
 import threading
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from pynetdicom import evt
@@ -16,24 +14,21 @@ from pynetdicom.dsutils import create_file_meta
 
 from pneumocascade.errors import FilmError, StorageError, UsageError
 from pneumocascade.imaging.dicom.frames import READ_SYNTAXES
-from pneumocascade.imaging.dicom.objects import read_object
-from pneumocascade.imaging.dicom.values import text_of
 from pneumocascade.node.identity import IMPLEMENTATION_UID, IMPLEMENTATION_VERSION
+from pneumocascade.node.intake import content_digest, head_of
 from pneumocascade.node.spool import SpoolFullError
 from pneumocascade.node.transport import BoundedMessages, BoundedServer, Entity
 from pneumocascade.node.uids import is_uid
-from pneumocascade.reports.common_attributes import MANUFACTURER
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
     from pynetdicom.dimse_primitives import C_STORE
     from pynetdicom.events import Event
 
+    from pneumocascade.node.intake import Intake
     from pneumocascade.node.limits import Limits
     from pneumocascade.node.metrics import NodeMetrics
     from pneumocascade.node.peers import AllowList
-    from pneumocascade.node.schedule import Schedule
-    from pneumocascade.node.spool import Spool
 
 VERIFICATION = "1.2.840.10008.1.1"
 
@@ -71,34 +66,18 @@ class Security(NamedTuple):
     tls: ssl.SSLContext | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Object:
-    """What an object says of itself that the spool needs."""
-
-    sop_instance_uid: str
-    study_uid: str
-    ours: bool
-
-
 class Receiver:
-    """Takes films from the network into the spool and the schedule.
+    """Takes films by C-STORE.
 
     Parameters
     ----------
-    spool : Spool
-    schedule : Schedule
-    model_version : str
-        Of the models that will judge what comes in.
+    intake : Intake
     limits : Limits
     metrics : NodeMetrics
     """
 
-    def __init__(
-        self, spool: Spool, schedule: Schedule, model_version: str, limits: Limits, metrics: NodeMetrics
-    ) -> None:
-        self._spool = spool
-        self._schedule = schedule
-        self._model_version = model_version
+    def __init__(self, intake: Intake, limits: Limits, metrics: NodeMetrics) -> None:
+        self._intake = intake
         self._limits = limits
         self._metrics = metrics
         self._server: BoundedServer | None = None
@@ -178,7 +157,7 @@ class Receiver:
 
     def ended(self, association: Association) -> None:
         """Give the films of an association their turn."""
-        self._schedule.ended(id(association))
+        self._intake.ended(id(association))
 
     def store(self, event: Event) -> int:
         """Take an object, of whichever association, and return the status for its sender."""
@@ -187,7 +166,9 @@ class Receiver:
         try:
             status = self._kept(event)
         except SpoolFullError:
-            _log.error("an object was refused: the spool is full", extra={"bytes": self._spool.stored_bytes})
+            _log.error(
+                "an object was refused: the spool is full", extra={"bytes": self._intake.spool.stored_bytes}
+            )
             status = OUT_OF_RESOURCES
         except StorageError as error:
             _log.error("an object was refused: the spool cannot be written", exc_info=error)
@@ -208,7 +189,7 @@ class Receiver:
         head = _head(class_uid, uid, syntax, str(event.assoc.requestor.ae_title).strip())
         whole = b"".join((head, content))
         try:
-            found = _described(io.BytesIO(whole))
+            found = head_of(io.BytesIO(whole))
         except FilmError:
             _log.warning("an object was refused: it cannot be read", extra={"bytes": len(content)})
             return CANNOT_UNDERSTAND
@@ -218,19 +199,13 @@ class Receiver:
         if found.ours:  # an archive that forwards a whole study would have its results judged, and so on
             _log.info("a result of this software was taken and left out")
             return SUCCESS
-        digest = hashlib.sha256(syntax.encode())
+        digest = content_digest(syntax)
         digest.update(content)
-        return self._spooled(event, whole, found, digest.hexdigest())
-
-    def _spooled(self, event: Event, whole: bytes, found: _Object, digest: str) -> int:
-        uid, study = found.sop_instance_uid, found.study_uid
-        if self._spool.find(uid, digest, self._model_version) is not None:
-            self._metrics.repeated()
-            return SUCCESS
-        film = self._spool.receive(whole, uid, study, digest, self._model_version)
-        if film is not None:
-            _log.info("a film was received", extra={"film": film.id, "bytes": len(whole)})
-            self._schedule.add(film, id(event.assoc))
+        known = digest.hexdigest()
+        if not self._intake.has(found, known):
+            with self._intake.spool.incoming() as incoming:
+                incoming.write(whole)
+                self._intake.keep(incoming, found, known, id(event.assoc))
         return SUCCESS
 
 
@@ -250,19 +225,3 @@ def _head(class_uid: str, uid: str, syntax: str, source: str) -> bytes:
     stream = DicomBytesIO()
     write_file_meta_info(stream, meta)
     return _PREAMBLE + stream.getvalue()
-
-
-def _described(stream: io.BytesIO) -> _Object:
-    """Return what an object says of itself.
-
-    Raises
-    ------
-    FilmError
-        Where it cannot be read.
-    """
-    dataset = read_object(stream, header_only=True)
-    return _Object(
-        text_of(dataset, "SOPInstanceUID"),
-        text_of(dataset, "StudyInstanceUID"),
-        text_of(dataset, "Manufacturer") == MANUFACTURER.upper(),
-    )

@@ -134,7 +134,14 @@ def _settled(made: Dataset, kind: str, origin: Origin) -> ResultObject:
         item.UID = origin.uid(kind, "tracking", str(number))
     stream = io.BytesIO()
     made.save_as(stream, enforce_file_format=True)
-    return ResultObject(kind, str(made.SOPClassUID), str(made.SOPInstanceUID), stream.getvalue())
+    return ResultObject(
+        kind,
+        str(made.SOPClassUID),
+        str(made.SOPInstanceUID),
+        stream.getvalue(),
+        series_uid=str(made.SeriesInstanceUID),
+        modality=str(made.get("Modality", "")),
+    )
 
 
 def _tracking_items(made: Dataset) -> Iterator[Dataset]:

@@ -1,4 +1,4 @@
-"""What goes out: results to one destination by C-STORE, until it has them or has refused them for good."""
+"""What goes out: results to one destination, until it has them or has refused them for good."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import random
 import ssl
 import threading
 import time
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Generic, Literal, NamedTuple, TypeVar
 
 from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
@@ -44,7 +45,19 @@ State = Literal["sent", "failed", "later"]
 _log = logging.getLogger(__name__)
 
 
-class _Verdict(NamedTuple):
+ConnectionT = TypeVar("ConnectionT")
+
+
+class Verdict(NamedTuple):
+    """What a destination's answer means for a result.
+
+    Attributes
+    ----------
+    state : str
+        ``"sent"``, ``"failed"`` or ``"later"``.
+    reason : str
+    """
+
     state: State
     reason: str
 
@@ -79,46 +92,31 @@ def pause_after(failures: int, rng: random.Random) -> float:
     return whole * rng.uniform(0.5, 1.0)
 
 
-class Sender:
-    """Sends one destination its results, on a thread of its own.
+class Sender(ABC, Generic[ConnectionT]):
+    """Sends one destination its results, on a thread of its own. Subclasses say by which protocol.
 
     Parameters
     ----------
     spool : Spool
-    destination : Peer
-    ae_title : str
-        How this node calls itself.
-    limits : Limits
+    name : str
+        Of the destination.
     metrics : NodeMetrics
-    tls : ssl.SSLContext, optional
     give_up : float
         Seconds; see ``GIVE_UP_DAYS``.
     """
 
     def __init__(
-        self,
-        spool: Spool,
-        destination: Peer,
-        ae_title: str,
-        limits: Limits,
-        metrics: NodeMetrics,
-        *,
-        tls: ssl.SSLContext | None = None,
-        give_up: float = GIVE_UP_DAYS * 86400,
+        self, spool: Spool, name: str, metrics: NodeMetrics, *, give_up: float = GIVE_UP_DAYS * 86400
     ) -> None:
-        self.destination = destination
-        self._name = str(destination)
+        self._name = name
         self._spool = spool
-        self._limits = limits
         self._metrics = metrics
-        self._tls = tls
         self._give_up = give_up
-        self._entity = Entity(ae_title, limits)
         self._rng = random.Random()  # noqa: S311  jitter
         self._failures = 0
         self._wake = threading.Event()
         self._stopping = threading.Event()
-        self._association: Association | None = None
+        self._connection: ConnectionT | None = None
         self._thread = threading.Thread(target=self._run, name=f"sender {self._name}", daemon=True)
 
     def start(self) -> None:
@@ -134,8 +132,8 @@ class Sender:
         self._stopping.set()
         self._wake.set()
         self._thread.join(seconds)
-        if self._thread.is_alive() and self._association is not None:
-            cut(self._association)
+        if self._thread.is_alive() and self._connection is not None:
+            self._cut(self._connection)
             self._thread.join(seconds)
 
     def _run(self) -> None:
@@ -161,8 +159,8 @@ class Sender:
         if not due:
             moment = self._spool.next_due(self._name)
             return None if moment is None else min(1.0, max(0.0, moment - time.time()))
-        association = self._associate(due)
-        if association is None:
+        connection = self._connect(due)
+        if connection is None:
             self._failures += 1
             pause = pause_after(self._failures, self._rng)
             self._metrics.delivered(self._name, "unreachable")
@@ -172,62 +170,28 @@ class Sender:
                 extra={"destination": self._name, "waiting": len(due), "seconds": round(pause, 1)},
             )
             return pause
+        self._connection = connection
         try:
-            return self._send_all(association, due)
+            return self._send_all(connection, due)
         finally:
-            self._association = None
-            self._end(association)
+            self._connection = None
+            self._end(connection)
 
-    def _associate(self, due: Sequence[Delivery]) -> Association | None:
-        for sop_class in dict.fromkeys(delivery.sop_class_uid for delivery in due):
-            if not any(each.abstract_syntax == sop_class for each in self._entity.requested_contexts):
-                self._entity.add_requested_context(sop_class, _SYNTAXES)
-        peer = self.destination
-        try:
-            association = self._entity.associate(
-                peer.host,
-                peer.port,
-                ae_title=peer.ae_title,
-                max_pdu=self._limits.pdu_bytes,
-                tls_args=(self._tls, peer.host) if self._tls is not None else None,
-            )
-        except (OSError, RuntimeError):  # a name that leads nowhere
-            return None
-        self._association = association
-        if not association.is_established:
-            cut(association)
-            return None
-        return association
-
-    def _send_all(self, association: Association, due: Sequence[Delivery]) -> float:
-        """Send results one after the other; return the seconds to wait before the next association."""
+    def _send_all(self, connection: ConnectionT, due: Sequence[Delivery]) -> float:
+        """Send results one after the other; return the seconds to wait before the next connection."""
         for delivery in due:
             if self._stopping.is_set():
                 return 0.0
-            verdict = self._send(association, delivery)
+            verdict = self._send(connection, delivery)
             self._enter(delivery, verdict)
             if verdict.state != "later":
                 self._failures = 0
-            elif not association.is_established:
+            elif not self._is_open(connection):
                 self._failures += 1
                 return pause_after(self._failures, self._rng)
         return 0.0
 
-    def _send(self, association: Association, delivery: Delivery) -> _Verdict:
-        accepted = {context.abstract_syntax for context in association.accepted_contexts}
-        if delivery.sop_class_uid not in accepted:
-            return _Verdict("failed", f"it does not take SOP class {delivery.sop_class_uid}")
-        dataset = dcmread(io.BytesIO(delivery.path.read_bytes()))
-        try:
-            answer = association.send_c_store(dataset)
-        except (ValueError, RuntimeError, AttributeError) as error:
-            # The association is gone, or pynetdicom cannot encode the object as it was agreed.
-            state: State = "later" if not association.is_established else "failed"
-            return _Verdict(state, f"it could not be sent ({type(error).__name__})")
-        status = answer.get("Status")
-        return _Verdict(*verdict_on(None if status is None else int(status)))
-
-    def _enter(self, delivery: Delivery, verdict: _Verdict) -> None:
+    def _enter(self, delivery: Delivery, verdict: Verdict) -> None:
         facts = {"destination": self._name, "result": delivery.result, "kind": delivery.kind}
         state = verdict.state
         if state == "later" and time.time() - delivery.since > self._give_up:
@@ -252,9 +216,103 @@ class Sender:
     def _drop_old(self, due: Sequence[Delivery], reason: str) -> None:
         for delivery in due:
             if time.time() - delivery.since > self._give_up:
-                self._enter(delivery, _Verdict("failed", reason))
+                self._enter(delivery, Verdict("failed", reason))
 
-    def _end(self, association: Association) -> None:
-        if association.is_established:
-            association.release()
-        cut(association)
+    @abstractmethod
+    def _connect(self, due: Sequence[Delivery]) -> ConnectionT | None:
+        """Return a connection by which results can be sent; ``None`` where there is none."""
+
+    @abstractmethod
+    def _send(self, connection: ConnectionT, delivery: Delivery) -> Verdict:
+        """Send a result, and return what became of it."""
+
+    @abstractmethod
+    def _is_open(self, connection: ConnectionT) -> bool:
+        """Return whether more can be sent by a connection."""
+
+    @abstractmethod
+    def _end(self, connection: ConnectionT) -> None:
+        """End a connection."""
+
+    @abstractmethod
+    def _cut(self, connection: ConnectionT) -> None:
+        """End a connection on which another thread waits."""
+
+
+class StoreSender(Sender["Association"]):
+    """Sends results by C-STORE.
+
+    Parameters
+    ----------
+    spool : Spool
+    destination : Peer
+    ae_title : str
+        How this node calls itself.
+    limits : Limits
+    metrics : NodeMetrics
+    tls : ssl.SSLContext, optional
+    give_up : float
+        Seconds; see ``GIVE_UP_DAYS``.
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        destination: Peer,
+        ae_title: str,
+        limits: Limits,
+        metrics: NodeMetrics,
+        *,
+        tls: ssl.SSLContext | None = None,
+        give_up: float = GIVE_UP_DAYS * 86400,
+    ) -> None:
+        super().__init__(spool, str(destination), metrics, give_up=give_up)
+        self.destination = destination
+        self._limits = limits
+        self._tls = tls
+        self._entity = Entity(ae_title, limits)
+
+    def _connect(self, due: Sequence[Delivery]) -> Association | None:
+        for sop_class in dict.fromkeys(delivery.sop_class_uid for delivery in due):
+            if not any(each.abstract_syntax == sop_class for each in self._entity.requested_contexts):
+                self._entity.add_requested_context(sop_class, _SYNTAXES)
+        peer = self.destination
+        try:
+            association = self._entity.associate(
+                peer.host,
+                peer.port,
+                ae_title=peer.ae_title,
+                max_pdu=self._limits.pdu_bytes,
+                tls_args=(self._tls, peer.host) if self._tls is not None else None,
+            )
+        except (OSError, RuntimeError):  # a name that leads nowhere
+            return None
+        if not association.is_established:
+            cut(association)
+            return None
+        return association
+
+    def _send(self, connection: Association, delivery: Delivery) -> Verdict:
+        accepted = {context.abstract_syntax for context in connection.accepted_contexts}
+        if delivery.sop_class_uid not in accepted:
+            return Verdict("failed", f"it does not take SOP class {delivery.sop_class_uid}")
+        dataset = dcmread(io.BytesIO(delivery.path.read_bytes()))
+        try:
+            answer = connection.send_c_store(dataset)
+        except (ValueError, RuntimeError, AttributeError) as error:
+            # The association is gone, or pynetdicom cannot encode the object as it was agreed.
+            state: State = "later" if not connection.is_established else "failed"
+            return Verdict(state, f"it could not be sent ({type(error).__name__})")
+        status = answer.get("Status")
+        return Verdict(*verdict_on(None if status is None else int(status)))
+
+    def _is_open(self, connection: Association) -> bool:
+        return bool(connection.is_established)
+
+    def _end(self, connection: Association) -> None:
+        if connection.is_established:
+            connection.release()
+        cut(connection)
+
+    def _cut(self, connection: Association) -> None:
+        cut(connection)

@@ -1,4 +1,4 @@
-"""The node: spool, receiver, judge and senders, from start to stop."""
+"""The node: spool, receiver, DICOMweb, judge and senders, from start to stop."""
 
 from __future__ import annotations
 
@@ -13,20 +13,24 @@ from typing import TYPE_CHECKING, Any
 from pneumocascade.inference.cascade import DEFAULT_OPERATING_POINT
 from pneumocascade.inference.prefetch import usable_cores
 from pneumocascade.node.identity import AE_TITLE
+from pneumocascade.node.intake import Intake
 from pneumocascade.node.judge import Judge
 from pneumocascade.node.limits import Limits
 from pneumocascade.node.metrics import NodeMetrics
+from pneumocascade.node.peers import Peer
 from pneumocascade.node.receiver import Receiver, Security
 from pneumocascade.node.results import ResultKind, ResultMaker
 from pneumocascade.node.schedule import Schedule
-from pneumocascade.node.sender import GIVE_UP_DAYS, Sender
+from pneumocascade.node.sender import GIVE_UP_DAYS, Sender, StoreSender
 from pneumocascade.node.spool import Spool
 from pneumocascade.node.status_page import StatusPage
 
 if TYPE_CHECKING:
     from pneumocascade.inference.cascade import Cascade
     from pneumocascade.model.store import Manifest
-    from pneumocascade.node.peers import AllowList, Peer
+    from pneumocascade.node.dicomweb.archive import ArchiveToken, WebArchive
+    from pneumocascade.node.peers import AllowList
+    from pneumocascade.server import Access, BackgroundServer
 
 STOP_SECONDS = 10.0
 """Longest wait, when the node stops, for films that are judged, and for a result that is sent."""
@@ -40,6 +44,25 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class WebSettings:
+    """How a node serves DICOMweb.
+
+    Attributes
+    ----------
+    port : int
+        On the node's address; 0 for any free one.
+    access : Access
+        Who may come in.
+    token : str, optional
+        Asked of every request.
+    """
+
+    port: int
+    access: Access
+    token: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class NodeSettings:
     """How a node works.
 
@@ -47,7 +70,7 @@ class NodeSettings:
     ----------
     spool : Path
         Folder.
-    destinations : tuple of Peer
+    destinations : tuple of Peer or WebArchive
         Who gets the results.
     allowed : AllowList
         Who may send.
@@ -64,10 +87,14 @@ class NodeSettings:
     tls, destination_tls : ssl.SSLContext, optional
     retry_failed : bool
         Offer again, at the start, what destinations refused.
+    dicomweb : WebSettings, optional
+        By default DICOMweb is not served.
+    archive_token : ArchiveToken, optional
+        For destinations that are a WebArchive.
     """
 
     spool: Path
-    destinations: tuple[Peer, ...]
+    destinations: tuple[Peer | WebArchive, ...]
     allowed: AllowList
     host: str = "127.0.0.1"
     port: int = 11112
@@ -81,10 +108,12 @@ class NodeSettings:
     tls: ssl.SSLContext | None = None
     destination_tls: ssl.SSLContext | None = None
     retry_failed: bool = False
+    dicomweb: WebSettings | None = None
+    archive_token: ArchiveToken | None = None
 
 
 class Node:
-    """Takes films by C-STORE, judges each once, and sends results to every destination.
+    """Takes films by C-STORE and STOW-RS, judges each once, and sends results to every destination.
 
     Parameters
     ----------
@@ -107,19 +136,9 @@ class Node:
         self.spool = Spool(settings.spool, settings.limits.spool_bytes)
         self.metrics.watch_spool(self.spool)
         self._schedule = Schedule(settings.limits.pause_seconds)
-        self.receiver = Receiver(self.spool, self._schedule, cascade.version, settings.limits, self.metrics)
-        self._senders = [
-            Sender(
-                self.spool,
-                peer,
-                settings.ae_title,
-                settings.limits,
-                self.metrics,
-                tls=settings.destination_tls,
-                give_up=settings.give_up_days * _DAY,
-            )
-            for peer in settings.destinations
-        ]
+        self._intake = Intake(self.spool, self._schedule, cascade.version, self.metrics)
+        self.receiver = Receiver(self._intake, settings.limits, self.metrics)
+        self._senders = [self._sender(destination) for destination in settings.destinations]
         self._judge = Judge(
             self.spool,
             self._schedule,
@@ -131,14 +150,43 @@ class Node:
             done=self._wake_senders,
         )
         self._page: StatusPage | None = None
+        self._web: BackgroundServer | None = None
         self._stopping = threading.Event()
         self._takes_films = False
         self._cleaner = threading.Thread(target=self._clean, name="cleaner", daemon=True)
         self.port = 0
         self.http_port: int | None = None
+        self.dicomweb_port: int | None = None
+
+    def _sender(self, destination: Peer | WebArchive) -> Sender[Any]:
+        settings = self._settings
+        give_up = settings.give_up_days * _DAY
+        if isinstance(destination, Peer):
+            return StoreSender(
+                self.spool,
+                destination,
+                settings.ae_title,
+                settings.limits,
+                self.metrics,
+                tls=settings.destination_tls,
+                give_up=give_up,
+            )
+        from pneumocascade.node.dicomweb.push import WebSender
+
+        return WebSender(
+            self.spool,
+            destination,
+            settings.limits,
+            self.metrics,
+            tls=settings.destination_tls,
+            token=settings.archive_token,
+            give_up=give_up,
+        )
 
     def start(self, *, listen: bool = True) -> None:
-        """Go on where the last run ended, listen, judge and send; see ``port`` and ``http_port``.
+        """Go on where the last run ended, listen, judge and send.
+
+        ``port``, ``http_port`` and ``dicomweb_port`` say on which ports.
 
         Parameters
         ----------
@@ -156,6 +204,8 @@ class Node:
                 self._page = StatusPage(settings.http_port, self.ready, self.metrics.text)
                 self.http_port = self._page.port
             self._go_on()
+            if settings.dicomweb is not None:
+                self._serve_dicomweb(settings.dicomweb)
             if listen:
                 self.listen()
         except BaseException:
@@ -179,6 +229,18 @@ class Node:
         security = Security(settings.allowed, settings.tls)
         self.port = self.receiver.start(settings.ae_title, settings.host, settings.port, security)
 
+    def _serve_dicomweb(self, web: WebSettings) -> None:
+        from pneumocascade.node.dicomweb.app import dicomweb_app
+        from pneumocascade.node.dicomweb.catalogue import Catalogue
+        from pneumocascade.server import BackgroundServer
+
+        settings = self._settings
+        if described := Catalogue(self.spool).describe_earlier():
+            _log.info("results of an earlier version are found now", extra={"results": described})
+        app = dicomweb_app(self._intake, settings.limits, self.metrics, web.access, web.token)
+        self._web = BackgroundServer(app, settings.host, web.port, settings.tls)
+        self.dicomweb_port = self._web.port
+
     def _go_on(self) -> None:
         """Take up what the last run left."""
         if self._settings.retry_failed and (count := self.spool.retry_failed()):
@@ -198,13 +260,20 @@ class Node:
         self._takes_films = False
         self._stopping.set()
         self.receiver.stop(STOP_SECONDS / 2)
+        self._stop_web()
         self._schedule.close()
         self._judge.join(STOP_SECONDS)
         for sender in self._senders:
             sender.stop(STOP_SECONDS)
         self._close()
 
+    def _stop_web(self) -> None:
+        if self._web is not None:
+            self._web.stop(STOP_SECONDS / 2)
+            self._web = None
+
     def _close(self) -> None:
+        self._stop_web()
         if self._page is not None:
             self._page.close()
         self.spool.close()

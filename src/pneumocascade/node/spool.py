@@ -7,6 +7,7 @@ for each destination. A process that is killed at any moment goes on where the l
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 import time
@@ -15,10 +16,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pneumocascade.audit.database import checkpoint, connect, transaction
-from pneumocascade.audit.files import PART, written_whole
+from pneumocascade.audit.files import PART, sync_folder, written_whole
 from pneumocascade.errors import StorageError, UsageError
 
 APPLICATION_ID = 0x504E4332
@@ -51,7 +52,9 @@ CREATE TABLE IF NOT EXISTS result (
     sop_class_uid TEXT NOT NULL,
     sop_instance_uid TEXT NOT NULL UNIQUE,
     file TEXT NOT NULL,
-    bytes INTEGER NOT NULL
+    bytes INTEGER NOT NULL,
+    series_uid TEXT NOT NULL DEFAULT '',
+    modality TEXT NOT NULL DEFAULT ''
 ) STRICT;
 CREATE TABLE IF NOT EXISTS delivery (
     result INTEGER NOT NULL REFERENCES result ON DELETE CASCADE,
@@ -63,11 +66,16 @@ CREATE TABLE IF NOT EXISTS delivery (
     reason TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (result, destination)
 ) STRICT;
+CREATE INDEX IF NOT EXISTS film_study ON film (study_uid);
 CREATE INDEX IF NOT EXISTS film_waiting ON film (id) WHERE judged IS NULL;
 CREATE INDEX IF NOT EXISTS film_uid ON film (sop_instance_uid);
 CREATE INDEX IF NOT EXISTS result_film ON result (film);
 CREATE INDEX IF NOT EXISTS delivery_waiting ON delivery (destination, due) WHERE state = 'waiting';
 """
+
+
+_LATER_COLUMNS = ("series_uid", "modality")
+"""Of results; spools of earlier versions lack them."""
 
 
 class SpoolFullError(StorageError):
@@ -103,12 +111,16 @@ class ResultObject:
     sop_class_uid, sop_instance_uid : str
     content : bytes
         The whole file.
+    series_uid, modality : str
+        By which it is found.
     """
 
     kind: str
     sop_class_uid: str
     sop_instance_uid: str
     content: bytes
+    series_uid: str = ""
+    modality: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +199,10 @@ class Spool:
             raise UsageError(f"{self.folder / FILE_NAME} is a database, but not a spool of this package")
         execute(f"PRAGMA application_id = {APPLICATION_ID}")
         self._connection.executescript(_TABLES)
+        there = {name for _, name, *_ in execute("PRAGMA table_info(result)")}
+        for name in _LATER_COLUMNS:
+            if name not in there:
+                execute(f"ALTER TABLE result ADD COLUMN {name} TEXT NOT NULL DEFAULT ''")
         self._sweep()
 
     def _sweep(self) -> None:
@@ -256,27 +272,19 @@ class Spool:
         StorageError
             Where it cannot be written.
         """
-        size = len(content)
-        self._reserve(size)
-        name = f"{_FILMS}/{uuid.uuid4().hex}.dcm"
-        path = self.folder / name
-        statement = (
-            "INSERT INTO film "
-            "(sop_instance_uid, study_uid, content_sha256, model_version, file, bytes, received) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
-        )
-        kept = False
-        try:
-            with self._storage_errors("an object cannot be kept"):
-                _write(path, content)
-                values = (sop_instance_uid, study_uid, content_sha256, model_version, name, size, time.time())
-                with self._lock, transaction(self._connection) as connection:
-                    cursor = connection.execute(statement, values)
-                    kept, number = cursor.rowcount == 1, cursor.lastrowid
-        finally:
-            if not kept:
-                self._release(size, [path])
-        return ReceivedFilm(int(number or 0), sop_instance_uid, study_uid, path) if kept else None
+        with self.incoming() as incoming:
+            incoming.write(content)
+            return incoming.keep(sop_instance_uid, study_uid, content_sha256, model_version)
+
+    def incoming(self) -> IncomingObject:
+        """Return a place for an object that comes piece by piece.
+
+        Raises
+        ------
+        StorageError
+            Where nothing can be written.
+        """
+        return IncomingObject(self)
 
     def waiting(self) -> list[ReceivedFilm]:
         """Return the films that are not judged, those last that were tried most often."""
@@ -428,6 +436,24 @@ class Spool:
             rows = connection.execute(statement, (study_uid,)).fetchall()
         return [(uid, self.folder / file) for uid, file in rows]
 
+    def rows(self, statement: str, values: Sequence[str | int] = ()) -> list[tuple[Any, ...]]:
+        """Return the rows of a SELECT.
+
+        Raises
+        ------
+        StorageError
+            Where the spool cannot be read.
+        """
+        with self._reading() as connection:
+            return connection.execute(statement, values).fetchall()
+
+    def describe_result(self, result: int, series_uid: str, modality: str) -> None:
+        """Enter by what a result of an earlier version is found."""
+        with self._writing() as connection:
+            connection.execute(
+                "UPDATE result SET series_uid = ?, modality = ? WHERE id = ?", (series_uid, modality, result)
+            )
+
     def remove_finished(self, before: float) -> int:
         """Delete films that were judged before a time and whose results wait for nobody; return how many."""
         finished = (
@@ -485,6 +511,90 @@ class Spool:
             raise StorageError(f"the spool {self.folder}: {what}: {error}") from error
 
 
+class IncomingObject:
+    """An object that comes piece by piece: a context that leaves nothing behind unless it was kept.
+
+    Parameters
+    ----------
+    spool : Spool
+
+    Attributes
+    ----------
+    path : Path
+        Of what came so far.
+    size : int
+        Its bytes.
+    """
+
+    def __init__(self, spool: Spool) -> None:
+        self._spool = spool
+        self._name = f"{_FILMS}/{uuid.uuid4().hex}.dcm"
+        self.path = spool.folder / f"{self._name}{PART}"
+        self.size = 0
+        self._kept = False
+        with spool._storage_errors("an object cannot be kept"):
+            self._file = self.path.open("xb")
+
+    def __enter__(self) -> IncomingObject:
+        """Return it."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Delete what was not kept."""
+        self._file.close()
+        if not self._kept:
+            self._spool._release(self.size, [self.path, self._spool.folder / self._name])
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Take a piece.
+
+        Raises
+        ------
+        SpoolFullError
+            Where the spool would hold more than it may.
+        StorageError
+            Where it cannot be written.
+        """
+        self._spool._reserve(len(data))
+        self.size += len(data)
+        with self._spool._storage_errors("an object cannot be kept"):
+            self._file.write(data)
+
+    def flush(self) -> None:
+        """Let others read at ``path`` what came so far.
+
+        Raises
+        ------
+        StorageError
+            Where it cannot be written.
+        """
+        with self._spool._storage_errors("an object cannot be kept"):
+            self._file.flush()
+
+    def keep(
+        self, sop_instance_uid: str, study_uid: str, content_sha256: str, model_version: str
+    ) -> ReceivedFilm | None:
+        """Keep what came as a whole object; see :meth:`Spool.receive`."""
+        path = self._spool.folder / self._name
+        statement = (
+            "INSERT INTO film "
+            "(sop_instance_uid, study_uid, content_sha256, model_version, file, bytes, received) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+        )
+        values = (sop_instance_uid, study_uid, content_sha256, model_version, self._name, self.size)
+        with self._spool._storage_errors("an object cannot be kept"):
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()  # Windows renames no open file
+            self.path.replace(path)
+            sync_folder(path.parent)
+            with self._spool._writing() as connection:
+                cursor = connection.execute(statement, (*values, time.time()))
+            self._kept = cursor.rowcount == 1
+        number = int(cursor.lastrowid or 0)
+        return ReceivedFilm(number, sop_instance_uid, study_uid, path) if self._kept else None
+
+
 def _write(path: Path, content: bytes) -> None:
     with written_whole(path) as part:
         part.write_bytes(content)
@@ -500,11 +610,12 @@ def _enter(
 ) -> bool:
     """Enter a result and who is to get it; return ``False`` where there is one with its UID."""
     statement = (
-        "INSERT INTO result (film, kind, sop_class_uid, sop_instance_uid, file, bytes) "
-        "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+        "INSERT INTO result "
+        "(film, kind, sop_class_uid, sop_instance_uid, file, bytes, series_uid, modality) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
     )
     values = (film, result.kind, result.sop_class_uid, result.sop_instance_uid, name, len(result.content))
-    cursor = connection.execute(statement, values)
+    cursor = connection.execute(statement, (*values, result.series_uid, result.modality))
     if cursor.rowcount != 1:
         return False
     connection.executemany(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import generate_latest
@@ -20,6 +20,17 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+
+
+OWN_ROUTES = ("/api/v1/", "/dicomweb/", "/healthz", "/readyz", "/metrics")
+"""Beginnings of the routes that are counted each by itself."""
+
+
+class RequestCounter(Protocol):
+    """What counts requests."""
+
+    def observe(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count a request."""
 
 
 class Metrics:
@@ -83,10 +94,10 @@ class Meter(HttpMiddleware):
     Parameters
     ----------
     app : ASGI application
-    metrics : Metrics
+    metrics : RequestCounter
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: RequestCounter) -> None:
         super().__init__(app)
         self.metrics = metrics
 
@@ -111,4 +122,4 @@ class Meter(HttpMiddleware):
 def _route_of(scope: Scope) -> str:
     """Return the template of a route of ours, of which there are a few; paths could be without number."""
     path = getattr(scope.get("route"), "path", "")
-    return path if path.startswith(("/api/v1/", "/healthz", "/readyz", "/metrics")) else "other"
+    return path if path.startswith(OWN_ROUTES) else "other"

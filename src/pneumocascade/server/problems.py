@@ -7,9 +7,10 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
 from pneumocascade.errors import BusyError, StorageError, UsageError
@@ -31,8 +32,10 @@ _TITLES = {
     403: "Forbidden",
     404: "Not found",
     405: "Method not allowed",
+    406: "Not acceptable",
     408: "Too slow",
     413: "Content too large",
+    415: "Unsupported media type",
     421: "Misdirected request",
     422: "Unusable request",
     429: "Too many requests",
@@ -62,7 +65,7 @@ def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) 
     return JSONResponse(body, status, headers, media_type=PROBLEM_JSON)
 
 
-def add_problem_handlers(app: FastAPI) -> None:
+def add_problem_handlers(app: Starlette) -> None:
     """Answer every exception of an application's own routes with a problem report."""
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(RequestValidationError, _validation_problem)

@@ -6,6 +6,7 @@ import errno
 import ipaddress
 import socket
 import sys
+import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,10 @@ from pneumocascade.server.middleware.origins import LOOPBACK
 from pneumocascade.server.middleware.stack import Access
 
 if TYPE_CHECKING:
+    import ssl
+
+    from starlette.types import ASGIApp
+
     from pneumocascade.inference.cascade import Cascade
 
 GRACE_SECONDS = 20
@@ -70,17 +75,58 @@ def serve(
         print(f"pneumocascade is at http://{shown}:{taken} (stop with Ctrl-C)", flush=True)
         if token is None and not _is_loopback(listener):
             print("warning: anyone who can reach this address can use it; see --token-file", file=sys.stderr)
-        # The log is around all the rest, so that answers to failures have their line and id, too.
-        logged = AccessLog(app)
-        config = uvicorn.Config(
-            logged,
-            http=PatientProtocol,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=GRACE_SECONDS,
-        )
-        uvicorn.Server(config).run(sockets=[listener])
+        uvicorn.Server(_configuration(app)).run(sockets=[listener])
+
+
+class BackgroundServer:
+    """Serves an application on a thread of its own.
+
+    Parameters
+    ----------
+    app : ASGI application
+    host : str
+    port : int
+        0 for any free one; see ``port``.
+    tls : ssl.SSLContext, optional
+
+    Raises
+    ------
+    UsageError
+        Where the port is taken or the address cannot be listened on.
+    """
+
+    def __init__(self, app: ASGIApp, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
+        self._listener = listen(host, port)
+        self.port = int(self._listener.getsockname()[1])
+        config = _configuration(app)
+        config.load()
+        config.ssl = tls
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._run, name="http-server", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        self._server.run(sockets=[self._listener])
+
+    def stop(self, seconds: float) -> None:
+        """Take no more requests, finish those that are worked on for so many seconds, and end."""
+        self._server.should_exit = True
+        self._thread.join(seconds)
+        self._server.force_exit = True
+        self._thread.join(seconds)
+        self._listener.close()
+
+
+def _configuration(app: ASGIApp) -> uvicorn.Config:
+    # The log is around all the rest, so that answers to failures have their line and id, too.
+    return uvicorn.Config(
+        AccessLog(app),
+        http=PatientProtocol,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -61,7 +61,7 @@ class SecurityHeaders(HttpMiddleware):
             await self.app(scope, receive, self._sender(scope, send))
 
     def _sender(self, scope: Scope, send: Send) -> Send:
-        private = scope["path"].startswith(("/api", "/metrics"))
+        private = scope["path"].startswith(("/api", "/dicomweb", "/metrics"))
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":

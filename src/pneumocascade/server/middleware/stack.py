@@ -15,7 +15,7 @@ from pneumocascade.server.middleware.origins import HostCheck, SameOrigin, check
 from pneumocascade.server.middleware.route_allow_list import RouteAllowList
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
+    from starlette.applications import Starlette
 
     from pneumocascade.server.metrics import Metrics
 
@@ -46,13 +46,13 @@ class Access:
 
 
 def add_middleware(
-    app: FastAPI, metrics: Metrics, access: Access, *, max_body: int, token: str | None = None
+    app: Starlette, metrics: Metrics, access: Access, *, max_body: int, token: str | None = None
 ) -> None:
     """Put everything around an application that stands between it and the network.
 
     Parameters
     ----------
-    app : FastAPI
+    app : Starlette
     metrics : Metrics
     access : Access
     max_body : int
@@ -69,7 +69,33 @@ def add_middleware(
     # One that allows nobody keeps Gradio from adding its own, which allows every page to read answers.
     app.add_middleware(CORSMiddleware, allow_origins=())
     app.add_middleware(RouteAllowList)
-    app.add_middleware(BodyLimit, limit=max_body, prefix=UPLOADS)
+    add_limits(app, access, uploads=UPLOADS, max_body=max_body, token=token)
+    app.add_middleware(Meter, metrics=metrics)
+    app.add_middleware(SecurityHeaders, frame_ancestors=access.frame_ancestors)
+
+
+def add_limits(
+    app: Starlette, access: Access, *, uploads: str | tuple[str, ...], max_body: int, token: str | None = None
+) -> None:
+    """Put around an application what refuses requests, whatever it serves.
+
+    Parameters
+    ----------
+    app : Starlette
+    access : Access
+    uploads : str or tuple of str
+        Beginnings of the paths to which films are sent.
+    max_body : int
+        Largest request to these, in bytes.
+    token : str, optional
+        See :class:`pneumocascade.server.middleware.authentication.TokenCheck`.
+
+    Raises
+    ------
+    UsageError
+        Where the token is too easily guessed, or a host is none.
+    """
+    app.add_middleware(BodyLimit, limit=max_body, prefix=uploads)
     app.add_middleware(SlowBodies)
     if token is not None:
         app.add_middleware(TokenCheck, token=check_token(token))
@@ -78,5 +104,3 @@ def add_middleware(
         app.add_middleware(RateLimit, per_minute=access.per_minute)
     app.add_middleware(HostCheck, hosts=check_hosts(access.hosts or ()))
     app.add_middleware(RequestLimit)
-    app.add_middleware(Meter, metrics=metrics)
-    app.add_middleware(SecurityHeaders, frame_ancestors=access.frame_ancestors)
