@@ -18,6 +18,7 @@ from fastapi.routing import APIRoute
 from pneumocascade import __version__
 from pneumocascade.audit.counter import Counter
 from pneumocascade.server.batcher import Batcher
+from pneumocascade.server.description import DescribedApi
 from pneumocascade.server.metrics import CONTENT_TYPE, Metrics
 from pneumocascade.server.middleware.stack import Access, add_middleware
 from pneumocascade.server.predictions import add_predictions
@@ -71,7 +72,8 @@ def create_app(
             await run_in_threadpool(shared.stop)
 
     # The interactive documentation would load its scripts from another host.
-    app = FastAPI(
+    app = DescribedApi(
+        needs_token=token is not None,
         title="pneumocascade",
         version=__version__,
         description=DISCLAIMER,
@@ -95,7 +97,7 @@ def create_app(
 
 
 def _add_descriptions(app: FastAPI, cascade: Cascade, metrics: Metrics) -> None:
-    @app.get("/api/v1/models")
+    @app.get("/api/v1/models", operation_id="get_models", tags=["predictions"])
     def models() -> dict[str, Any]:
         """Describe the models; stage 2 is null where there is none."""
         return {
@@ -104,17 +106,17 @@ def _add_descriptions(app: FastAPI, cascade: Cascade, metrics: Metrics) -> None:
             "stage2": dataclasses.asdict(cascade.stage2.spec) if cascade.stage2 else None,
         }
 
-    @app.get("/healthz")
+    @app.get("/healthz", operation_id="get_health", tags=["server"])
     def healthz() -> dict[str, str]:
         """Tell that the process answers."""
         return {"status": "ok"}
 
-    @app.get("/readyz")
+    @app.get("/readyz", operation_id="get_readiness", tags=["server"])
     def readyz() -> dict[str, str]:
         """Tell that the models are loaded."""
         return {"status": "ready", "model_version": cascade.version}
 
-    @app.get("/metrics", response_class=PlainTextResponse)
+    @app.get("/metrics", operation_id="get_metrics", tags=["server"], response_class=PlainTextResponse)
     def prometheus() -> Response:
         """Tell Prometheus how many requests and films there were, and how long they took."""
         return Response(metrics.text(), media_type=CONTENT_TYPE)
