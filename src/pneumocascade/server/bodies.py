@@ -7,7 +7,7 @@ import binascii
 import tempfile
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 import anyio
 from fastapi import HTTPException
@@ -125,7 +125,8 @@ def _in_form(form: FormData) -> Asked:
 
 @asynccontextmanager
 async def _upload(name: str = "") -> AsyncIterator[UploadFile]:
-    spooled = tempfile.SpooledTemporaryFile(_SPOOLED_BYTES)  # noqa: SIM115  the upload closes it
+    # The upload closes it.
+    spooled = cast("BinaryIO", tempfile.SpooledTemporaryFile(_SPOOLED_BYTES))  # noqa: SIM115
     file = UploadFile(spooled, size=0, filename=name)
     try:
         yield file

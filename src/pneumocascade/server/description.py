@@ -67,7 +67,8 @@ PREDICTED: dict[int | str, dict[str, Any]] = {
             JSON: {"example": {"predictions": [_ANSWER], "left_out": 0}},
             **{kind: {"schema": _BINARY} for kind in REPRESENTATIONS if kind != JSON},
         },
-    }
+    },
+    422: {},  # else FastAPI says that it answers by a shape of its own
 }
 
 

@@ -54,6 +54,7 @@ def add_predictions(app: FastAPI, batcher: Batcher, counter: Counter, metrics: M
     @app.post(
         "/api/v1/predictions",
         operation_id="predict",
+        summary="Judge films",
         tags=["predictions"],
         response_model=Predictions,
         responses=PREDICTED,
@@ -106,7 +107,7 @@ async def _answers(
 
 
 def _wanted(include: list[str]) -> frozenset[str]:
-    wanted = frozenset(name.strip() for names in include for name in names.split(","))
+    wanted = frozenset(name.strip() for names in include if names for name in names.split(","))
     if odd := sorted(wanted - set(ATTACHMENTS)):
         raise UsageError(f"include is {', '.join(map(repr, odd))}; expected any of {', '.join(ATTACHMENTS)}")
     return wanted

@@ -60,8 +60,19 @@ Include = Annotated[
 ]
 
 
+def _tidied(schema: dict[str, Any]) -> None:
+    """Put first what must be given, and leave out defaults that nobody can send."""
+    must = schema.get("required", ())
+    schema["properties"] = dict(sorted(schema["properties"].items(), key=lambda item: item[0] not in must))
+    for one in schema["properties"].values():
+        if not one.get("default"):
+            one.pop("default", None)
+
+
 class Options(BaseModel):
     """How films are to be judged and answered; in a body, beside the film."""
+
+    model_config = ConfigDict(json_schema_extra=_tidied)
 
     operating_point: OperatingPoint = None
     prior: Prior = None
