@@ -15,10 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from playwright.sync_api import Browser, expect
 
 from tests.conftest import EXAMPLES
 from tests.reports.sources import planted
-from tests.web.conftest import running
+from tests.web.conftest import browser, running  # noqa: F401  a fixture
 
 pytestmark = pytest.mark.slow
 
@@ -41,10 +42,10 @@ uvicorn.Server(uvicorn.Config(app, log_level="error")).run(sockets=[listener])
 """
 
 RUN = """
-import { openAsBlob } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { judge } from './out/judge.js';
 import { judgeByFetch } from './fetch.mjs';
-const film = await openAsBlob('film.jpeg');
+const film = new Blob([await readFile('film.jpeg')]);
 console.log(await judge(film, 'film.jpeg'));
 console.log((await judgeByFetch(film)).saliency.stage1.map.length > 1);
 """
@@ -165,4 +166,25 @@ def test_a_generated_typescript_client_is_typed_and_judges_a_film(
     (folder / "run.mjs").write_text(RUN, encoding="utf-8")
     options = "--strict --noEmitOnError --module nodenext --target es2022 --lib es2022,dom,dom.iterable"
     run(folder, "node", "node_modules/typescript/bin/tsc", *options.split(), "--outDir", "out", "judge.ts")
-    assert run(folder, "node", "run.mjs").splitlines() == [ANSWER, "true"]
+    assert run(folder, "node", "--no-warnings", "run.mjs").splitlines() == [ANSWER, "true"]
+
+
+@pytest.mark.browser
+def test_the_interactive_documentation_judges_a_film(browser: Browser, address: str) -> None:  # noqa: F811
+    context = browser.new_context()
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    errors: list[str] = []
+    hosts: set[str] = set()
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("request", lambda request: hosts.add("/".join(request.url.split("/")[:3])))
+    page.goto(f"{address}/api/v1/docs")
+    page.click("#operations-predictions-predict .opblock-summary-control")
+    page.set_input_files("#operations-predictions-predict input[type=file]", FILM)
+    page.click("button.execute")
+    answer = page.locator(".live-responses-table")
+    expect(answer).to_contain_text('"finding": "pneumonia"', timeout=60_000)
+    context.close()
+    assert errors == []
+    assert hosts - {"data:"} == {address}
