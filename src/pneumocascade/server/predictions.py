@@ -17,6 +17,7 @@ from pneumocascade.server.representations import (
     REPRESENTATIONS,
     Answered,
     Made,
+    check_films,
     check_makeable,
     media_type_for,
 )
@@ -75,10 +76,7 @@ def add_predictions(app: FastAPI, batcher: Batcher, counter: Counter, metrics: M
             display = await run_in_threadpool(check_makeable, kind, wanted)
             most = MAX_WITH_PICTURES if display else MAX_FILES
             films, left_out = await run_in_threadpool(films_of, files, most)
-            if len(films) > most:
-                raise HTTPException(
-                    413, f"there are more than {most} films; at most {most} are taken at once"
-                )
+            check_films(kind, len(films), most)
             terms = (
                 _one_of("operating points", operating_point, *every, options.operating_point),
                 _one_of("priors", prior, options.prior),

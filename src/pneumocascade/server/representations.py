@@ -49,22 +49,6 @@ class Answered(NamedTuple):
     left_out: int
     include: frozenset[str]
 
-    @property
-    def only(self) -> Judged:
-        """The film of a request that may have only one.
-
-        Raises
-        ------
-        UsageError
-            Where there are several.
-        """
-        if len(self.judged) > 1:
-            raise UsageError(
-                f"there are {len(self.judged)} films, and this media type holds the answer for one; send one "
-                f"film, or ask for {JSON}"
-            )
-        return self.judged[0]
-
 
 class Made(NamedTuple):
     """The body of an answer and its full media type."""
@@ -86,6 +70,8 @@ class Representation:
         For the API's description.
     display : bool
         Whether it needs the answers' display copies.
+    one_film : bool
+        Whether it holds the answer for one film only.
     check : callable, optional
         Called before films are judged; raises where it cannot be made at all.
     """
@@ -93,6 +79,7 @@ class Representation:
     make: Callable[[Answered], bytes | Made]
     description: str
     display: bool = False
+    one_film: bool = False
     check: Callable[[], None] | None = None
 
 
@@ -107,7 +94,7 @@ def _pdf(answered: Answered) -> bytes:
 
 
 def _png(answered: Answered) -> bytes:
-    prediction = answered.only.prediction
+    prediction = answered.judged[0].prediction
     if prediction.error is not None:
         raise FilmError(prediction.error.code, prediction.error.message)
     assert prediction.display is not None, "asked for below"
@@ -124,7 +111,7 @@ def _dicom(answered: Answered) -> bytes:
     asked = _kinds(answered) or ["sr"]
     if len(asked) > 1:
         raise UsageError(f"{DICOM} is one object: ask for include=sr or include=sc, or for multipart/related")
-    return object_of(answered.only, asked[0])
+    return object_of(answered.judged[0], asked[0])
 
 
 def _multipart(answered: Answered) -> Made:
@@ -146,6 +133,7 @@ REPRESENTATIONS: dict[str, Representation] = {
         _dicom,
         "The DICOM structured report of one DICOM film; with include=sc its Secondary Capture.",
         display=True,
+        one_film=True,
         check=check_objects,
     ),
     "multipart/related": Representation(
@@ -154,7 +142,9 @@ REPRESENTATIONS: dict[str, Representation] = {
         display=True,
         check=check_objects,
     ),
-    "image/png": Representation(_png, "The picture of one film with its answer below.", display=True),
+    "image/png": Representation(
+        _png, "The picture of one film with its answer below.", display=True, one_film=True
+    ),
 }
 """By media type; the first one answers requests that accept anything."""
 
@@ -220,3 +210,22 @@ def check_makeable(media_type: str, include: frozenset[str]) -> bool:
         if one.check is not None:
             one.check()
     return any(one.display for one in asked)
+
+
+def check_films(media_type: str, films: int, most: int) -> None:
+    """Refuse more films than are taken for an answer of a media type.
+
+    Raises
+    ------
+    HTTPException
+        Status 413 where they are more than ``most``.
+    UsageError
+        Where the media type holds the answer for one film only.
+    """
+    if films > most:
+        raise HTTPException(413, f"there are more than {most} films; at most {most} are taken at once")
+    if films > 1 and REPRESENTATIONS[media_type].one_film:
+        raise UsageError(
+            f"there are {films} films, and {media_type} holds the answer for one: send one film, or accept "
+            f"{JSON}"
+        )

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 """Names of this machine for itself."""
 
-CROSS_ORIGIN_PATHS = ("/api/", "/dicomweb/")
+CROSS_ORIGIN_PATHS = ("/api/",)
 """Beginnings of the paths that pages of other origins may use where that is allowed."""
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
