@@ -201,6 +201,13 @@ def serve(
         list[str] | None,
         typer.Option(help="Further host name to accept, for use behind a proxy. Repeatable."),
     ] = None,
+    cors_origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Origin of web pages that may use the REST API, as https://viewer.example.org. Repeatable. "
+            "Default: none."
+        ),
+    ] = None,
     requests_per_minute: Annotated[
         int | None,
         typer.Option(
@@ -227,7 +234,7 @@ def serve(
     # Asked for no number, ONNX Runtime binds its threads to cores, which a service may not be allowed to.
     cores = usable_cores()
     hosts = (*server.LOOPBACK, *allow_host) if allow_host else None
-    access = server.Access(hosts=hosts, per_minute=requests_per_minute or 0)
+    access = server.Access(hosts=hosts, per_minute=requests_per_minute or 0, origins=tuple(cors_origin or ()))
     with ended_by_sigterm(), recorder_of(history) as recorder:
         cascade = Cascade.load(
             models,

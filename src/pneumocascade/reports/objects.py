@@ -1,10 +1,10 @@
-"""DICOM objects of an answer, written to a folder."""
+"""DICOM objects of an answer, written to a folder or returned as bytes."""
 
 from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pneumocascade.errors import UsageError
 from pneumocascade.imaging.dicom.objects import read_object
@@ -56,9 +56,7 @@ def write_objects(
     if radiograph.acquisition is None:
         return []
     data, frame = content_of(prediction.source)
-    source = read_object(io.BytesIO(data))
-    if frame is None and whole_of(source, "NumberOfFrames", 1) > 1:
-        frame = 1
+    source, frame = _source_and_frame(data, frame)
     made: list[Dataset] = [
         structured_report(prediction, source, models, frame=frame),
         secondary_capture(prediction, radiograph, source, frame=frame),
@@ -70,6 +68,49 @@ def write_objects(
         return [_written(each, folder) for each in made]
     except OSError as error:
         raise UsageError(f"DICOM objects cannot be written to {folder}: {error}") from error
+
+
+def object_bytes(
+    kind: Literal["sr", "sc"], prediction: Prediction, content: bytes, models: Manifest
+) -> bytes:
+    """Return the structured report or the Secondary Capture of an answer as the bytes of a file.
+
+    Parameters
+    ----------
+    kind : {"sr", "sc"}
+    prediction : Prediction
+        With status ``"ok"`` or ``"refused"``; for a Secondary Capture with a display copy.
+    content : bytes
+        The film's own object: patient and study are taken from it.
+    models : Manifest
+        Of the models that made the answer.
+
+    Raises
+    ------
+    FilmError
+        Where the object lacks what results refer to (``incomplete_object``).
+    UsageError
+        Where the film could not be read, or its display copy is missing.
+    """
+    source, frame = _source_and_frame(content)
+    made: Dataset
+    if kind == "sr":
+        made = structured_report(prediction, source, models, frame=frame)
+    elif prediction.display is None:
+        raise UsageError("a Secondary Capture needs the film: predict(..., display=True) keeps a copy")
+    else:
+        made = secondary_capture(prediction, prediction.display, source, frame=frame)
+    stream = io.BytesIO()
+    made.save_as(stream, enforce_file_format=True)
+    return stream.getvalue()
+
+
+def _source_and_frame(content: bytes, frame: int | None = None) -> tuple[Dataset, int | None]:
+    """Return a film's object and which of its frames, from 1, was judged; none where it has only one."""
+    source = read_object(io.BytesIO(content))
+    if frame is None and whole_of(source, "NumberOfFrames", 1) > 1:
+        frame = 1
+    return source, frame
 
 
 def _written(made: Dataset, folder: Path) -> Path:

@@ -8,17 +8,21 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import PlainTextResponse
+from fastapi.responses import FileResponse, PlainTextResponse
 from fastapi.routing import APIRoute
+from starlette.staticfiles import StaticFiles
 
 from pneumocascade import __version__
 from pneumocascade.audit.counter import Counter
 from pneumocascade.server.batcher import Batcher
+from pneumocascade.server.description import DescribedApi
 from pneumocascade.server.metrics import CONTENT_TYPE, Metrics
+from pneumocascade.server.middleware.headers import DOCS
 from pneumocascade.server.middleware.stack import Access, add_middleware
 from pneumocascade.server.predictions import add_predictions
 from pneumocascade.server.problems import add_problem_handlers
@@ -29,6 +33,9 @@ if TYPE_CHECKING:
 
 MAX_BODY_BYTES = 512 * 1024 * 1024
 """Largest request, in bytes."""
+
+DOCS_FOLDER = Path(__file__).parent / "docs"
+"""Page, scripts and styles of the interactive documentation."""
 
 
 def create_app(
@@ -58,7 +65,7 @@ def create_app(
     Raises
     ------
     UsageError
-        Where the token is too easily guessed, or a host is none.
+        Where the token is too easily guessed, or a host or an origin is none.
     """
     shared = batcher or Batcher(cascade)
 
@@ -70,8 +77,9 @@ def create_app(
         finally:
             await run_in_threadpool(shared.stop)
 
-    # The interactive documentation would load its scripts from another host.
-    app = FastAPI(
+    # FastAPI's own interactive documentation would load its scripts from another host.
+    app = DescribedApi(
+        needs_token=token is not None,
         title="pneumocascade",
         version=__version__,
         description=DISCLAIMER,
@@ -84,6 +92,7 @@ def create_app(
     metrics = Metrics(cascade.version, lambda: shared.waiting)
     add_predictions(app, shared, counter, metrics)
     _add_descriptions(app, cascade, metrics)
+    _add_docs(app)
     _add_refusals(app)
     add_problem_handlers(app)
     add_middleware(app, metrics, access or Access(), max_body=MAX_BODY_BYTES, token=token)
@@ -95,7 +104,7 @@ def create_app(
 
 
 def _add_descriptions(app: FastAPI, cascade: Cascade, metrics: Metrics) -> None:
-    @app.get("/api/v1/models")
+    @app.get("/api/v1/models", operation_id="get_models", summary="Describe the models", tags=["predictions"])
     def models() -> dict[str, Any]:
         """Describe the models; stage 2 is null where there is none."""
         return {
@@ -104,17 +113,23 @@ def _add_descriptions(app: FastAPI, cascade: Cascade, metrics: Metrics) -> None:
             "stage2": dataclasses.asdict(cascade.stage2.spec) if cascade.stage2 else None,
         }
 
-    @app.get("/healthz")
+    @app.get("/healthz", operation_id="get_health", summary="Health", tags=["server"])
     def healthz() -> dict[str, str]:
         """Tell that the process answers."""
         return {"status": "ok"}
 
-    @app.get("/readyz")
+    @app.get("/readyz", operation_id="get_readiness", summary="Readiness", tags=["server"])
     def readyz() -> dict[str, str]:
         """Tell that the models are loaded."""
         return {"status": "ready", "model_version": cascade.version}
 
-    @app.get("/metrics", response_class=PlainTextResponse)
+    @app.get(
+        "/metrics",
+        operation_id="get_metrics",
+        summary="Metrics for Prometheus",
+        tags=["server"],
+        response_class=PlainTextResponse,
+    )
     def prometheus() -> Response:
         """Tell Prometheus how many requests and films there were, and how long they took."""
         return Response(metrics.text(), media_type=CONTENT_TYPE)
@@ -122,6 +137,16 @@ def _add_descriptions(app: FastAPI, cascade: Cascade, metrics: Metrics) -> None:
     answers = {"/api/v1/models": models, "/healthz": healthz, "/readyz": readyz, "/metrics": prometheus}
     for path, answer in answers.items():
         app.head(path, include_in_schema=False)(answer)
+
+
+def _add_docs(app: FastAPI) -> None:
+    """Add the interactive documentation: Swagger UI, which comes with the package."""
+
+    @app.api_route(DOCS, methods=["GET", "HEAD"], include_in_schema=False)
+    def docs() -> FileResponse:
+        return FileResponse(DOCS_FOLDER / "docs.html", media_type="text/html; charset=utf-8")
+
+    app.mount(DOCS, StaticFiles(directory=DOCS_FOLDER))
 
 
 def _add_refusals(app: FastAPI) -> None:

@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar
 
-from fastapi import FastAPI, File, Form, HTTPException, Query, Request, UploadFile
+from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from pneumocascade.errors import UsageError
 from pneumocascade.inference.cascade import DEFAULT_OPERATING_POINT
-from pneumocascade.model.spec import OPERATING_POINTS
-from pneumocascade.server.attachments import ATTACHMENTS, attachments_of
-from pneumocascade.server.problems import RESPONSES
-from pneumocascade.server.schema import Predictions
+from pneumocascade.server.attachments import ATTACHMENTS, Judged
+from pneumocascade.server.bodies import asked_in
+from pneumocascade.server.description import PREDICT, PREDICTED
+from pneumocascade.server.representations import (
+    REPRESENTATIONS,
+    Answered,
+    Made,
+    check_films,
+    check_makeable,
+    media_type_for,
+)
+from pneumocascade.server.schema import Include, OperatingPoint, Predictions, Prior, Threshold
 from pneumocascade.server.uploads import films_of
 
 if TYPE_CHECKING:
     from pneumocascade.audit.counter import Counter
     from pneumocascade.server.batcher import Batcher
     from pneumocascade.server.metrics import Metrics
+    from pneumocascade.server.queue import QueuedFilm
     from pneumocascade.types import Prediction
 
 Given = TypeVar("Given", str, float)
+Terms: TypeAlias = tuple[str | None, float | None, float | None]
+"""Operating point, prior and threshold."""
 
 MAX_FILES = 100
 """Films of one request."""
@@ -36,25 +47,6 @@ MAX_FILE_BYTES = 64 * 1024 * 1024
 MAX_SECONDS = 300.0
 """Longest wait for an answer."""
 
-# What is left out is not sent at all: the word "null", which a form would hold, is no operating point.
-_POINTS: dict[str, Any] = {"anyOf": [{"type": "string", "enum": list(OPERATING_POINTS)}]}
-_PRIOR: dict[str, Any] = {
-    "description": "Share of pneumonia among the films. Probability and threshold of stage 1 move together; "
-    "findings stay. By default the share that the models store, 0.5.",
-    "anyOf": [{"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}],
-}
-_THRESHOLD: dict[str, Any] = {
-    "description": "Probability from which on stage 1 says pneumonia, in place of the operating point's. The "
-    "answers have the operating point custom. Not beside an operating point.",
-    "anyOf": [{"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}],
-}
-_ONE = "|".join(ATTACHMENTS)
-_INCLUDES: dict[str, Any] = {
-    "description": f"Any of {', '.join(ATTACHMENTS)}; also several with commas between.",
-    "anyOf": [{"type": "array", "items": {"type": "string", "pattern": f"^({_ONE})(,({_ONE}))*$"}}],
-}
-# The message about other values is the code's own message, so these stand in the description alone.
-
 
 def add_predictions(app: FastAPI, batcher: Batcher, counter: Counter, metrics: Metrics) -> None:
     """Add the route that judges films."""
@@ -62,56 +54,58 @@ def add_predictions(app: FastAPI, batcher: Batcher, counter: Counter, metrics: M
     # A coroutine: hundreds of requests may wait for the batcher, and the server has few threads.
     @app.post(
         "/api/v1/predictions",
+        operation_id="predict",
+        summary="Judge films",
+        tags=["predictions"],
         response_model=Predictions,
-        response_model_exclude_unset=True,
-        responses={code: RESPONSES[code] for code in (413, 422, 503, 504)},
+        responses=PREDICTED,
+        openapi_extra=PREDICT,
     )
     async def predictions(
-        files: Annotated[list[UploadFile], File(min_length=1)],
         request: Request,
-        operating_point: Annotated[str | None, Query(json_schema_extra=_POINTS)] = None,
-        in_form: Annotated[str | None, Form(alias="operating_point", json_schema_extra=_POINTS)] = None,
-        prior: Annotated[float | None, Query(gt=0, lt=1, json_schema_extra=_PRIOR)] = None,
-        prior_in_form: Annotated[
-            float | None, Form(alias="prior", gt=0, lt=1, json_schema_extra=_PRIOR)
-        ] = None,
-        threshold: Annotated[float | None, Query(gt=0, lt=1, json_schema_extra=_THRESHOLD)] = None,
-        threshold_in_form: Annotated[
-            float | None, Form(alias="threshold", gt=0, lt=1, json_schema_extra=_THRESHOLD)
-        ] = None,
-        include: Annotated[list[str] | None, Query(json_schema_extra=_INCLUDES)] = None,
-    ) -> dict[str, Any]:
+        operating_point: Annotated[OperatingPoint, Query()] = None,
+        prior: Annotated[Prior, Query()] = None,
+        threshold: Annotated[Threshold, Query()] = None,
+        include: Annotated[Include, Query()] = [],  # noqa: B006  FastAPI copies it
+    ) -> Response:
         """Judge one or many films: images, DICOM objects, or zip archives of these."""
+        kind = media_type_for(", ".join(request.headers.getlist("accept")))
         every = request.query_params.getlist("operating_point")  # FastAPI takes the last one only
-        wanted = _wanted(include or [])
-        most = MAX_WITH_PICTURES if "pictures" in wanted else MAX_FILES
-        _check_sizes(files)
-        films, left_out = await run_in_threadpool(films_of, files, most)
-        if len(films) > most:
-            raise HTTPException(413, f"there are more than {most} films; at most {most} are taken at once")
-        point = _one_of("operating points", operating_point, *every, in_form) or DEFAULT_OPERATING_POINT
-        answers = batcher.submit(
-            films,
-            point,
-            _one_of("priors", prior, prior_in_form),
-            display="pictures" in wanted,
-            threshold=_one_of("thresholds", threshold, threshold_in_form),
-        )
-        try:
-            found = await asyncio.wait_for(asyncio.wrap_future(answers), MAX_SECONDS)
-        except asyncio.TimeoutError as error:
-            raise HTTPException(504, f"there was no answer within {MAX_SECONDS:g} seconds") from error
-        metrics.count(found)
-        await run_in_threadpool(counter.add, sum(one.status == "ok" for one in found))
-        return {"predictions": await run_in_threadpool(_bodies, found, wanted), "left_out": left_out}
+        async with asked_in(request, MAX_FILE_BYTES) as (files, options):
+            wanted = _wanted([*include, *options.include])
+            display = await run_in_threadpool(check_makeable, kind, wanted)
+            most = MAX_WITH_PICTURES if display else MAX_FILES
+            films, left_out = await run_in_threadpool(films_of, files, most)
+            check_films(kind, len(films), most)
+            terms = (
+                _one_of("operating points", operating_point, *every, options.operating_point),
+                _one_of("priors", prior, options.prior),
+                _one_of("thresholds", threshold, options.threshold),
+            )
+            found = await _answers(batcher, films, terms, display=display)
+            metrics.count(found)
+            await run_in_threadpool(counter.add, sum(one.status == "ok" for one in found))
+            judged = [Judged(one, film, batcher.cascade) for one, film in zip(found, films, strict=True)]
+            made = await run_in_threadpool(REPRESENTATIONS[kind].make, Answered(judged, left_out, wanted))
+        content, media_type = made if isinstance(made, Made) else (made, kind)
+        return Response(content, media_type=media_type, headers={"Vary": "Accept"})
 
 
-def _bodies(found: list[Prediction], wanted: frozenset[str]) -> list[dict[str, Any]]:
-    return [prediction.to_dict() | attachments_of(prediction, wanted) for prediction in found]
+async def _answers(
+    batcher: Batcher, films: list[QueuedFilm], terms: Terms, *, display: bool
+) -> list[Prediction]:
+    point, prior, threshold = terms
+    answers = batcher.submit(
+        films, point or DEFAULT_OPERATING_POINT, prior, display=display, threshold=threshold
+    )
+    try:
+        return await asyncio.wait_for(asyncio.wrap_future(answers), MAX_SECONDS)
+    except asyncio.TimeoutError as error:
+        raise HTTPException(504, f"there was no answer within {MAX_SECONDS:g} seconds") from error
 
 
 def _wanted(include: list[str]) -> frozenset[str]:
-    wanted = frozenset(name.strip() for names in include for name in names.split(","))
+    wanted = frozenset(name.strip() for names in include if names for name in names.split(","))
     if odd := sorted(wanted - set(ATTACHMENTS)):
         raise UsageError(f"include is {', '.join(map(repr, odd))}; expected any of {', '.join(ATTACHMENTS)}")
     return wanted
@@ -123,12 +117,3 @@ def _one_of(what: str, *given: Given | None) -> Given | None:
     if len(found) > 1:
         raise UsageError(f"two {what} are given: {' and '.join(sorted(map(str, found)))}; expected one")
     return found.pop() if found else None
-
-
-def _check_sizes(files: list[UploadFile]) -> None:
-    for file in files:
-        if (file.size or 0) > MAX_FILE_BYTES:
-            raise HTTPException(
-                413,
-                f"{file.filename!r} has {file.size} bytes; at most {MAX_FILE_BYTES} are taken for one file",
-            )

@@ -13,9 +13,8 @@ from fastapi.responses import JSONResponse
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
-from pneumocascade.errors import BusyError, StorageError, UsageError
+from pneumocascade.errors import BusyError, FilmError, MissingExtraError, StorageError, UsageError
 from pneumocascade.server.middleware.headers import for_failures
-from pneumocascade.server.schema import Problem
 
 PROBLEM_JSON = "application/problem+json"
 
@@ -40,23 +39,27 @@ _TITLES = {
     422: "Unusable request",
     429: "Too many requests",
     500: "Failure of the server",
+    501: "Not available",
     503: "Busy",
     504: "Too slow",
 }
 
-_MEANINGS = {
+MEANINGS = {
+    400: "The form is damaged",
     401: "The token is missing or wrong",
+    403: "A page of another site made the browser send this",
+    406: "No media type that the request accepts is one of an answer",
+    408: "The body came too slowly",
     413: "Too many films, or too large",
+    415: "The body is of a media type that is not taken",
+    421: "The server answers for another host name",
     422: "The request makes no sense",
+    429: "Too many requests from this address; see Retry-After",
+    501: "Packages are missing on the server for what was asked for",
     503: "Too many films wait, or a disk is full; see Retry-After",
     504: "There was no answer in time",
 }
-
-RESPONSES: dict[int | str, dict[str, Any]] = {
-    code: {"description": text, "content": {PROBLEM_JSON: {"schema": Problem.model_json_schema()}}}
-    for code, text in _MEANINGS.items()
-}
-"""What a route says of its problems in the API's description."""
+"""What each status means in the API's description."""
 
 
 def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
@@ -70,6 +73,8 @@ def add_problem_handlers(app: Starlette) -> None:
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(RequestValidationError, _validation_problem)
     app.add_exception_handler(UsageError, _usage_problem)
+    app.add_exception_handler(FilmError, _usage_problem)
+    app.add_exception_handler(MissingExtraError, _missing_problem)
     app.add_exception_handler(BusyError, _busy_problem)
     app.add_exception_handler(StorageError, _storage_problem)
     app.add_exception_handler(OSError, _disk_problem)
@@ -90,14 +95,16 @@ async def _validation_problem(_: Request, error: Exception) -> JSONResponse:
 
 
 def _said(error: Mapping[str, Any]) -> str:
-    place = error["loc"]
-    if place[:2] == ("body", "files") and isinstance(error.get("input"), str):  # as text, not as a file
-        return "files is text where a file is expected (with curl: -F files=@film.jpeg)"
-    return f"{'.'.join(map(str, place))}: {error['msg']}"
+    place = ".".join(map(str, error["loc"]))
+    return f"{place}: {error['msg']}" if place else str(error["msg"])
 
 
 async def _usage_problem(_: Request, error: Exception) -> JSONResponse:
     return problem(422, str(error))
+
+
+async def _missing_problem(_: Request, error: Exception) -> JSONResponse:
+    return problem(501, str(error))
 
 
 async def _busy_problem(_: Request, error: Exception) -> JSONResponse:

@@ -2,11 +2,109 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+
+from pneumocascade.model.spec import OPERATING_POINTS
+from pneumocascade.server.attachments import ATTACHMENTS
 
 Share = dict[str, float]
+
+# What is left out is not sent at all: the word "null", which a form would hold, is no operating point.
+# Messages about wrong values are the cascade's own, so these restrictions stand in the description alone.
+_ONE = "|".join(ATTACHMENTS)
+_SHARE: dict[str, Any] = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}
+_BASE64 = "^(data:[^,]*;base64,)?([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
+OperatingPoint = Annotated[
+    str | None,
+    WithJsonSchema(
+        {
+            "type": "string",
+            "enum": list(OPERATING_POINTS),
+            "description": "Which threshold; by default balanced. GET /api/v1/models lists them.",
+        }
+    ),
+]
+Prior = Annotated[
+    float | None,
+    Field(gt=0, lt=1),
+    WithJsonSchema(
+        _SHARE
+        | {
+            "description": "Share of pneumonia among the films. Probability and threshold of stage 1 move "
+            "together; findings stay. By default the share that the models store, 0.5.",
+        }
+    ),
+]
+Threshold = Annotated[
+    float | None,
+    Field(gt=0, lt=1),
+    WithJsonSchema(
+        _SHARE
+        | {
+            "description": "Probability from which on stage 1 says pneumonia, in place of the operating "
+            "point's. The answers have the operating point custom. Not beside an operating point.",
+        }
+    ),
+]
+Include = Annotated[
+    list[str],
+    WithJsonSchema(
+        {
+            "type": "array",
+            "items": {"type": "string", "pattern": f"^({_ONE})(,({_ONE}))*$"},
+            "description": f"Any of {', '.join(ATTACHMENTS)}; also several with commas between.",
+        }
+    ),
+]
+
+
+def _tidied(schema: dict[str, Any]) -> None:
+    """Put first what must be given, and leave out defaults that nobody can send."""
+    must = schema.get("required", ())
+    schema["properties"] = dict(sorted(schema["properties"].items(), key=lambda item: item[0] not in must))
+    for one in schema["properties"].values():
+        if not one.get("default"):
+            one.pop("default", None)
+
+
+class Options(BaseModel):
+    """How films are to be judged and answered; in a body, beside the film."""
+
+    model_config = ConfigDict(json_schema_extra=_tidied)
+
+    operating_point: OperatingPoint = None
+    prior: Prior = None
+    threshold: Threshold = None
+    include: Include = []
+
+
+class UploadForm(Options):
+    """A form with films."""
+
+    files: list[Annotated[bytes, WithJsonSchema({"type": "string", "format": "binary"})]] = Field(
+        min_length=1, description="Images, DICOM objects, or zip archives of these."
+    )
+
+
+class FilmBody(Options):
+    """One film as JSON."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    image: Annotated[
+        str,
+        WithJsonSchema(
+            {
+                "type": "string",
+                "minLength": 4,
+                "pattern": _BASE64,
+                "description": "The file (image, DICOM object or zip archive) as base64, or a data: URI.",
+            }
+        ),
+    ]
+    source: str = Field("", max_length=1024, description="What the answer calls the film.")
 
 
 class Stage(BaseModel):
@@ -60,6 +158,13 @@ class PredictionBody(BaseModel):
     elapsed_ms: float
     saliency: dict[str, SaliencyMap] | None = Field(None, description="By stage, where asked for.")
     pictures: dict[str, str] | None = Field(None, description="PNG as data: URIs, where asked for.")
+    pdf: str | None = Field(None, description="Report as base64 of a PDF file, where asked for.")
+    sr: str | None = Field(
+        None,
+        description="Structured report as base64 of a DICOM file, where asked for; null where the film is no "
+        "DICOM object.",
+    )
+    sc: str | None = Field(None, description="Secondary Capture, the same way.")
 
 
 class Predictions(BaseModel):

@@ -13,7 +13,7 @@ from pneumocascade.server.queue import QueuedFilm
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fastapi import UploadFile
+    from starlette.datastructures import UploadFile
 
 
 class Uploads(NamedTuple):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pneumocascade.errors import UsageError
 from pneumocascade.server.middleware.base import CheckMiddleware
+from pneumocascade.server.middleware.headers import DOCS
 from pneumocascade.server.problems import problem
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ MIN_LENGTH = 16
 
 NO_TOKEN_PATHS = frozenset({"/healthz", "/readyz"})
 """Paths that tell nothing but that the server runs: those who watch over it need no token."""
+
+BROWSER_PATHS = (DOCS, "/api/v1/openapi.json")
+"""Beginnings of the paths below ``/api`` that browsers open, and which only describe."""
 
 
 def check_token(token: str) -> str:
@@ -42,8 +46,9 @@ class TokenCheck(CheckMiddleware):
     """Let only those in who know the token.
 
     ``/api`` and ``/metrics`` want ``Authorization: Bearer TOKEN`` (RFC 6750): a browser that was made to
-    send a form here by another page brings no such header. All else, which is the web app, may also be
-    opened with any user name and the token as password (RFC 7617), for which browsers ask.
+    send a form here by another page brings no such header. All else, which is the web app and the
+    documentation of the API, may also be opened with any user name and the token as password (RFC 7617),
+    for which browsers ask.
 
     Parameters
     ----------
@@ -59,7 +64,8 @@ class TokenCheck(CheckMiddleware):
         """Return status 401 unless the token is right."""
         if scope["path"] in NO_TOKEN_PATHS:
             return None
-        for_programs = scope["path"].startswith(("/api", "/metrics"))
+        path = scope["path"]
+        for_programs = path.startswith(("/api", "/metrics")) and not path.startswith(BROWSER_PATHS)
         given = _password(dict(scope["headers"]).get(b"authorization", b""), basic=not for_programs)
         if hmac.compare_digest(given, self._token):  # takes as long, whatever is wrong
             return None

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 PAGE = "/"
-"""Path of the one page that may run scripts. An HTML file that somebody uploaded is no such page."""
+"""Path of the web app. An HTML file that somebody uploaded is no such page."""
+
+DOCS = "/api/v1/docs"
+"""Path of the interactive documentation of the REST API, and of the folder of its scripts and styles."""
 
 NOBODY = "'none'"
 
@@ -34,6 +37,11 @@ _COMMON = {
 }
 NO_PAGE = "default-src 'none'; sandbox"
 """Policy of what is no page."""
+DOCS_PAGE = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; object-src 'none'"
+)
+"""Policy of the interactive documentation: its scripts are files of this server."""
 
 _INLINE = re.compile(rb"<script\b[^>]*>(.*?)</script>", re.DOTALL)
 
@@ -61,11 +69,13 @@ class SecurityHeaders(HttpMiddleware):
             await self.app(scope, receive, self._sender(scope, send))
 
     def _sender(self, scope: Scope, send: Send) -> Send:
-        private = scope["path"].startswith(("/api", "/dicomweb", "/metrics"))
+        path = scope["path"]
+        policy = DOCS_PAGE if path == DOCS else NO_PAGE
+        private = path.startswith(("/api", "/dicomweb", "/metrics")) and not path.startswith(f"{DOCS}/")
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = self._add(message, NO_PAGE)
+                headers = self._add(message, policy)
                 if private:
                     headers.setdefault("Cache-Control", "no-store")
             await send(message)

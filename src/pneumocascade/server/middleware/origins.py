@@ -13,19 +13,24 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
 
 from pneumocascade.errors import UsageError
-from pneumocascade.server.middleware.base import CheckMiddleware
+from pneumocascade.server.middleware.base import CheckMiddleware, HttpMiddleware
 from pneumocascade.server.problems import problem
 
 if TYPE_CHECKING:
     from starlette.responses import Response
-    from starlette.types import ASGIApp, Scope
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 """Names of this machine for itself."""
 
+CROSS_ORIGIN_PATHS = ("/api/",)
+"""Beginnings of the paths that pages of other origins may use where that is allowed."""
+
 _SAFE = ("GET", "HEAD", "OPTIONS")
+_PORTS = {"http": 80, "https": 443}
 
 
 class HostCheck(CheckMiddleware):
@@ -51,6 +56,35 @@ class HostCheck(CheckMiddleware):
         return problem(421, f"this server answers for {named} and for no other host")
 
 
+class CrossOrigin(HttpMiddleware):
+    """Let pages of certain origins read the answers of the API (CORS, Fetch Standard 3.2).
+
+    Only below ``CROSS_ORIGIN_PATHS``: the web app is for its own page alone. Cookies and passwords that a
+    browser keeps are never let through; a page sends the token itself.
+
+    Parameters
+    ----------
+    app : ASGI application
+    origins : iterable of str
+        As :func:`check_origins` returns them.
+    """
+
+    def __init__(self, app: ASGIApp, origins: Iterable[str]) -> None:
+        super().__init__(app)
+        self._cors = CORSMiddleware(
+            app,
+            allow_origins=sorted(check_origins(origins)),
+            allow_methods=("GET", "HEAD", "POST"),
+            allow_headers=("Authorization", "X-Request-ID"),
+            expose_headers=("Accept-Post", "Retry-After", "WWW-Authenticate", "X-Request-ID"),
+        )
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer what a browser asks beforehand, and say in answers who may read them."""
+        ours = scope["path"].startswith(CROSS_ORIGIN_PATHS)
+        await (self._cors if ours else self.app)(scope, receive, send)
+
+
 class SameOrigin(CheckMiddleware):
     """Refuse what a page of another site made a browser send (403), unless it only asks.
 
@@ -61,11 +95,20 @@ class SameOrigin(CheckMiddleware):
     Parameters
     ----------
     app : ASGI application
+    origins : iterable of str
+        Whose pages may send something below ``CROSS_ORIGIN_PATHS``, as :func:`check_origins` returns them.
     """
+
+    def __init__(self, app: ASGIApp, origins: Iterable[str] = ()) -> None:
+        super().__init__(app)
+        self.origins = check_origins(origins)
 
     def refusal(self, scope: Scope) -> Response | None:
         """Return status 403 for a request of another site's page."""
-        if scope.get("method", "") in _SAFE or _at_home(Headers(scope=scope)):
+        headers = Headers(scope=scope)
+        if scope.get("method", "") in _SAFE or _at_home(headers):
+            return None
+        if headers.get("origin") in self.origins and scope["path"].startswith(CROSS_ORIGIN_PATHS):
             return None
         return problem(403, "a page of another site made this request")
 
@@ -83,6 +126,37 @@ def check_hosts(hosts: Iterable[str]) -> frozenset[str]:
         if not (_is_ipv6(host) or host_of(host) == host):
             raise UsageError(f"{host!r} is no host; expected a name or an address without a port")
     return found
+
+
+def check_origins(origins: Iterable[str]) -> frozenset[str]:
+    """Return origins of web pages, as browsers write them.
+
+    Raises
+    ------
+    UsageError
+        Where one of them is no origin; ``*`` and ``null`` are none.
+    """
+    found = frozenset(origins)
+    for origin in found:
+        if origin != _origin_of(origin):
+            raise UsageError(
+                f"{origin!r} is no origin; expected scheme and host in small letters, and the port unless it "
+                "is the scheme's own, as in https://viewer.example.org or http://localhost:3000"
+            )
+    return found
+
+
+def _origin_of(text: str) -> str | None:
+    try:
+        split = urlsplit(text)
+        port = split.port
+    except ValueError:
+        return None
+    host = split.hostname
+    if split.scheme not in _PORTS or not host or host_of(split.netloc) is None or "*" in host:
+        return None
+    shown = f"[{host}]" if ":" in host else host
+    return f"{split.scheme}://{shown}" + ("" if port in (None, _PORTS[split.scheme]) else f":{port}")
 
 
 def _is_ipv6(host: str) -> bool:

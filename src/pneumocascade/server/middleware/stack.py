@@ -11,7 +11,13 @@ from pneumocascade.server.metrics import Meter
 from pneumocascade.server.middleware.authentication import TokenCheck, check_token
 from pneumocascade.server.middleware.headers import NOBODY, SecurityHeaders
 from pneumocascade.server.middleware.limits import BodyLimit, RateLimit, RequestLimit, SlowBodies
-from pneumocascade.server.middleware.origins import HostCheck, SameOrigin, check_hosts
+from pneumocascade.server.middleware.origins import (
+    CrossOrigin,
+    HostCheck,
+    SameOrigin,
+    check_hosts,
+    check_origins,
+)
 from pneumocascade.server.middleware.route_allow_list import RouteAllowList
 
 if TYPE_CHECKING:
@@ -38,11 +44,14 @@ class Access:
         :class:`pneumocascade.server.middleware.headers.SecurityHeaders`.
     per_minute : int
         Requests of one client's address, those left out that only ask (GET); 0 for any number.
+    origins : tuple of str
+        Origins of pages that may use the API, as ``https://viewer.example.org``; by default none but its own.
     """
 
     hosts: tuple[str, ...] | None = None
     frame_ancestors: str = NOBODY
     per_minute: int = 0
+    origins: tuple[str, ...] = ()
 
 
 def add_middleware(
@@ -63,7 +72,7 @@ def add_middleware(
     Raises
     ------
     UsageError
-        Where the token is too easily guessed, or a host is none.
+        Where the token is too easily guessed, or a host or an origin is none.
     """
     # From the inside to the outside: what is added last sees a request first.
     # One that allows nobody keeps Gradio from adding its own, which allows every page to read answers.
@@ -99,8 +108,11 @@ def add_limits(
     app.add_middleware(SlowBodies)
     if token is not None:
         app.add_middleware(TokenCheck, token=check_token(token))
-    app.add_middleware(SameOrigin)
+    origins = check_origins(access.origins)
+    app.add_middleware(SameOrigin, origins=origins)
     if access.per_minute:
         app.add_middleware(RateLimit, per_minute=access.per_minute)
     app.add_middleware(HostCheck, hosts=check_hosts(access.hosts or ()))
     app.add_middleware(RequestLimit)
+    if origins:  # around all that refuses, so that pages can read the refusal
+        app.add_middleware(CrossOrigin, origins=origins)
