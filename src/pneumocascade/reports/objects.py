@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,11 +21,20 @@ if TYPE_CHECKING:
     from pneumocascade.model.store import Manifest
     from pneumocascade.types import Prediction, Radiograph
 
+KINDS_OF_OBJECTS = ("sr", "sc")
+"""The structured report and the Secondary Capture, as file names and buttons call them."""
+
 
 def write_objects(
-    prediction: Prediction, radiograph: Radiograph, models: Manifest, folder: Path, *, clean: bool = False
+    prediction: Prediction,
+    radiograph: Radiograph,
+    models: Manifest,
+    folder: Path,
+    *,
+    clean: bool = False,
+    kinds: tuple[str, ...] = KINDS_OF_OBJECTS,
 ) -> list[Path]:
-    """Write the structured report and the Secondary Capture of an answer.
+    """Write the structured report and the Secondary Capture of an answer, or one of both.
 
     Parameters
     ----------
@@ -39,11 +49,13 @@ def write_objects(
     clean : bool
         De-identify what is written (PS3.15, Annex E), and write the film's own object, too: under its new
         UID nobody else has it.
+    kinds : tuple of {"sr", "sc"}
+        Which of both are made.
 
     Returns
     -------
     list of Path
-        ``<SOP Instance UID>.dcm``, the report first; none for a film that did not come as DICOM.
+        ``<SOP Instance UID>.dcm``, in the order of ``kinds``; none for a film that did not come as DICOM.
 
     Raises
     ------
@@ -59,10 +71,11 @@ def write_objects(
     source = read_object(io.BytesIO(data))
     if frame is None and whole_of(source, "NumberOfFrames", 1) > 1:
         frame = 1
-    made: list[Dataset] = [
-        structured_report(prediction, source, models, frame=frame),
-        secondary_capture(prediction, radiograph, source, frame=frame),
-    ]
+    makers: dict[str, Callable[[], Dataset]] = {
+        "sr": lambda: structured_report(prediction, source, models, frame=frame),
+        "sc": lambda: secondary_capture(prediction, radiograph, source, frame=frame),
+    }
+    made = [makers[kind]() for kind in kinds]
     if clean:
         made = [deidentify(each) for each in (*made, source)]
     try:

@@ -9,6 +9,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -170,8 +171,8 @@ def _json(_: Cascade, analysis: Analysis) -> MadeFile:
     return MadeFile(f"{_stem(analysis)}.json", "application/json", text.encode("utf-8", "backslashreplace"))
 
 
-def _object(cascade: Cascade, analysis: Analysis, which: int) -> MadeFile:
-    """Return the structured report (0) or the Secondary Capture (1)."""
+def _object(cascade: Cascade, analysis: Analysis, kind: str) -> MadeFile:
+    """Return the structured report (``"sr"``) or the Secondary Capture (``"sc"``)."""
     from pneumocascade.reports.objects import write_objects
 
     film = radiograph_of(analysis)
@@ -180,25 +181,17 @@ def _object(cascade: Cascade, analysis: Analysis, which: int) -> MadeFile:
     models = read_manifest(cascade.folder or bundled_models())
     prediction: Prediction = replace(analysis.prediction, source=analysis.path)
     with tempfile.TemporaryDirectory() as folder:
-        content = write_objects(prediction, film, models, Path(folder))[which].read_bytes()
-    name = f"{_stem(analysis)}-{('sr', 'sc')[which]}.dcm"
-    return MadeFile(name, "application/dicom", content)
-
-
-def _sr(cascade: Cascade, analysis: Analysis) -> MadeFile:
-    return _object(cascade, analysis, 0)
-
-
-def _sc(cascade: Cascade, analysis: Analysis) -> MadeFile:
-    return _object(cascade, analysis, 1)
+        (path,) = write_objects(prediction, film, models, Path(folder), kinds=(kind,))
+        content = path.read_bytes()
+    return MadeFile(f"{_stem(analysis)}-{kind}.dcm", "application/dicom", content)
 
 
 _MAKERS: dict[str, Callable[[Cascade, Analysis], MadeFile]] = {
     "pdf": _pdf,
     "png": _png,
     "json": _json,
-    "sr": _sr,
-    "sc": _sc,
+    "sr": partial(_object, kind="sr"),
+    "sc": partial(_object, kind="sc"),
 }
 
 

@@ -10,6 +10,7 @@ from pneumocascade.explain.html import environment
 from pneumocascade.explain.plots import distribution_plots
 from pneumocascade.explain.verdict import percent, verdict_of
 from pneumocascade.types import reasons_of
+from pneumocascade.web.dicom_panel import dicom_panel
 
 if TYPE_CHECKING:
     from pneumocascade.explain.quality import Quality
@@ -47,8 +48,8 @@ def note(text: str, kind: str = "plain") -> str:
 
 
 def film_and_processed(analysis: Analysis) -> str:
-    """Return the film beside the picture the model is given."""
-    return piece("film_and_processed", analysis)
+    """Return the film beside the picture the model is given and, of a DICOM object, what its header says."""
+    return piece("film_and_processed", analysis) + dicom_panel(analysis.prediction.acquisition)
 
 
 def steps(analysis: Analysis) -> str:
