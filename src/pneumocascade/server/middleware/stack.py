@@ -13,6 +13,7 @@ from pneumocascade.server.middleware.headers import NOBODY, SecurityHeaders
 from pneumocascade.server.middleware.limits import BodyLimit, RateLimit, RequestLimit, SlowBodies
 from pneumocascade.server.middleware.origins import HostCheck, SameOrigin, check_hosts
 from pneumocascade.server.middleware.route_allow_list import RouteAllowList
+from pneumocascade.server.middleware.transfer import CacheHeaders, Compression
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -69,6 +70,7 @@ def add_middleware(
     # One that allows nobody keeps Gradio from adding its own, which allows every page to read answers.
     app.add_middleware(CORSMiddleware, allow_origins=())
     app.add_middleware(RouteAllowList)
+    app.add_middleware(CacheHeaders)
     app.add_middleware(BodyLimit, limit=max_body, prefix=UPLOADS)
     app.add_middleware(SlowBodies)
     if token is not None:
@@ -80,3 +82,4 @@ def add_middleware(
     app.add_middleware(RequestLimit)
     app.add_middleware(Meter, metrics=metrics)
     app.add_middleware(SecurityHeaders, frame_ancestors=access.frame_ancestors)
+    app.add_middleware(Compression)
