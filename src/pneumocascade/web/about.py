@@ -10,6 +10,7 @@ from pneumocascade.reports.stages import STAGE_TITLES
 from pneumocascade.types import NO_STAGE2
 from pneumocascade.web.configuration import figures, operating_points
 from pneumocascade.web.fragments import note, piece
+from pneumocascade.web.glossary import terms_line
 from pneumocascade.web.inputs import CONTENT
 
 if TYPE_CHECKING:
@@ -38,4 +39,5 @@ def _measured(cascade: Cascade) -> str:
         parts.append(note(NO_STAGE2))
     for title, spec in zip(STAGE_TITLES, cascade.specs, strict=False):
         parts += [piece("heading", title, 3), figures(spec), operating_points(spec)]
+    parts.append(terms_line("auroc", "calibration_error", "sensitivity", "operating_point"))
     return "".join(parts)
