@@ -39,6 +39,14 @@ def test_no_tab_breaks_a_rule_seriously(
     named = page.locator("button.upload-container").first
     expect(named).to_have_attribute("aria-label", "Drop File Here - or - Click to Upload")
     assert serious(page) == []
+    page.locator("#single-verdict .pc-term").first.click()
+    expect(page.locator(".pc-explained:popover-open")).to_be_visible()
+    assert serious(page) == []
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Take a picture").click()
+    expect(page.get_by_role("button", name="Use this picture")).to_be_enabled()
+    assert serious(page) == []
+    page.get_by_role("button", name="Cancel").click()
     page.get_by_role("tab", name=BATCH).click()
     upload(page, "batch", [EXAMPLE_FILMS[0].path, EXAMPLE_FILMS[-1].path])
     page.get_by_role("button", name="Analyze Images", exact=True).click()

@@ -1,4 +1,4 @@
-"""The list of documents links to what is served here and to the addresses of the package, and to no others."""
+"""The list of documents links to what is served here and to the addresses of the package alone."""
 
 from __future__ import annotations
 
