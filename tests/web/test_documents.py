@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from email.message import Message
 from importlib import metadata
 
 import pytest
 
-from pneumocascade.web import documents
 from pneumocascade.web.documents import NAMES, document_list
 
 
 def test_addresses_are_those_of_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    given = metadata.metadata("pneumocascade")
+    given = Message()
     given["Project-URL"] = "Source, https://example.org/source"
     given["Project-URL"] = "Documentation, javascript:alert(1)"
-    monkeypatch.setattr(documents.metadata, "metadata", lambda _: given)
+    monkeypatch.setattr(metadata, "metadata", lambda _: given)
     html = document_list()
     assert '<a href="https://example.org/source" target="_blank" rel="noopener noreferrer">Source</a>' in html
     assert "javascript" not in html
