@@ -357,6 +357,7 @@ BLOCKS: dict[str, Callable[[Cascade], str]] = {
                 "variants": load("speed-variants.json"),
                 "many": load("many-files.json"),
                 "keras": load("speed-keras.json"),
+                "page": load("page.json"),
             }
         ),
         table,

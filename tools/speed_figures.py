@@ -119,6 +119,20 @@ def many_files(report: Report) -> Table:
     return rows
 
 
+def page(report: Report) -> Table:
+    """Return what a load of the web app's page weighs and takes, from what ``benchmarks/page.py`` wrote."""
+    rows = [["visit", "compression", "requests", "kB", "first paint, ms", "useful, ms"]]
+    visits = {"first": "first", "again": "again, with the browser's cache"}
+    for row in report["page"]["rows"]:
+        times = [
+            f"{middle:,.0f} ({least:,.0f} to {most:,.0f})"
+            for middle, least, most in (row["contentful_ms"], row["useful_ms"])
+        ]
+        weight = f"{row['bytes'][0] / 1000:,.0f}"
+        rows.append([visits[row["visit"]], row["compression"], f"{row['requests'][0]:.0f}", weight, *times])
+    return rows
+
+
 def keras(report: Report) -> Table:
     """Return how a Keras model of stage 1's task compares."""
     parts = {"one film": report["keras"]["single"], "64 films": report["keras"]["batch"]}
@@ -178,6 +192,7 @@ BLOCKS: dict[str, Callable[[Report], str | Table]] = {
         memory,
         many_files,
         keras,
+        page,
         variants,
     )
 }

@@ -67,6 +67,17 @@ class Acquisition:
         Of the patient when the film was made.
     sop_class_uid, sop_instance_uid : str
         Of the object.
+    photometric : str
+        Photometric interpretation, such as ``"MONOCHROME1"``; empty where it is not said.
+    voi : {"window", "lut", "histogram", "range", ""}
+        What the grey values were shown by: a window or VOI LUT of the object, a window from the histogram, or
+        the whole range of values; empty for a film in colour.
+    window : tuple of float or None
+        Centre and width of the window in use, in values after the modality transformation.
+    pixel_spacing : tuple of float or None
+        Millimetres between rows and between columns.
+    burned_in : {"YES", "NO", ""}
+        Whether the object says that its pixels hold text that tells who the patient is.
     """
 
     modality: str = ""
@@ -76,6 +87,11 @@ class Acquisition:
     age_years: float | None = None
     sop_class_uid: str = ""
     sop_instance_uid: str = ""
+    photometric: str = ""
+    voi: str = ""
+    window: tuple[float, float] | None = None
+    pixel_spacing: tuple[float, float] | None = None
+    burned_in: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

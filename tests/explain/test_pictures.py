@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from pneumocascade.explain.pictures import (
     with_banner,
 )
 from pneumocascade.explain.plots import distribution_plots
-from pneumocascade.explain.quality import MEASURES
+from pneumocascade.explain.quality import BINS, MEASURES
 from pneumocascade.explain.verdict import TONES, percent, verdict_of
 from pneumocascade.model.spec import for_recipe
 from tests.conftest import draw_chest
@@ -187,3 +188,7 @@ def test_plots_take_their_ink_from_the_page(name: str, chest: NDArray[np.uint8])
         assert MEASURES[name].unit in plot
         assert 'href="http' not in plot
     assert plots == distribution_plots(shown, name)
+    for plot in plots:
+        told = [float(share) for share in re.findall(r": ([\d.]+) % of pixels</title>", plot)]
+        assert len(told) == BINS
+        assert told[-1] == 100 if MEASURES[name].cumulative else sum(told) == pytest.approx(100, abs=4)

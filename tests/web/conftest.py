@@ -21,6 +21,8 @@ ARGUMENTS = [
     "--disable-gpu",
     "--disable-dev-shm-usage",
     "--disable-background-networking",
+    "--use-fake-device-for-media-stream",  # a camera that needs no device
+    "--use-fake-ui-for-media-stream",
 ]
 
 # A process of its own: the warnings of other packages' threads are not those of the tests.

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pneumocascade import Cascade, ModelSpec, OperatingPoint
 from pneumocascade.explain.verdict import NO_BREAK, percent
 from pneumocascade.model.spec import OPERATING_POINTS, for_recipe
-from pneumocascade.web.inputs import points_explained
+from pneumocascade.web.inputs import NO_CHOICE, points_explained, points_in_short
 
 
 def spec_with(stage: int, *thresholds: float) -> ModelSpec:
@@ -39,3 +39,9 @@ def test_thresholds_explained_are_those_of_the_models(cascade: Cascade) -> None:
     text = points_explained(*cascade.specs)
     for spec in cascade.specs:
         assert all(percent(point.threshold) in text for point in spec.operating_points.values())
+
+
+def test_the_choice_says_in_short_what_it_changes() -> None:
+    text = points_in_short(spec_with(1, 0.5, 0.3, 0.7))
+    assert text.startswith("sensitive: fewer pneumonias missed; specific: fewer false alarms.")
+    assert points_in_short(spec_with(1, 0.2, 0.2, 0.2)) == NO_CHOICE

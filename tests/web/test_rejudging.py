@@ -106,3 +106,12 @@ def test_films_that_the_models_do_not_know_have_a_banner(warning: str) -> None:
     assert warning not in text_of(card)
     assert "Something else." in text_of(card.split("pc-facts")[0])
     assert "pc-banner" not in verdict_card(Analysis(NORMAL))
+
+
+def test_a_film_that_can_no_longer_be_read_is_not_put_right(cascade: Cascade, turned: Path) -> None:
+    refused = analyse(cascade, turned, "balanced")
+    turned.write_bytes(b"no film")
+    answer = take_action(cascade, refused, "repair").prediction
+    assert (answer.status, answer.source) == ("error", "turned.png")
+    assert answer.error is not None
+    assert answer.error.code == "unreadable_image"

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from pneumocascade.explain.palette import OKABE_ITO
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -34,10 +36,20 @@ class Theme:
 
 
 LIGHT = Theme(
-    paper="#ffffff", ink="#1b1f24", muted="#59636e", line="#d1d9e0", first="#0072b2", second="#d55e00"
+    paper="#ffffff",
+    ink="#1b1f24",
+    muted="#59636e",
+    line="#d1d9e0",
+    first=OKABE_ITO["blue"],
+    second=OKABE_ITO["vermillion"],
 )
 DARK = Theme(
-    paper="#171b21", ink="#e6e9ed", muted="#9aa5b1", line="#3a434e", first="#56b4e9", second="#e69f00"
+    paper="#171b21",
+    ink="#e6e9ed",
+    muted="#9aa5b1",
+    line="#3a434e",
+    first=OKABE_ITO["sky blue"],
+    second=OKABE_ITO["orange"],
 )
 
 

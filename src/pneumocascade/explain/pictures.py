@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from pneumocascade.errors import UsageError
+from pneumocascade.explain.palette import OKABE_ITO
 from pneumocascade.explain.quality import grey_of
 from pneumocascade.explain.saliency import overlay
 from pneumocascade.explain.verdict import NO_BREAK, TONES, Verdict, verdict_of
@@ -27,7 +28,7 @@ from pneumocascade.types import DISCLAIMER, Prediction, Radiograph
 
 Rgb = NDArray[np.uint8]
 
-STEP_COLOURS = ("#8a94a3", "#3b8bd9", "#e8590c")
+STEP_COLOURS = tuple(OKABE_ITO[name] for name in ("purple", "green", "vermillion"))
 """Colours of the plots of the steps, readable on white and on black."""
 
 _INK = "#fdfdfd"

@@ -13,9 +13,13 @@ from pneumocascade.explain.quality import MEASURES, Distribution, Measure, distr
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.transforms import Bbox
 
 _INK = "#010203"
 """Stands for the page's text colour, and is replaced by it: one plot for light and dark pages."""
+
+_WIDTH, _HEIGHT = 259.2, 180.0
+"""Of a plot, in points, 72 to the inch, which are the units of its SVG."""
 
 _SETTINGS = threading.Lock()
 """Matplotlib's settings are global; plots are drawn one at a time."""
@@ -60,14 +64,37 @@ def _plot(caption: str, distribution: Distribution, measure: Measure, colour: st
     from matplotlib.figure import Figure
 
     with _SETTINGS, mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": caption, "font.size": 9.0}):
-        figure = Figure(figsize=(3.6, 2.5), layout="constrained")
+        figure = Figure(figsize=(_WIDTH / 72, _HEIGHT / 72), layout="constrained")
         axes = figure.subplots()
         axes.stairs(distribution.share, distribution.edges, fill=True, color=colour, alpha=0.35)
         axes.stairs(distribution.share, distribution.edges, color=colour, linewidth=1.4)
         _dress(axes, caption, measure, distribution, top)
         text = io.StringIO()
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
-    return _inline(text.getvalue(), f"{measure.title} of step {caption}")
+        place = axes.get_position()
+    svg = text.getvalue().replace("</svg>", _bins(distribution, measure, place) + "</svg>")
+    return _inline(svg, f"{measure.title} of step {caption}")
+
+
+def _bins(distribution: Distribution, measure: Measure, place: Bbox) -> str:
+    """Return a strip over each bin, without colour, that tells its share when a pointer is over it.
+
+    ``place`` is where the axes are, as shares of the figure from its lower left corner.
+    """
+    left, top = place.x0 * _WIDTH, (1 - place.y1) * _HEIGHT
+    width, height = place.width * _WIDTH / len(distribution.share), place.height * _HEIGHT
+    edges = distribution.edges
+    strips = [
+        f'<rect x="{left + index * width:.2f}" y="{top:.2f}" width="{width:.2f}" height="{height:.2f}">'
+        f"<title>{measure.unit} {_range(edges[index], edges[index + 1], measure)}: "
+        f"{100 * share:.1f} % of pixels</title></rect>"
+        for index, share in enumerate(distribution.share)
+    ]
+    return f'<g class="pc-bins" fill="transparent">{"".join(strips)}</g>'
+
+
+def _range(low: float, high: float, measure: Measure) -> str:
+    return f"up to {high:.4g}" if measure.cumulative else f"{low:.4g} to {high:.4g}"
 
 
 def _dress(axes: Axes, caption: str, measure: Measure, distribution: Distribution, top: float) -> None:

@@ -108,7 +108,7 @@ def film_from_bytes(data: bytes) -> PreparedFilm:
     rest = rest[numbers.nbytes :]
     arrays = np.split(numbers, np.cumsum(sizes)[:-1]) if sizes else []
     inputs = [array.reshape(shape) for array, shape in zip(arrays, shapes, strict=True)]
-    acquisition = Acquisition(**header["acquisition"]) if header["acquisition"] else None
+    acquisition = _acquisition(header["acquisition"]) if header["acquisition"] else None
     return PreparedFilm(
         str(header["source"]),
         header["status"],
@@ -121,6 +121,19 @@ def film_from_bytes(data: bytes) -> PreparedFilm:
         float(header["seconds"]),
         _display(header, rest, acquisition),
     )
+
+
+def _acquisition(said: dict[str, Any]) -> Acquisition:
+    """Return what an object says of its film: text and numbers, whatever was sent."""
+    values: dict[str, Any] = {name: str(value) for name, value in said.items()}
+    if (age := said["age_years"]) is not None:
+        age = float(age)
+    pairs: dict[str, tuple[float, float] | None] = {"window": None, "pixel_spacing": None}
+    for name in pairs:
+        if said[name] is not None:
+            first, second = said[name]
+            pairs[name] = float(first), float(second)
+    return Acquisition(**{**values, "age_years": age, **pairs})
 
 
 def _display(header: dict[str, Any], rest: bytes, acquisition: Acquisition | None) -> Radiograph | None:

@@ -9,7 +9,9 @@ import gradio as gr
 from pneumocascade.reports.stages import STAGE_TITLES
 from pneumocascade.types import NO_STAGE2
 from pneumocascade.web.configuration import figures, operating_points
+from pneumocascade.web.documents import document_list
 from pneumocascade.web.fragments import note, piece
+from pneumocascade.web.glossary import terms_line
 from pneumocascade.web.inputs import CONTENT
 
 if TYPE_CHECKING:
@@ -25,11 +27,12 @@ def build_about_tab(cascade: Cascade) -> None:
     """Lay out the tab; its figures come from the models."""
     with gr.Column(elem_classes="pc-prose"):
         gr.Markdown(content("pipeline.md"))
-        gr.HTML(piece("diagram", content("pipeline.svg")))
+        gr.HTML(piece("diagram", content("pipeline.svg") + content("pipeline-narrow.svg")))
         gr.Markdown(content("steps.md"))
         gr.HTML(_measured(cascade), elem_id="about-figures")
         for name in ("data.md", "intended_use.md", "references.md", "licence.md"):
             gr.Markdown(content(name))
+        gr.HTML(document_list())
 
 
 def _measured(cascade: Cascade) -> str:
@@ -38,4 +41,5 @@ def _measured(cascade: Cascade) -> str:
         parts.append(note(NO_STAGE2))
     for title, spec in zip(STAGE_TITLES, cascade.specs, strict=False):
         parts += [piece("heading", title, 3), figures(spec), operating_points(spec)]
+    parts.append(terms_line("auroc", "calibration_error", "sensitivity", "operating_point"))
     return "".join(parts)

@@ -16,6 +16,7 @@ from pneumocascade.model.preprocess import steps_of, to_eight_bit
 
 if TYPE_CHECKING:
     from pneumocascade.inference.cascade import Cascade
+    from pneumocascade.model.spec import ModelSpec
     from pneumocascade.types import Prediction, Radiograph
 
 FILM_HEIGHT = 560
@@ -47,6 +48,8 @@ class Analysis:
         Reference standard, ``"normal"`` or the aetiology; empty where none is known.
     path : str
         Where the film lies, as long as it does; for what is made of the film itself.
+    specs : tuple of ModelSpec
+        Of the models that were asked, for their operating points.
     """
 
     prediction: Prediction
@@ -58,6 +61,7 @@ class Analysis:
     full: bytes = b""
     reference: str = ""
     path: str = ""
+    specs: tuple[ModelSpec, ...] = ()
 
     @property
     def name(self) -> str:
@@ -109,7 +113,7 @@ def analyse(
 def drawn(cascade: Cascade, prediction: Prediction) -> Analysis:
     """Return what is shown of an answer that has its display copy; what it keeps of that copy is small."""
     if prediction.display is None:
-        return Analysis(prediction)
+        return Analysis(prediction, specs=cascade.specs)
     # A session keeps the analysis for an hour: the large copy as JPEG alone.
     return _pictured(cascade, prediction.display, prediction)
 
@@ -130,4 +134,5 @@ def _pictured(cascade: Cascade, radiograph: Radiograph, prediction: Prediction) 
         steps,
         (quality_of(radiograph.pixels), quality_of(steps[-1].picture)),
         encoded(to_eight_bit(radiograph.pixels), "JPEG"),
+        specs=cascade.specs,
     )

@@ -16,6 +16,7 @@ from pneumocascade.errors import StorageError
 from pneumocascade.web.about import build_about_tab
 from pneumocascade.web.batch import build_batch_tab
 from pneumocascade.web.fragments import piece
+from pneumocascade.web.glossary import explanations
 from pneumocascade.web.header import header
 from pneumocascade.web.inputs import CONTENT, QUIET
 from pneumocascade.web.links import QUERY, linked
@@ -33,6 +34,9 @@ MAX_FILE_SIZE = "64mb"
 
 SESSIONS_KEPT = 50
 """Pages whose results are kept; ten films and their pictures take up to 8 MB."""
+
+STYLES = ("style.css", "panels.css")
+"""The page's style sheets, in ``web/content``."""
 
 _FONT = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif"]
 _FONT_MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
@@ -117,7 +121,7 @@ def build_app(cascade: Cascade, counter: Counter | None = None) -> gr.Blocks:
                 batch = build_batch_tab(cascade, counter, page_header)
             with gr.Tab("About", id="about"):
                 build_about_tab(cascade)
-        gr.HTML(piece("footer", __version__, cascade.version))
+        gr.HTML(piece("footer", __version__, cascade.version) + explanations())
         query = gr.Textbox(visible="hidden", elem_id="page-query")
         blocks.load(
             _follow_link, query, [tabs, *single.asked.settings, *batch.settings], js=QUERY, **QUIET
@@ -152,7 +156,7 @@ def mount_app(app: FastAPI, cascade: Cascade, counter: Counter | None = None) ->
         blocks,
         path="/",
         theme=theme(),
-        css=(CONTENT / "style.css").read_text(encoding="utf-8"),
+        css="".join((CONTENT / name).read_text(encoding="utf-8") for name in STYLES),
         js=(CONTENT / "page.js").read_text(encoding="utf-8"),
         footer_links=[],
         run_history=False,

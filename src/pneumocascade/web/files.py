@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import io
 import json
-import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import gradio as gr
 import numpy as np
@@ -170,35 +170,25 @@ def _json(_: Cascade, analysis: Analysis) -> MadeFile:
     return MadeFile(f"{_stem(analysis)}.json", "application/json", text.encode("utf-8", "backslashreplace"))
 
 
-def _object(cascade: Cascade, analysis: Analysis, which: int) -> MadeFile:
-    """Return the structured report (0) or the Secondary Capture (1)."""
-    from pneumocascade.reports.objects import write_objects
+def _object(cascade: Cascade, analysis: Analysis, kind: Literal["sr", "sc"]) -> MadeFile:
+    """Return the structured report (``"sr"``) or the Secondary Capture (``"sc"``)."""
+    from pneumocascade.reports.objects import object_bytes
 
     film = radiograph_of(analysis)
     if film is None or not Path(analysis.path).is_file():
         raise gr.Error(EXPIRED, print_exception=False)
     models = read_manifest(cascade.folder or bundled_models())
-    prediction: Prediction = replace(analysis.prediction, source=analysis.path)
-    with tempfile.TemporaryDirectory() as folder:
-        content = write_objects(prediction, film, models, Path(folder))[which].read_bytes()
-    name = f"{_stem(analysis)}-{('sr', 'sc')[which]}.dcm"
-    return MadeFile(name, "application/dicom", content)
-
-
-def _sr(cascade: Cascade, analysis: Analysis) -> MadeFile:
-    return _object(cascade, analysis, 0)
-
-
-def _sc(cascade: Cascade, analysis: Analysis) -> MadeFile:
-    return _object(cascade, analysis, 1)
+    prediction: Prediction = replace(analysis.prediction, source=analysis.path, display=film)
+    content = object_bytes(kind, prediction, Path(analysis.path).read_bytes(), models)
+    return MadeFile(f"{_stem(analysis)}-{kind}.dcm", "application/dicom", content)
 
 
 _MAKERS: dict[str, Callable[[Cascade, Analysis], MadeFile]] = {
     "pdf": _pdf,
     "png": _png,
     "json": _json,
-    "sr": _sr,
-    "sc": _sc,
+    "sr": partial(_object, kind="sr"),
+    "sc": partial(_object, kind="sc"),
 }
 
 

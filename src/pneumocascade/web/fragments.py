@@ -10,6 +10,8 @@ from pneumocascade.explain.html import environment
 from pneumocascade.explain.plots import distribution_plots
 from pneumocascade.explain.verdict import percent, verdict_of
 from pneumocascade.types import reasons_of
+from pneumocascade.web.dicom_panel import dicom_panel
+from pneumocascade.web.glossary import terms_line
 
 if TYPE_CHECKING:
     from pneumocascade.explain.quality import Quality
@@ -47,8 +49,8 @@ def note(text: str, kind: str = "plain") -> str:
 
 
 def film_and_processed(analysis: Analysis) -> str:
-    """Return the film beside the picture the model is given."""
-    return piece("film_and_processed", analysis)
+    """Return the film beside the picture the model is given and, of a DICOM object, what its header says."""
+    return piece("film_and_processed", analysis) + dicom_panel(analysis.prediction.acquisition)
 
 
 def steps(analysis: Analysis) -> str:
@@ -62,7 +64,8 @@ def quality(analysis: Analysis) -> str:
         return note("Nothing was measured: the file could not be read.")
     before, after = analysis.quality
     rows = [_quality_row(title, form, before, after, field) for title, field, form in _QUALITY_ROWS]
-    return table(("Grey values 0 to 255", "Original", "Processed", "Change"), rows, "pc-numbers")
+    measured = table(("Grey values 0 to 255", "Original", "Processed", "Change"), rows, "pc-numbers")
+    return measured + terms_line("michelson_contrast", "entropy")
 
 
 def _quality_row(title: str, form: str, before: Quality, after: Quality, field: str) -> tuple[str, ...]:

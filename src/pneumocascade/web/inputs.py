@@ -23,6 +23,8 @@ CONTENT = Path(__file__).parent / "content"
 
 FORMATS = "JPEG, PNG, TIFF, WebP, BMP or DICOM"
 
+NO_CHOICE = "These models have the same threshold at every operating point."
+
 EXPIRED = "These results are no longer kept here. Please analyse the films again."
 
 QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
@@ -104,7 +106,7 @@ def ask(prefix: str, upload: str, button: str, cascade: Cascade) -> Asked:
             list(OPERATING_POINTS),
             value=OPERATING_POINTS[0],
             label="Operating point",
-            info=points_explained(*cascade.specs),
+            info=points_in_short(cascade.stage1.spec),
             elem_id=f"{prefix}-point",
             elem_classes="pc-radio",
             render=False,
@@ -143,6 +145,19 @@ def known_films() -> gr.HTML:
 def formats_note() -> gr.HTML:
     """Return the line that names the formats, to stand below an upload."""
     return gr.HTML(piece("formats", FORMATS))
+
+
+def points_in_short(stage1: ModelSpec) -> str:
+    """Return what the choice of the operating point changes; the thresholds stand with the answer."""
+    points = {name: point.threshold for name, point in stage1.operating_points.items()}
+    usual = points[OPERATING_POINTS[0]]
+    effects = {-1: "fewer pneumonias missed", 1: "fewer false alarms"}
+    parts = [
+        f"{name}: {effects[side]}"
+        for name, threshold in points.items()
+        if (side := (threshold > usual) - (threshold < usual))
+    ]
+    return f"{'; '.join(parts)}. The diagram with the answer shows the thresholds." if parts else NO_CHOICE
 
 
 def points_explained(stage1: ModelSpec, stage2: ModelSpec | None = None) -> str:

@@ -11,14 +11,17 @@ import gradio as gr
 from pneumocascade.errors import UsageError
 from pneumocascade.inference.repair import REPAIRS, judge_repaired
 from pneumocascade.model.gate import NEVER_JUDGED
+from pneumocascade.types import Prediction, Reason
 from pneumocascade.web.analysis import Analysis, analyse, drawn
 from pneumocascade.web.inputs import EXPIRED
 
 if TYPE_CHECKING:
     from pneumocascade.inference.cascade import Cascade
-    from pneumocascade.types import Prediction
 
 AGAIN = "With these settings the film must be read again: please analyse it once more."
+
+UNREADABLE = Reason("unreadable_file", "The film can no longer be read.")
+"""Why a film has no display copy where its reader does not say it."""
 
 NO_REPAIR = "No such change makes this an upright chest film for the gate: please change the film yourself."
 
@@ -89,10 +92,12 @@ def take_action(cascade: Cascade, analysis: Analysis, action: str) -> Analysis:
 
 def _repaired(cascade: Cascade, analysis: Analysis, code: str) -> Analysis:
     before = analysis.prediction
-    # Read by the cascade's reader, which may be a process of its own; nothing of this answer is used.
-    read = cascade.predict(analysis.path, name=before.source, gate=False, display=True, record=False)
+    # Read again at full size by the cascade's reader, which may be a process of its own; no model runs.
+    read = cascade.reader((analysis.path, before.source), specs=cascade.specs, gate=False, display=True)
     if read.display is None:
-        return Analysis(read)
+        error = read.error or UNREADABLE
+        failed = Prediction(before.source, "error", before.operating_point, cascade.version, error=error)
+        return Analysis(failed)
     prediction = judge_repaired(
         cascade,
         read.display,

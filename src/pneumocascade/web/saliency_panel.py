@@ -8,6 +8,7 @@ from pneumocascade.explain.html import render
 from pneumocascade.explain.saliency import heat_layer
 from pneumocascade.reports.stages import saliency_legend
 from pneumocascade.web.fragments import note
+from pneumocascade.web.glossary import terms_line
 
 if TYPE_CHECKING:
     from pneumocascade.web.analysis import Analysis
@@ -52,7 +53,7 @@ def saliency_view(analysis: Analysis, prefix: str) -> str:
         return note("These models give no activation map. Models exported with this version do.")
     coarse = mapped[0][1].activation_map
     assert coarse is not None
-    return render(
+    view = render(
         "web/saliency.html.j2",
         film=analysis.film,
         layers=[(stage, result.label, heat_layer(result, height, width)) for stage, result in mapped],
@@ -62,3 +63,4 @@ def saliency_view(analysis: Analysis, prefix: str) -> str:
         down=coarse.shape[0],
         across=coarse.shape[1],
     )
+    return view + terms_line("activation_map", "log_odds")

@@ -12,6 +12,7 @@ import gradio as gr
 from pneumocascade.model.spec import OPERATING_POINTS
 from pneumocascade.web import fragments
 from pneumocascade.web.analysis import Analysis
+from pneumocascade.web.camera import camera_button
 from pneumocascade.web.configuration import configuration
 from pneumocascade.web.details import Details, build_details, build_verdict, heading, values
 from pneumocascade.web.examples import analyse_example, example_films, example_tiles, preview
@@ -111,6 +112,7 @@ def _layout(films: list[Path], first: Analysis, cascade: Cascade) -> _Parts:
             known_films()
             place(asked.upload)
             formats_note()
+            camera_button("single")
             small = gr.HTML(preview(films[0], example=True), elem_id="single-preview")
             place(*asked.settings, asked.button)
             heading("Examples")

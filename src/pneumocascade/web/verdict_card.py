@@ -13,7 +13,9 @@ from pneumocascade.model.spec import STAGE2_LABELS
 from pneumocascade.reports.stages import stage_cards
 from pneumocascade.types import reasons_of
 from pneumocascade.web.files import offered
+from pneumocascade.web.glossary import terms_line
 from pneumocascade.web.rejudging import may_be_forced, repair_code
+from pneumocascade.web.threshold_diagram import threshold_diagram
 
 if TYPE_CHECKING:
     from pneumocascade.types import Prediction
@@ -47,6 +49,8 @@ def verdict_card(analysis: Analysis) -> str:
         files=offered(analysis),
         stages=stage_cards(prediction),
         agreement=_agreement(prediction, analysis.reference),
+        thresholds=threshold_diagram(prediction, analysis.specs) if prediction.status != "error" else "",
+        terms=terms_line("prediction_set", "coverage", "aetiology", "prior"),
     )
 
 

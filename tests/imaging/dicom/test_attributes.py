@@ -38,7 +38,9 @@ def test_what_is_said_is_passed_on() -> None:
 
 
 def test_what_is_not_said_is_empty() -> None:
-    item = dataset(GREY, 8, Modality=None, SOPClassUID=None, SOPInstanceUID=None)
+    item = dataset(
+        GREY, 8, Modality=None, SOPClassUID=None, SOPInstanceUID=None, PhotometricInterpretation=None
+    )
     assert acquisition_of(item) == Acquisition()
 
 

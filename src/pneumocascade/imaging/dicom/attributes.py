@@ -8,7 +8,7 @@ from datetime import date
 from pydicom.dataset import Dataset
 
 from pneumocascade.imaging.dicom.quiet import quiet
-from pneumocascade.imaging.dicom.values import items_of, text_of
+from pneumocascade.imaging.dicom.values import items_of, numbers_of, text_of
 from pneumocascade.types import Acquisition
 
 _DAYS = {"D": 1.0, "W": 7.0, "M": 365.25 / 12, "Y": 365.25}
@@ -35,7 +35,8 @@ def acquisition_of(dataset: Dataset) -> Acquisition:
 
     View position is (0018,5101) or the View Code Sequence (0054,0220), body part (0018,0015) or the
     Anatomic Region Sequence (0008,2218), laterality that of the image (0020,0062) or of the series
-    (0020,0060), age (0010,1010) or the time between birth and acquisition.
+    (0020,0060), age (0010,1010) or the time between birth and acquisition. Pixel spacing is (0028,0030), that
+    at the imager (0018,1164) or that of a scanned film (0018,2010).
 
     Parameters
     ----------
@@ -50,7 +51,19 @@ def acquisition_of(dataset: Dataset) -> Acquisition:
             age_years=_age(dataset),
             sop_class_uid=text_of(dataset, "SOPClassUID"),
             sop_instance_uid=text_of(dataset, "SOPInstanceUID"),
+            photometric=text_of(dataset, "PhotometricInterpretation"),
+            pixel_spacing=_spacing(dataset),
+            burned_in=said if (said := text_of(dataset, "BurnedInAnnotation")) in ("YES", "NO") else "",
         )
+
+
+def _spacing(dataset: Dataset) -> tuple[float, float] | None:
+    """Return the distance of rows and of columns in millimetres, at the patient where it is known."""
+    for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
+        match numbers_of(dataset, keyword):
+            case [float(rows), float(columns)] if rows > 0 and columns > 0:
+                return rows, columns
+    return None
 
 
 def _meaning(dataset: Dataset, keyword: str) -> str:

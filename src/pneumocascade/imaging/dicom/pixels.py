@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,13 @@ _BLOCK = 1 << 20
 """Pixels that are looked up at a time, so that a large film does not need several times its memory."""
 
 
+class Voi(NamedTuple):
+    """What grey values are shown by, as ``voi`` and ``window`` of ``Acquisition``."""
+
+    kind: str
+    window: tuple[float, float] | None = None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Histogram:
     """Every value that a pixel could have, rising, with the number of pixels; padding has none."""
@@ -57,8 +64,8 @@ class _Histogram:
 
 def grey_picture(
     dataset: Dataset, layout: Layout, stored: NDArray[Any], index: int
-) -> tuple[NDArray[np.uint8] | NDArray[np.uint16], tuple[str, ...]]:
-    """Return a monochrome frame as it is shown, and what had to be assumed.
+) -> tuple[NDArray[np.uint8] | NDArray[np.uint16], tuple[str, ...], Voi]:
+    """Return a monochrome frame as it is shown, what had to be assumed, and what it is shown by.
 
     1. Modality LUT or rescaling (DICOM PS3.3, C.11.1).
     2. VOI LUT or window (C.11.2). A frame of more than 8 bits without one, and any whose own leaves
@@ -81,10 +88,11 @@ def grey_picture(
     picture : ndarray of uint8 or uint16, shape (H, W)
         uint8 where up to 8 bits are stored; 0 is black, the dtype's maximum white.
     warnings : tuple of str
+    voi : Voi
     """
     histogram = _histogram(dataset, layout, stored)
     values = modality_values(dataset, histogram.stored, index)
-    shown, warnings = _shown(dataset, layout, histogram, values, index)
+    shown, warnings, voi = _shown(dataset, layout, histogram, values, index)
     inverted, contradiction = is_inverted(dataset)
     if inverted:
         shown = 1 - shown
@@ -95,7 +103,7 @@ def grey_picture(
         warnings += (TWO_POLARITIES,)
     if text_of(dataset, "PresentationIntentType") == "FOR PROCESSING":
         warnings += (FOR_PROCESSING,)
-    return _looked_up(stored, int(histogram.stored[0]), table), warnings
+    return _looked_up(stored, int(histogram.stored[0]), table), warnings, voi
 
 
 def is_inverted(dataset: Dataset) -> tuple[bool, bool]:
@@ -115,32 +123,32 @@ def is_inverted(dataset: Dataset) -> tuple[bool, bool]:
 
 def _shown(
     dataset: Dataset, layout: Layout, histogram: _Histogram, values: Floats, index: int
-) -> tuple[Floats, tuple[str, ...]]:
+) -> tuple[Floats, tuple[str, ...], Voi]:
     """Return what each value is shown as before polarity, 0..1."""
     warnings: tuple[str, ...] = ()
-    for number, (own, notes) in enumerate(_by_object(dataset, values, index)):
+    for number, (own, notes, voi) in enumerate(_by_object(dataset, values, index)):
         if not leaves_nothing(own, histogram.counts):
-            return own, (*notes, *((LATER_WINDOW,) if number else ()))
+            return own, (*notes, *((LATER_WINDOW,) if number else ())), voi
     if says_window(dataset, index):
         warnings = (ABSURD_WINDOW,)
     elif layout.stored > 8:
         warnings = (NO_WINDOW,)
     window = window_from_histogram(values, histogram.counts) if warnings else None
     if window is not None:
-        return window.of(values), warnings
+        return window.of(values), warnings, Voi("histogram", (window.centre, window.width))
     low, high = float(values.min()), float(values.max())
-    return (values - low) / max(high - low, 1e-9), ()
+    return (values - low) / max(high - low, 1e-9), (), Voi("range")
 
 
-def _by_object(dataset: Dataset, values: Floats, index: int) -> Iterator[tuple[Floats, tuple[str, ...]]]:
-    """Yield what the object's own VOI LUT and windows make of the values, and what had to be assumed."""
+def _by_object(dataset: Dataset, values: Floats, index: int) -> Iterator[tuple[Floats, tuple[str, ...], Voi]]:
+    """Yield what the object's own VOI LUT and windows make of the values, what was assumed, and which."""
     table = table_of(dataset, "VOILUTSequence", signed=bool(values.min() < 0))
     if table is not None and table.white > 0:
         narrow = table.bits_used < table.bits
         notes = (NARROW_TABLE.format(says=table.bits, uses=table.bits_used),) if narrow else ()
-        yield np.asarray(table.of(values) / table.white), notes
+        yield np.asarray(table.of(values) / table.white), notes, Voi("lut")
     for window in windows_of(dataset, index):
-        yield window.of(values), ()
+        yield window.of(values), (), Voi("window", (window.centre, window.width))
 
 
 def _histogram(dataset: Dataset, layout: Layout, stored: NDArray[Any]) -> _Histogram:

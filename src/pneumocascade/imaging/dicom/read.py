@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from pneumocascade.errors import FilmError, UnreadableImageError, UnsuitableImag
 from pneumocascade.imaging.dicom.attributes import acquisition_of
 from pneumocascade.imaging.dicom.frames import COLOUR, Layout, layout_of, stored_values
 from pneumocascade.imaging.dicom.objects import read_object
-from pneumocascade.imaging.dicom.pixels import colour_picture, grey_picture
+from pneumocascade.imaging.dicom.pixels import Voi, colour_picture, grey_picture
 from pneumocascade.imaging.dicom.quiet import quiet
 from pneumocascade.types import Acquisition
 
@@ -80,14 +80,16 @@ def _film(dataset: Dataset, max_pixels: int, frame: int | None) -> DicomFilm:
     stored, layout, notes = stored_values(dataset, layout, index)
     pixels: NDArray[np.uint8] | NDArray[np.uint16]
     warnings: tuple[str, ...] = ()
+    voi = Voi("")
     if layout.photometric in COLOUR:
         pixels = colour_picture(dataset, layout, stored)
     else:
-        pixels, warnings = grey_picture(dataset, layout, stored, index)
+        pixels, warnings, voi = grey_picture(dataset, layout, stored, index)
     warnings = notes + warnings
     if frame is None and layout.frames > 1:
         warnings = (f"The DICOM object has {layout.frames} frames: the first was taken.", *warnings)
-    return DicomFilm(pixels, warnings, acquisition_of(dataset), layout.frames)
+    acquisition = replace(acquisition_of(dataset), voi=voi.kind, window=voi.window)
+    return DicomFilm(pixels, warnings, acquisition, layout.frames)
 
 
 def _index(layout: Layout, frame: int | None) -> int:

@@ -65,6 +65,12 @@ _SIDE = frozenset(
 )
 """Words of view positions (DICOM PS3.3, C.8.7.1.1.1, C.8.11.5; PS3.16, CID 4010) that are not frontal."""
 
+_FRONTAL = frozenset(_words("AP PA ANTERO POSTERO ANTERIOR POSTERIOR FRONTAL UPRIGHT ERECT SUPINE SITTING"))
+"""Words of frontal view positions."""
+
+_RADIOGRAPHS = frozenset(_words("CR DX DR RG RF SC OT XR"))
+"""Modalities that plain radiographs of a chest come with."""
+
 
 def reasons_to_refuse(acquisition: Acquisition) -> tuple[Reason, ...]:
     """Return why a film must not be judged, as far as its acquisition tells.
@@ -109,3 +115,14 @@ def _is_other_part(part: str) -> bool:
     words = _words(part)
     name = " ".join(words)
     return bool(_SPINE.search(name)) or (bool(_OTHER_PARTS & set(words)) and not _CHEST.search(name))
+
+
+def known_view(text: str) -> str:
+    """Return a view position where all its words are those of views, else nothing: it may be free text."""
+    words = set(_words(text))
+    return text if words and words <= _SIDE | _FRONTAL else ""
+
+
+def known_modality(text: str) -> str:
+    """Return a modality that the standard or practice knows, else nothing: it may be free text."""
+    return text if text in _OTHER_MODALITIES | _RADIOGRAPHS else ""

@@ -35,6 +35,9 @@ _COMMON = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
+_PERMISSIONS_OF_PAGE = _COMMON["Permissions-Policy"].replace("camera=()", "camera=(self)")
+"""The page may ask for the camera, to take a picture as an upload; nothing that it holds may."""
+
 NO_PAGE = "default-src 'none'; sandbox"
 """Policy of what is no page."""
 DOCS_PAGE = (
@@ -96,7 +99,8 @@ class SecurityHeaders(HttpMiddleware):
                 return
             body += message.get("body", b"")
             if not message.get("more_body", False) and head is not None:
-                self._add(head, page_policy(body))
+                headers = self._add(head, page_policy(body))
+                headers["Permissions-Policy"] = _PERMISSIONS_OF_PAGE
                 await send(head)
                 await send({"type": "http.response.body", "body": body})
 

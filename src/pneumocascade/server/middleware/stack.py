@@ -19,6 +19,7 @@ from pneumocascade.server.middleware.origins import (
     check_origins,
 )
 from pneumocascade.server.middleware.route_allow_list import RouteAllowList
+from pneumocascade.server.middleware.transfer import CacheHeaders, Compression
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -78,9 +79,11 @@ def add_middleware(
     # One that allows nobody keeps Gradio from adding its own, which allows every page to read answers.
     app.add_middleware(CORSMiddleware, allow_origins=())
     app.add_middleware(RouteAllowList)
+    app.add_middleware(CacheHeaders)
     add_limits(app, access, uploads=UPLOADS, max_body=max_body, token=token)
     app.add_middleware(Meter, metrics=metrics)
     app.add_middleware(SecurityHeaders, frame_ancestors=access.frame_ancestors)
+    app.add_middleware(Compression)
 
 
 def add_limits(
@@ -102,7 +105,7 @@ def add_limits(
     Raises
     ------
     UsageError
-        Where the token is too easily guessed, or a host is none.
+        Where the token is too easily guessed, or a host or an origin is none.
     """
     app.add_middleware(BodyLimit, limit=max_body, prefix=uploads)
     app.add_middleware(SlowBodies)

@@ -1,0 +1,94 @@
+"""The operating points of both stages on an axis of probability, and where this film lies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from pneumocascade.explain.html import render
+from pneumocascade.explain.verdict import percent
+from pneumocascade.model.calibration import DECIMALS, at_prior
+from pneumocascade.model.spec import OPERATING_POINTS
+from pneumocascade.web.inputs import points_explained
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pneumocascade.model.spec import ModelSpec
+    from pneumocascade.types import Prediction
+
+_TITLES = {1: "Stage 1: probability of {}", 2: "Stage 2: probability of {}, if it is pneumonia"}
+EVERY_POINT = "threshold"
+THIS_FILM = "this film"
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """A place on an axis: its name, its probability in words, and in per cent of the axis."""
+
+    name: str
+    text: str
+    at: float
+    chosen: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Axis:
+    """One stage: its thresholds from left to right, and the film where the stage judged it."""
+
+    title: str
+    tone: str
+    points: tuple[_Mark, ...]
+    film: _Mark | None
+
+
+def threshold_diagram(prediction: Prediction, specs: Sequence[ModelSpec]) -> str:
+    """Return the diagram for a film, with a text that says the same.
+
+    Stage 1's thresholds are those at the prior of the answer. Stage 2 has one threshold where its operating
+    points agree, as those of the bundled models do.
+
+    Parameters
+    ----------
+    prediction : Prediction
+    specs : sequence of ModelSpec
+        Of the stages that there are; without any, there is no diagram.
+    """
+    if not specs:
+        return ""
+    first = _at_prior(specs[0], prediction.prior)
+    axes = [_axis(spec, prediction) for spec in (first, *specs[1:])]
+    text = " ".join([points_explained(first, *specs[1:]), *(_place(axis) for axis in axes if axis.film)])
+    return render("web/thresholds.html.j2", axes=axes, text=text)
+
+
+def _at_prior(spec: ModelSpec, prior: float) -> ModelSpec:
+    """Return a specification whose thresholds hold at another share of pneumonia."""
+    points = {
+        name: replace(point, threshold=round(at_prior(point.threshold, spec.prior, prior), DECIMALS))
+        for name, point in spec.operating_points.items()
+    }
+    return replace(spec, operating_points=points)
+
+
+def _axis(spec: ModelSpec, prediction: Prediction) -> _Axis:
+    label = spec.labels[1]
+    thresholds = {name: point.threshold for name, point in spec.operating_points.items()}
+    if len(set(thresholds.values())) == 1:
+        points = [_mark(EVERY_POINT, thresholds[OPERATING_POINTS[0]], chosen=True)]
+    else:
+        chosen = prediction.operating_point
+        points = [_mark(name, value, chosen=name == chosen) for name, value in thresholds.items()]
+    result = prediction.stages.get(spec.stage)
+    film = None if result is None else _mark(THIS_FILM, result.probabilities[label])
+    ordered = tuple(sorted(points, key=lambda point: point.at))
+    return _Axis(_TITLES[spec.stage].format(label), label, ordered, film)
+
+
+def _mark(name: str, probability: float, *, chosen: bool = False) -> _Mark:
+    return _Mark(name, percent(probability), round(100 * probability, 2), chosen)
+
+
+def _place(axis: _Axis) -> str:
+    assert axis.film is not None, "asked only where the stage judged the film"
+    return f"{axis.title}: {axis.film.name} has {axis.film.text}."
