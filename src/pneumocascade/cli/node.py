@@ -39,6 +39,8 @@ _MIB = 1 << 20
 DESTINATION_TOKEN_VARIABLE = "PNEUMOCASCADE_DESTINATION_TOKEN"  # noqa: S105  a name
 """Environment variable with what an https destination is told."""
 
+_SIGNAL_SECONDS = 0.5
+
 _FETCH_GIVE_UP_SECONDS = 300.0
 """Time for which the results of a study that was fetched are offered to a destination."""
 
@@ -217,7 +219,9 @@ def node(
             if running.dicomweb_port is not None:
                 scheme = "https" if tls else "http"
                 typer.echo(f"DICOMweb is at {scheme}://{shown}:{running.dicomweb_port}/dicomweb")
-            stop.wait()
+            # A signal just before a wait begins, or to another thread, does not end it: it ends by itself.
+            while not stop.wait(_SIGNAL_SECONDS):
+                pass
         finally:
             running.stop()
 
