@@ -106,6 +106,7 @@ def test_the_description_says_what_stands_around_the_routes(client: TestClient, 
     assert "401" not in operation(free, "/api/v1/predictions", "post")["responses"]
     assert "security" not in operation(closed, "/healthz")
     assert set(operation(closed, "/healthz")["responses"]) == {"200", "421"}
+    assert all(parameter["description"] for parameter in predict["parameters"])
     bodies = predict["requestBody"]["content"]
     assert bodies["application/dicom"]["schema"] == {"type": "string", "format": "binary"}
     form = closed["components"]["schemas"]["UploadForm"]["properties"]

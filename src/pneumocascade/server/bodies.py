@@ -89,9 +89,8 @@ async def asked_in(request: Request, limit: int) -> AsyncIterator[Asked]:
 
 def _check_size(file: UploadFile, limit: int) -> None:
     if (file.size or 0) > limit:
-        raise HTTPException(
-            413, f"{file.filename!r} has {file.size} bytes; at most {limit} are taken for one file"
-        )
+        name = repr(file.filename) if file.filename else "the film"
+        raise HTTPException(413, f"{name} has {file.size} bytes; at most {limit} are taken for one file")
 
 
 @asynccontextmanager

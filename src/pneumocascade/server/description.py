@@ -112,6 +112,8 @@ class DescribedApi(FastAPI):
             for method, operation in methods.items():
                 if self.needs_token and path not in NO_TOKEN_PATHS:
                     operation["security"] = [{"token": []}]
+                for parameter in operation.get("parameters", ()):
+                    parameter["description"] = parameter["schema"].pop("description")
                 operation["responses"] |= {str(code): _problem(code) for code in self._codes(path, method)}
 
     def _codes(self, path: str, method: str) -> list[int]:

@@ -1,10 +1,10 @@
 // Shows the description of the API that this server gives; nothing is loaded from other hosts.
 const addressOf = (name) => new URL(name, document.baseURI).href;
 
-// Swagger UI fills in a number of its own for each number of a form, and would send it.
-const withoutNumbers = (original) => (description) => {
+// Swagger UI fills in a value of its own for each option of a form, and would send it.
+const withoutValues = (original) => (description) => {
   for (const option of Object.values(description.components?.schemas?.UploadForm?.properties ?? {})) {
-    if (option.type === 'number') option.example = '';
+    if (option.items?.format !== 'binary') option.example = option.type === 'array' ? [] : '';
   }
   return original(description);
 };
@@ -16,5 +16,5 @@ SwaggerUIBundle({
   validatorUrl: null, // no badge, for which another host would be sent the address of this one
   defaultModelsExpandDepth: 0,
   tryItOutEnabled: true,
-  plugins: [{ statePlugins: { spec: { wrapActions: { updateJsonSpec: withoutNumbers } } } }],
+  plugins: [{ statePlugins: { spec: { wrapActions: { updateJsonSpec: withoutValues } } } }],
 });
