@@ -67,6 +67,8 @@ class Acquisition:
         Of the patient when the film was made.
     sop_class_uid, sop_instance_uid : str
         Of the object.
+    study_instance_uid : str
+        Of the study that the object belongs to.
     """
 
     modality: str = ""
@@ -76,6 +78,7 @@ class Acquisition:
     age_years: float | None = None
     sop_class_uid: str = ""
     sop_instance_uid: str = ""
+    study_instance_uid: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

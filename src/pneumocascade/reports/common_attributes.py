@@ -9,6 +9,7 @@ from typing import Any
 
 import pneumocascade
 from pneumocascade.errors import MissingExtraError, UnsuitableImageError
+from pneumocascade.model.device import device_uid as device_uid
 
 try:
     from pydicom.config import disable_value_validation
@@ -54,23 +55,6 @@ _EMPTY_WHERE_MISSING = (
     "ReferringPhysicianName",
 )
 """Type 2 of the modules Patient and General Study (PS3.3, C.7.1.1 and C.7.2.1)."""
-
-
-def device_uid(version: str) -> str:
-    """Return the UID of this software as a device: the same wherever this version and its models run.
-
-    Parameters
-    ----------
-    version : str
-        Of the models.
-
-    Returns
-    -------
-    str
-        Derived from a name-based UUID (PS3.5, B.2).
-    """
-    name = f"urn:pneumocascade:{pneumocascade.__version__}:models:{version}"
-    return f"2.25.{uuid.uuid5(uuid.NAMESPACE_URL, name).int}"
 
 
 def sign(made: Dataset, models: str, device: str) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from fastapi import FastAPI, File, Form, HTTPException, Query, Request, UploadFile
+from fastapi import FastAPI, File, Form, HTTPException, Query, Request, Response, UploadFile
 from fastapi.concurrency import run_in_threadpool
 
 from pneumocascade.errors import UsageError
 from pneumocascade.inference.cascade import DEFAULT_OPERATING_POINT
 from pneumocascade.model.spec import OPERATING_POINTS
 from pneumocascade.server.attachments import ATTACHMENTS, attachments_of
+from pneumocascade.server.fhir import check_fhir, fhir_asked_for, fhir_response
 from pneumocascade.server.problems import RESPONSES
 from pneumocascade.server.schema import Predictions
 from pneumocascade.server.uploads import films_of
@@ -80,8 +81,12 @@ def add_predictions(app: FastAPI, batcher: Batcher, counter: Counter, metrics: M
             float | None, Form(alias="threshold", gt=0, lt=1, json_schema_extra=_THRESHOLD)
         ] = None,
         include: Annotated[list[str] | None, Query(json_schema_extra=_INCLUDES)] = None,
-    ) -> dict[str, Any]:
-        """Judge one or many films: images, DICOM objects, or zip archives of these."""
+    ) -> dict[str, Any] | Response:
+        """Judge one or many films: images, DICOM objects, or zip archives of these.
+
+        With `Accept: application/fhir+json` the answer for one film is a FHIR R4 Bundle, with
+        `application/fhir+ndjson` that for many films is one Bundle a line.
+        """
         every = request.query_params.getlist("operating_point")  # FastAPI takes the last one only
         wanted = _wanted(include or [])
         most = MAX_WITH_PICTURES if "pictures" in wanted else MAX_FILES
@@ -89,6 +94,8 @@ def add_predictions(app: FastAPI, batcher: Batcher, counter: Counter, metrics: M
         films, left_out = await run_in_threadpool(films_of, files, most)
         if len(films) > most:
             raise HTTPException(413, f"there are more than {most} films; at most {most} are taken at once")
+        if (fhir := fhir_asked_for(request.headers.get("accept"))) is not None:
+            check_fhir(fhir, len(films))
         point = _one_of("operating points", operating_point, *every, in_form) or DEFAULT_OPERATING_POINT
         answers = batcher.submit(
             films,
@@ -103,6 +110,8 @@ def add_predictions(app: FastAPI, batcher: Batcher, counter: Counter, metrics: M
             raise HTTPException(504, f"there was no answer within {MAX_SECONDS:g} seconds") from error
         metrics.count(found)
         await run_in_threadpool(counter.add, sum(one.status == "ok" for one in found))
+        if fhir is not None:
+            return fhir_response(found, batcher.cascade.specs, fhir)
         return {"predictions": await run_in_threadpool(_bodies, found, wanted), "left_out": left_out}
 
 

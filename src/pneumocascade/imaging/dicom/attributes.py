@@ -50,6 +50,7 @@ def acquisition_of(dataset: Dataset) -> Acquisition:
             age_years=_age(dataset),
             sop_class_uid=text_of(dataset, "SOPClassUID"),
             sop_instance_uid=text_of(dataset, "SOPInstanceUID"),
+            study_instance_uid=text_of(dataset, "StudyInstanceUID"),
         )
 
 
