@@ -1,4 +1,7 @@
-"""What comes in: C-ECHO and C-STORE of films; each object is in the spool before its sender is told so."""
+"""What comes in: C-ECHO, C-STORE of films, and reports on storage commitment.
+
+Each object is in the spool before its sender is told so.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ from pneumocascade.errors import FilmError, StorageError, UsageError
 from pneumocascade.imaging.dicom.frames import READ_SYNTAXES
 from pneumocascade.imaging.dicom.objects import read_object
 from pneumocascade.imaging.dicom.values import text_of
+from pneumocascade.node.commitment import PUSH_MODEL, CommitmentReports
 from pneumocascade.node.identity import IMPLEMENTATION_UID, IMPLEMENTATION_VERSION
 from pneumocascade.node.spool import SpoolFullError
 from pneumocascade.node.transport import BoundedMessages, BoundedServer, Entity
@@ -26,7 +30,7 @@ from pneumocascade.reports.common_attributes import MANUFACTURER
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
-    from pynetdicom.dimse_primitives import C_STORE
+    from pynetdicom.dimse_primitives import C_STORE, N_EVENT_REPORT
     from pynetdicom.events import Event
 
     from pneumocascade.node.limits import Limits
@@ -101,6 +105,7 @@ class Receiver:
         self._model_version = model_version
         self._limits = limits
         self._metrics = metrics
+        self._reports = CommitmentReports(spool, metrics)
         self._server: BoundedServer | None = None
         self._thread: threading.Thread | None = None
 
@@ -126,8 +131,10 @@ class Receiver:
         entity.add_supported_context(VERIFICATION)
         for film_class in FILM_CLASSES:
             entity.add_supported_context(film_class, list(READ_SYNTAXES))
+        entity.add_supported_context(PUSH_MODEL, scu_role=True, scp_role=True)
         handlers = [
             (evt.EVT_C_ECHO, self._echo),
+            (evt.EVT_N_EVENT_REPORT, self._report),
             (evt.EVT_C_STORE, self.store),
             (evt.EVT_REJECTED, self._rejected),
         ]
@@ -166,6 +173,14 @@ class Receiver:
     def _echo(self, event: Event) -> int:
         self._answered(event, self._limits.pdu_bytes)
         return SUCCESS
+
+    def _report(self, event: Event) -> tuple[int, None]:
+        content = cast("N_EVENT_REPORT", event.request).EventInformation
+        try:
+            return self._reports.take(event)
+        finally:
+            size = content.getbuffer().nbytes if content is not None else 0
+            self._answered(event, size + self._limits.pdu_bytes)
 
     @staticmethod
     def _answered(event: Event, size: int) -> None:

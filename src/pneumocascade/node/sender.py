@@ -1,4 +1,7 @@
-"""What goes out: results to one destination by C-STORE, until it has them or has refused them for good."""
+"""What goes out: results to one destination by C-STORE, until it has them or has refused them for good.
+
+A destination that offers storage commitment is then asked to commit to them.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +11,22 @@ import random
 import ssl
 import threading
 import time
+import uuid
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from pneumocascade.errors import StorageError
+from pneumocascade.node.commitment import PUSH_MODEL, ask_for_commitment
 from pneumocascade.node.transport import Entity, cut
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from pynetdicom.association import Association
 
+    from pneumocascade.node.commitment_record import SentResult
     from pneumocascade.node.limits import Limits
     from pneumocascade.node.metrics import NodeMetrics
     from pneumocascade.node.peers import Peer
@@ -31,6 +37,9 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0
 
 GIVE_UP_DAYS = 7.0
 """Time for which a result is offered to a destination that cannot be reached or cannot take it now."""
+
+ASK_AGAIN_SECONDS = 3600.0
+"""Time without a report after which a destination is asked anew to commit to results."""
 
 BATCH = 64
 """Results of one association."""
@@ -79,6 +88,10 @@ def pause_after(failures: int, rng: random.Random) -> float:
     return whole * rng.uniform(0.5, 1.0)
 
 
+def _offers_commitment(association: Association) -> bool:
+    return any(context.abstract_syntax == PUSH_MODEL for context in association.accepted_contexts)
+
+
 class Sender:
     """Sends one destination its results, on a thread of its own.
 
@@ -93,6 +106,8 @@ class Sender:
     tls : ssl.SSLContext, optional
     give_up : float
         Seconds; see ``GIVE_UP_DAYS``.
+    commitment : bool
+        Ask for storage commitment where it is offered.
     """
 
     def __init__(
@@ -105,6 +120,7 @@ class Sender:
         *,
         tls: ssl.SSLContext | None = None,
         give_up: float = GIVE_UP_DAYS * 86400,
+        commitment: bool = True,
     ) -> None:
         self.destination = destination
         self._name = str(destination)
@@ -114,6 +130,8 @@ class Sender:
         self._tls = tls
         self._give_up = give_up
         self._entity = Entity(ae_title, limits)
+        if commitment:
+            self._entity.add_requested_context(PUSH_MODEL, _SYNTAXES)
         self._rng = random.Random()  # noqa: S311  jitter
         self._failures = 0
         self._wake = threading.Event()
@@ -158,10 +176,12 @@ class Sender:
     def _once(self) -> float | None:
         """Send what is due; return the seconds to wait, ``None`` to wait for new results."""
         due = self._spool.due(self._name, BATCH)
-        if not due:
-            moment = self._spool.next_due(self._name)
-            return None if moment is None else min(1.0, max(0.0, moment - time.time()))
-        association = self._associate(due)
+        uncommitted = self._uncommitted()
+        if not due and not uncommitted:
+            return self._seconds_to_next()
+        association = self._associate(
+            [*(each.sop_class_uid for each in due), *(each.sop_class_uid for each in uncommitted)]
+        )
         if association is None:
             self._failures += 1
             pause = pause_after(self._failures, self._rng)
@@ -173,13 +193,21 @@ class Sender:
             )
             return pause
         try:
-            return self._send_all(association, due)
+            pause = self._send_all(association, due)
+            if association.is_established and not self._stopping.is_set():
+                self._ask_for_commitment(association)
+            return pause
         finally:
             self._association = None
             self._end(association)
 
-    def _associate(self, due: Sequence[Delivery]) -> Association | None:
-        for sop_class in dict.fromkeys(delivery.sop_class_uid for delivery in due):
+    def _seconds_to_next(self) -> float | None:
+        moments = (self._spool.next_due(self._name), self._spool.commitments.next_due(self._name))
+        known = [moment for moment in moments if moment is not None]
+        return min(1.0, max(0.0, min(known) - time.time())) if known else None
+
+    def _associate(self, sop_classes: Iterable[str]) -> Association | None:
+        for sop_class in dict.fromkeys(sop_classes):
             if not any(each.abstract_syntax == sop_class for each in self._entity.requested_contexts):
                 self._entity.add_requested_context(sop_class, _SYNTAXES)
         peer = self.destination
@@ -205,7 +233,7 @@ class Sender:
             if self._stopping.is_set():
                 return 0.0
             verdict = self._send(association, delivery)
-            self._enter(delivery, verdict)
+            self._enter(delivery, verdict, commit=_offers_commitment(association))
             if verdict.state != "later":
                 self._failures = 0
             elif not association.is_established:
@@ -227,14 +255,50 @@ class Sender:
         status = answer.get("Status")
         return _Verdict(*verdict_on(None if status is None else int(status)))
 
-    def _enter(self, delivery: Delivery, verdict: _Verdict) -> None:
+    def _uncommitted(self) -> list[SentResult]:
+        """Return the results that the destination is to commit to, without those that are too old."""
+        commitments = self._spool.commitments
+        if not commitments.due(self._name, 1):
+            return []
+        if count := commitments.give_up(self._name, time.time() - self._give_up):
+            self._metrics.committed(self._name, "failed", count)
+            _log.error(
+                "a destination did not commit to results in time",
+                extra={"destination": self._name, "results": count},
+            )
+        return commitments.due(self._name, BATCH)
+
+    def _ask_for_commitment(self, association: Association) -> None:
+        """Ask for what the destination took; it is entered before, for the report may come at once."""
+        commitments, results = self._spool.commitments, self._uncommitted()
+        if not results:
+            return
+        if not _offers_commitment(association):
+            commitments.later(self._name, results, ASK_AGAIN_SECONDS, "it is not offered")
+            return
+        transaction_uid = f"2.25.{uuid.uuid4().int}"
+        commitments.asked(self._name, results, transaction_uid, ASK_AGAIN_SECONDS)
+        status = ask_for_commitment(association, results, transaction_uid)
+        facts = {"destination": self._name, "results": len(results)}
+        if status == 0:
+            self._metrics.committed(self._name, "asked", len(results))
+            _log.info("a destination was asked to commit to results", extra=facts)
+            return
+        reason = "no answer" if status is None else f"status 0x{status:04X}"
+        commitments.later(self._name, results, LONGEST_PAUSE, reason)
+        _log.warning(
+            "a destination did not take a request to commit to results: it is asked again",
+            extra={**facts, "reason": reason, "seconds": LONGEST_PAUSE},
+        )
+
+    def _enter(self, delivery: Delivery, verdict: _Verdict, *, commit: bool = False) -> None:
         facts = {"destination": self._name, "result": delivery.result, "kind": delivery.kind}
         state = verdict.state
         if state == "later" and time.time() - delivery.since > self._give_up:
             state = "failed"
         self._metrics.delivered(self._name, state)
         if state == "sent":
-            self._spool.sent(self._name, delivery, verdict.reason)
+            self._spool.sent(self._name, delivery, verdict.reason, commit=commit)
             _log.info("a result was sent", extra=facts)
         elif state == "failed":
             self._spool.failed(self._name, delivery, verdict.reason)

@@ -63,7 +63,9 @@ class NodeSettings:
     limits : Limits
     tls, destination_tls : ssl.SSLContext, optional
     retry_failed : bool
-        Offer again, at the start, what destinations refused.
+        Offer again, at the start, what destinations refused or did not commit to.
+    commitment : bool
+        Ask destinations that offer it to commit to the results that they took.
     """
 
     spool: Path
@@ -81,6 +83,7 @@ class NodeSettings:
     tls: ssl.SSLContext | None = None
     destination_tls: ssl.SSLContext | None = None
     retry_failed: bool = False
+    commitment: bool = True
 
 
 class Node:
@@ -117,6 +120,7 @@ class Node:
                 self.metrics,
                 tls=settings.destination_tls,
                 give_up=settings.give_up_days * _DAY,
+                commitment=settings.commitment,
             )
             for peer in settings.destinations
         ]
@@ -211,7 +215,9 @@ class Node:
 
     def ready(self) -> tuple[dict[str, Any], bool]:
         """Return what the node has to do, and whether it takes films."""
-        counts = self.spool.counts()._asdict() if self._takes_films else {}
+        counts: dict[str, int] = {}
+        if self._takes_films:
+            counts = self.spool.counts()._asdict() | self.spool.commitments.counts()._asdict()
         status = "ready" if self._takes_films else "stopping"
         return {"status": status, **counts, "spool_bytes": self.spool.stored_bytes}, self._takes_films
 
