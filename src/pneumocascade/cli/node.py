@@ -45,7 +45,10 @@ TlsCaOption = Annotated[
 ]
 ResultsOption = Annotated[
     str,
-    typer.Option(help="DICOM objects of an answer: sr (structured report), sc (picture), pdf; with commas."),
+    typer.Option(
+        help="DICOM objects of an answer: sr (structured report), sc (picture), pdf, pr (presentation state: "
+        "words on the film); with commas."
+    ),
 ]
 LogLevelOption = Annotated[Literal["debug", "info", "warning", "error"], typer.Option()]
 LogJsonOption = Annotated[bool, typer.Option("--log-json", help="Log one JSON object per line.")]

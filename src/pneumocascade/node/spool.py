@@ -100,7 +100,7 @@ class ResultObject:
     Attributes
     ----------
     kind : str
-        ``"sr"``, ``"sc"`` or ``"pdf"``.
+        ``"sr"``, ``"sc"``, ``"pdf"`` or ``"pr"``.
     sop_class_uid, sop_instance_uid : str
     content : bytes
         The whole file.

@@ -28,10 +28,11 @@ MANUFACTURER = "pneumocascade"
 SR_DESCRIPTION = "pneumocascade result (research use only)"
 CAPTURE_DESCRIPTION = "pneumocascade overlay (research use only)"
 PDF_DESCRIPTION = "pneumocascade report (research use only)"
-DESCRIPTIONS = frozenset({SR_DESCRIPTION, CAPTURE_DESCRIPTION, PDF_DESCRIPTION})
+STATE_DESCRIPTION = "pneumocascade words on film (research use only)"
+DESCRIPTIONS = frozenset({SR_DESCRIPTION, CAPTURE_DESCRIPTION, PDF_DESCRIPTION, STATE_DESCRIPTION})
 """Series Descriptions of what is made here."""
 
-SR_SERIES, CAPTURE_SERIES, PDF_SERIES = 9101, 9102, 9103
+SR_SERIES, CAPTURE_SERIES, PDF_SERIES, STATE_SERIES = 9101, 9102, 9103, 9104
 """Series Numbers, far from those that modalities give."""
 
 CHARACTER_SET = "ISO_IR 192"
