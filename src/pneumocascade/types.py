@@ -78,6 +78,8 @@ class Acquisition:
         Millimetres between rows and between columns.
     burned_in : {"YES", "NO", ""}
         Whether the object says that its pixels hold text that tells who the patient is.
+    study_instance_uid : str
+        Of the study that the object belongs to.
     """
 
     modality: str = ""
@@ -92,6 +94,7 @@ class Acquisition:
     window: tuple[float, float] | None = None
     pixel_spacing: tuple[float, float] | None = None
     burned_in: str = ""
+    study_instance_uid: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -162,6 +162,24 @@ def test_wrong_usage(arguments: list[str]) -> None:
     assert process.returncode == 2, process.stderr
 
 
+def test_fhir_is_a_bundle_for_every_film_and_cannot_be_resumed(
+    films: Path, tmp_path: Path, cascade: Cascade
+) -> None:
+    output = tmp_path / "out.ndjson"
+    result = run(films, "--format", "fhir", "--output", output)
+    assert result.exit_code == 1
+    bundles = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
+    statuses = [bundle["entry"][0]["resource"]["status"] for bundle in bundles]
+    assert statuses == ["partial", "cancelled", "cancelled"]
+    stored = cascade.specs[0].point("balanced").sensitivity
+    assert f'"value": {stored}' in output.read_text(encoding="utf-8")
+    before = output.read_bytes()
+    again = run(films, "--format", "fhir", "--output", output, "--resume")
+    assert isinstance(again.exception, UsageError)
+    assert "not with fhir" in str(again.exception)
+    assert output.read_bytes() == before
+
+
 def test_unwritable_output_is_wrong_usage(chest_png: Path, tmp_path: Path) -> None:
     process = subprocess.run(
         [

@@ -18,6 +18,7 @@ import pytest
 from pydicom.uid import (
     ComprehensiveSRStorage,
     EncapsulatedPDFStorage,
+    GrayscaleSoftcopyPresentationStateStorage,
     JPEG2000Lossless,
     JPEGLSLossless,
     RLELossless,
@@ -92,6 +93,20 @@ def test_a_refused_film_is_answered_by_why_and_an_unreadable_one_is_counted(
     assert 'pneumocascade_node_films_total{outcome="error"} 1.0' in text
     (report,) = (path for path in folder.iterdir() if path.name.startswith("SRc"))
     assert "Refused: there is no finding" in call("dsrdump", report).stdout
+
+
+def test_a_presentation_state_is_sent_where_it_is_asked_for_and_can_be(
+    run_node: RunNode, archive: Archive, make_film: MakeFilm
+) -> None:
+    peer, folder = archive
+    with run_node(destinations=(peer,), results=("sr", "pr")) as node:
+        assert (
+            store(node.port, make_film(), make_film(MEANS["viral"], "MF", NumberOfFrames=1)).returncode == 0
+        )
+        wait_for(lambda: node.spool.counts().sent == 3)
+    sent = kinds(objects_in(folder))
+    assert sent.count(GrayscaleSoftcopyPresentationStateStorage) == 1
+    assert sent.count(ComprehensiveSRStorage) == 2
 
 
 @pytest.mark.skipif(find_spec("weasyprint") is None, reason="the extra report is not installed")

@@ -10,7 +10,7 @@ import pytest
 
 from pneumocascade.errors import UsageError
 from pneumocascade.imaging.find import find_sources
-from pneumocascade.output.writers import Csv, Format, JsonArray, JsonLines, Writer, format_of
+from pneumocascade.output.writers import Csv, FhirLines, Format, JsonArray, JsonLines, Writer, format_of
 from pneumocascade.types import Prediction, Reason
 
 ANSWERS = [
@@ -71,7 +71,7 @@ def test_an_empty_path_is_wrong_usage() -> None:
         list(find_sources(["a.png", ""]))
 
 
-def written(kind: type[JsonLines | JsonArray | Csv], answers: list[Prediction]) -> str:
+def written(kind: type[JsonLines | JsonArray | Csv | FhirLines], answers: list[Prediction]) -> str:
     file = io.StringIO()
     writer: Writer = kind(file)
     for answer in answers:
@@ -84,6 +84,14 @@ def test_lines_and_array_hold_the_same_objects() -> None:
     lines = [json.loads(line) for line in written(JsonLines, ANSWERS).splitlines()]
     assert lines == json.loads(written(JsonArray, ANSWERS))
     assert [line["source"] for line in lines] == [answer.source for answer in ANSWERS]
+
+
+def test_fhir_is_one_bundle_a_line() -> None:
+    bundles = [json.loads(line) for line in written(FhirLines, ANSWERS).splitlines()]
+    assert [bundle["resourceType"] for bundle in bundles] == ["Bundle"] * len(ANSWERS)
+    reports = [bundle["entry"][0]["resource"]["conclusion"] for bundle in bundles]
+    assert "the file is empty" in reports[0]
+    assert "Nothing, really." in reports[1]
 
 
 def test_no_answers_are_an_empty_array() -> None:
@@ -128,6 +136,8 @@ def test_csv_keeps_commas_quotes_and_line_breaks() -> None:
         (Path("x.txt"), None, "table"),
         (Path("x"), "csv", "csv"),
         (Path("x.log"), "jsonl", "jsonl"),
+        (Path("x.ndjson"), None, "jsonl"),
+        (Path("x.ndjson"), "fhir", "fhir"),
         (Path("folder"), "parquet", "parquet"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -113,6 +114,20 @@ def test_a_dicom_film_is_judged_and_nothing_tells_who_the_patient_is(
         assert len(list(history.entries())) == 2
     texts += [path.read_bytes().decode("latin-1") for path in tmp_path.rglob("*") if path.is_file()]
     assert not [text for text in texts if PLANTED in text]
+
+
+def test_fhir_is_given_to_who_accepts_it(client: TestClient) -> None:
+    film = ("files", ("DOE.png", FILMS["normal"]))
+    one = client.post(URL, files=[film], headers={"Accept": "application/fhir+json; fhirVersion=4.0"})
+    assert one.headers["content-type"] == "application/fhir+json; fhirVersion=4.0"
+    assert one.json()["resourceType"] == "Bundle"
+    assert "DOE" not in one.text
+    two = client.post(URL, files=[film, film], headers={"Accept": "application/fhir+ndjson"})
+    assert two.headers["content-type"].startswith("application/fhir+ndjson")
+    assert [json.loads(line)["id"] for line in two.text.splitlines()] == [one.json()["id"]] * 2
+    refused = client.post(URL, files=[film, film], headers={"Accept": "application/fhir+json"})
+    assert refused.status_code == 422
+    assert "2 were sent" in refused.json()["detail"]
 
 
 def test_an_archive_stands_for_its_films(client: TestClient) -> None:

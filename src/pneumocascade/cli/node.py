@@ -55,7 +55,10 @@ TlsCaOption = Annotated[
 ]
 ResultsOption = Annotated[
     str,
-    typer.Option(help="DICOM objects of an answer: sr (structured report), sc (picture), pdf; with commas."),
+    typer.Option(
+        help="DICOM objects of an answer: sr (structured report), sc (picture), pdf, pr (presentation state: "
+        "words on the film); with commas."
+    ),
 ]
 DestinationsOption = Annotated[
     list[str] | None,
@@ -113,7 +116,8 @@ def node(
         ),
     ] = 7.0,
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Offer again what destinations refused before.")
+        bool,
+        typer.Option("--retry-failed", help="Offer again what destinations refused or did not commit to."),
     ] = False,
     max_associations: Annotated[int, typer.Option(min=1, help="Associations at once.")] = 20,
     max_pdu: Annotated[int, typer.Option(min=4096, max=1 << 20, help="Largest PDU, in bytes.")] = 65536,
@@ -288,6 +292,7 @@ def fetch(
             operating_point=operating_point,
             limits=limits,
             give_up_days=_FETCH_GIVE_UP_SECONDS / 86400,
+            commitment=False,  # the archive would report to a node that has ended
             tls=tls.for_server() if tls else None,
             destination_tls=client,
         )

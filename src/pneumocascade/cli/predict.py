@@ -55,8 +55,11 @@ def predict(
         bool, typer.Option("--follow-links", help="Also look below folders that are links.")
     ] = False,
     format: Annotated[  # noqa: A002
-        Literal["table", "json", "jsonl", "csv", "parquet"] | None,
-        typer.Option(help="Output format. Default: by the suffix of --output, else a table."),
+        Literal["table", "json", "jsonl", "csv", "parquet", "fhir"] | None,
+        typer.Option(
+            help="Output format; fhir is one FHIR R4 Bundle a line. Default: by the suffix of --output, else "
+            "a table."
+        ),
     ] = None,
     output: Annotated[
         Path | None,
@@ -255,7 +258,8 @@ def _here(
             display=outputs.any,
         )
         predictions = with_files(predictions, cascade, outputs, how.models)
-        with open_writer(target.output, target.kind, _table, go_on=target.go_on) as writer:
+        opened = open_writer(target.output, target.kind, _table, go_on=target.go_on, specs=cascade.specs)
+        with opened as writer:
             consume(_written(predictions, len(sources), writer, unread), cascade, outputs)
     return unread["error"]
 

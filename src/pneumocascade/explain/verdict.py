@@ -43,6 +43,9 @@ OUTCOMES_ALONE = {
 NO_BREAK = "\u00a0"
 """A space that no line is broken at."""
 
+NORMAL_MEANS = "Normal means: no pneumonia on this film. The models know no other disease."
+"""Stands beside a normal film in reports that leave this software."""
+
 OBSTACLES = {
     "too_small": "too few pixels",
     "blank": "nothing to see",
@@ -80,6 +83,12 @@ class Verdict:
     title: str
     sentence: str
     lines: tuple[str, ...]
+
+    @property
+    def summary(self) -> str:
+        """Headline and lines as running text, with spaces that every system takes."""
+        text = ". ".join((self.title, *(line.removesuffix(".") for line in self.lines)))
+        return text.replace(NO_BREAK, " ") + "."
 
 
 def percent(probability: float) -> str:

@@ -44,6 +44,9 @@ class NodeMetrics:
         self._sent = self._counter(
             "results", "Attempts to send a result, by how they ended.", "destination", "state"
         )
+        self._commitments = self._counter(
+            "commitments", "Results by what became of storage commitment.", "destination", "state"
+        )
         self._film_seconds = Histogram(
             "pneumocascade_node_film_seconds",
             "Time from a film's turn to its results in the spool.",
@@ -68,6 +71,12 @@ class NodeMetrics:
         )
         self._gauge("results_failed", "Results that were given up.").set_function(
             lambda: spool.counts().failed
+        )
+        self._gauge("commitments_open", "Results that a destination has yet to commit to.").set_function(
+            lambda: spool.commitments.counts().commitments_open
+        )
+        self._gauge("commitments_failed", "Results that a destination did not commit to.").set_function(
+            lambda: spool.commitments.counts().commitments_failed
         )
         self._gauge("spool_bytes", "Bytes in the spool.").set_function(lambda: spool.stored_bytes)
 
@@ -96,6 +105,11 @@ class NodeMetrics:
     def delivered(self, destination: str, state: str) -> None:
         """Count an attempt to send a result."""
         self._sent.labels(destination, state).inc()
+
+    def committed(self, destination: str, state: str, results: int) -> None:
+        """Count results that were asked for, committed to, or not."""
+        if results:
+            self._commitments.labels(destination, state).inc(results)
 
     def text(self) -> bytes:
         """Return all figures in Prometheus' text format."""

@@ -1,4 +1,7 @@
-"""What comes in: C-ECHO and C-STORE of films; each object is in the spool before its sender is told so."""
+"""What comes in: C-ECHO, C-STORE of films, and reports on storage commitment.
+
+Each object is in the spool before its sender is told so.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from pynetdicom.dsutils import create_file_meta
 
 from pneumocascade.errors import FilmError, StorageError, UsageError
 from pneumocascade.imaging.dicom.frames import READ_SYNTAXES
+from pneumocascade.node.commitment import PUSH_MODEL
 from pneumocascade.node.identity import IMPLEMENTATION_UID, IMPLEMENTATION_VERSION
 from pneumocascade.node.intake import content_digest, head_of
 from pneumocascade.node.spool import SpoolFullError
@@ -22,9 +26,10 @@ from pneumocascade.node.uids import is_uid
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
-    from pynetdicom.dimse_primitives import C_STORE
+    from pynetdicom.dimse_primitives import C_STORE, N_EVENT_REPORT
     from pynetdicom.events import Event
 
+    from pneumocascade.node.commitment import CommitmentReports
     from pneumocascade.node.intake import Intake
     from pneumocascade.node.limits import Limits
     from pneumocascade.node.metrics import NodeMetrics
@@ -67,17 +72,21 @@ class Security(NamedTuple):
 
 
 class Receiver:
-    """Takes films by C-STORE.
+    """Takes films by C-STORE, and what archives report on storage commitment.
 
     Parameters
     ----------
     intake : Intake
+    reports : CommitmentReports
     limits : Limits
     metrics : NodeMetrics
     """
 
-    def __init__(self, intake: Intake, limits: Limits, metrics: NodeMetrics) -> None:
+    def __init__(
+        self, intake: Intake, reports: CommitmentReports, limits: Limits, metrics: NodeMetrics
+    ) -> None:
         self._intake = intake
+        self._reports = reports
         self._limits = limits
         self._metrics = metrics
         self._server: BoundedServer | None = None
@@ -105,8 +114,10 @@ class Receiver:
         entity.add_supported_context(VERIFICATION)
         for film_class in FILM_CLASSES:
             entity.add_supported_context(film_class, list(READ_SYNTAXES))
+        entity.add_supported_context(PUSH_MODEL, scu_role=True, scp_role=True)
         handlers = [
             (evt.EVT_C_ECHO, self._echo),
+            (evt.EVT_N_EVENT_REPORT, self._report),
             (evt.EVT_C_STORE, self.store),
             (evt.EVT_REJECTED, self._rejected),
         ]
@@ -145,6 +156,14 @@ class Receiver:
     def _echo(self, event: Event) -> int:
         self._answered(event, self._limits.pdu_bytes)
         return SUCCESS
+
+    def _report(self, event: Event) -> tuple[int, None]:
+        content = cast("N_EVENT_REPORT", event.request).EventInformation
+        try:
+            return self._reports.take(event)
+        finally:
+            size = content.getbuffer().nbytes if content is not None else 0
+            self._answered(event, size + self._limits.pdu_bytes)
 
     @staticmethod
     def _answered(event: Event, size: int) -> None:

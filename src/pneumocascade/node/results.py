@@ -1,18 +1,20 @@
-"""From an answer to the DICOM objects that are sent: SR, Secondary Capture, Encapsulated PDF."""
+"""From an answer to the DICOM objects that are sent: SR, capture, PDF, presentation state."""
 
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, cast
 
-from pneumocascade.errors import UsageError
+from pneumocascade.errors import UnsuitableImageError, UsageError
 from pneumocascade.imaging.dicom.quiet import quiet
 from pneumocascade.imaging.dicom.values import whole_of
 from pneumocascade.node.spool import ResultObject
 from pneumocascade.node.uids import Origin
 from pneumocascade.reports.capture import secondary_capture
+from pneumocascade.reports.presentation_state import presentation_state
 from pneumocascade.reports.structured import structured_report
 
 if TYPE_CHECKING:
@@ -22,16 +24,18 @@ if TYPE_CHECKING:
     from pneumocascade.model.store import Manifest
     from pneumocascade.types import Prediction
 
-ResultKind = Literal["sr", "sc", "pdf"]
-RESULT_KINDS: tuple[ResultKind, ...] = ("sr", "sc", "pdf")
-"""Structured report, Secondary Capture, Encapsulated PDF."""
+ResultKind = Literal["sr", "sc", "pdf", "pr"]
+RESULT_KINDS: tuple[ResultKind, ...] = ("sr", "sc", "pdf", "pr")
+"""Structured report, Secondary Capture, Encapsulated PDF, Grayscale Softcopy Presentation State."""
+
+_log = logging.getLogger(__name__)
 
 _TRACKING_UID = "112040"
 """DCM: the UID by which a measurement is followed (PS3.16, TID 4108)."""
 
 
 def result_kinds(text: str) -> tuple[ResultKind, ...]:
-    """Read ``sr,sc,pdf``, or some of these.
+    """Read ``sr,sc,pdf,pr``, or some of these.
 
     Raises
     ------
@@ -99,10 +103,8 @@ class ResultMaker:
         )
         frame = 1 if whole_of(source, "NumberOfFrames", 1) > 1 else None
         with quiet():
-            return [
-                _settled(self._makers[kind](self, prediction, source, frame), kind, origin)
-                for kind in self.kinds
-            ]
+            made = {kind: self._makers[kind](self, prediction, source, frame) for kind in self.kinds}
+            return [_settled(each, kind, origin) for kind, each in made.items() if each is not None]
 
     def _report(self, prediction: Prediction, source: Dataset, frame: int | None) -> Dataset:
         return structured_report(prediction, source, self._models, frame=frame)
@@ -118,10 +120,21 @@ class ResultMaker:
         shown = replace(prediction, source=f"film {prediction.pixels_sha256[:12]}")
         return encapsulated_pdf(prediction, report_pdf([(shown, prediction.display)], self._cascade), source)
 
-    _makers: dict[str, Callable[[ResultMaker, Prediction, Dataset, int | None], Dataset]] = {  # noqa: RUF012
+    def _state(self, prediction: Prediction, source: Dataset, _: int | None) -> Dataset | None:
+        """Return the words on the film; ``None`` for a film that no presentation state can be of."""
+        try:
+            return presentation_state(prediction, source)
+        except UnsuitableImageError as error:
+            if error.code != "no_presentation_state":
+                raise
+            _log.warning("there is no presentation state of a film", extra={"reason": error.message})
+            return None
+
+    _makers: dict[str, Callable[[ResultMaker, Prediction, Dataset, int | None], Dataset | None]] = {  # noqa: RUF012
         "sr": _report,
         "sc": _capture,
         "pdf": _document,
+        "pr": _state,
     }
 
 

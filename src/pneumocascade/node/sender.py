@@ -1,4 +1,7 @@
-"""What goes out: results to one destination, until it has them or has refused them for good."""
+"""What goes out: results to one destination, until it has them or has refused them for good.
+
+A DICOM node that offers storage commitment is then asked to commit to them.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import random
 import ssl
 import threading
 import time
+import uuid
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Generic, Literal, NamedTuple, TypeVar
 
@@ -15,6 +19,7 @@ from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from pneumocascade.errors import StorageError
+from pneumocascade.node.commitment import PUSH_MODEL, ask_for_commitment
 from pneumocascade.node.transport import Entity, cut
 
 if TYPE_CHECKING:
@@ -22,6 +27,7 @@ if TYPE_CHECKING:
 
     from pynetdicom.association import Association
 
+    from pneumocascade.node.commitment_record import SentResult
     from pneumocascade.node.limits import Limits
     from pneumocascade.node.metrics import NodeMetrics
     from pneumocascade.node.peers import Peer
@@ -32,6 +38,9 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0
 
 GIVE_UP_DAYS = 7.0
 """Time for which a result is offered to a destination that cannot be reached or cannot take it now."""
+
+ASK_AGAIN_SECONDS = 3600.0
+"""Time without a report after which a destination is asked anew to commit to results."""
 
 BATCH = 64
 """Results of one association."""
@@ -56,10 +65,13 @@ class Verdict(NamedTuple):
     state : str
         ``"sent"``, ``"failed"`` or ``"later"``.
     reason : str
+    commit : bool
+        Whether the destination can be asked to commit to a result that it took.
     """
 
     state: State
     reason: str
+    commit: bool = False
 
 
 def verdict_on(status: int | None) -> tuple[State, str]:
@@ -156,10 +168,10 @@ class Sender(ABC, Generic[ConnectionT]):
     def _once(self) -> float | None:
         """Send what is due; return the seconds to wait, ``None`` to wait for new results."""
         due = self._spool.due(self._name, BATCH)
-        if not due:
-            moment = self._spool.next_due(self._name)
-            return None if moment is None else min(1.0, max(0.0, moment - time.time()))
-        connection = self._connect(due)
+        uncommitted = self._uncommitted()
+        if not due and not uncommitted:
+            return self._seconds_to_next()
+        connection = self._connect([*due, *uncommitted])
         if connection is None:
             self._failures += 1
             pause = pause_after(self._failures, self._rng)
@@ -172,10 +184,32 @@ class Sender(ABC, Generic[ConnectionT]):
             return pause
         self._connection = connection
         try:
-            return self._send_all(connection, due)
+            pause = self._send_all(connection, due)
+            ready = self._is_open(connection) and not self._stopping.is_set()
+            if ready and (results := self._uncommitted()):
+                self._ask_for_commitment(connection, results)
+            return pause
         finally:
             self._connection = None
             self._end(connection)
+
+    def _seconds_to_next(self) -> float | None:
+        moments = (self._spool.next_due(self._name), self._spool.commitments.next_due(self._name))
+        known = [moment for moment in moments if moment is not None]
+        return min(1.0, max(0.0, min(known) - time.time())) if known else None
+
+    def _uncommitted(self) -> list[SentResult]:
+        """Return the results that the destination is to commit to, without those that are too old."""
+        commitments = self._spool.commitments
+        if not commitments.due(self._name, 1):
+            return []
+        if count := commitments.give_up(self._name, time.time() - self._give_up):
+            self._metrics.committed(self._name, "failed", count)
+            _log.error(
+                "a destination did not commit to results in time",
+                extra={"destination": self._name, "results": count},
+            )
+        return commitments.due(self._name, BATCH)
 
     def _send_all(self, connection: ConnectionT, due: Sequence[Delivery]) -> float:
         """Send results one after the other; return the seconds to wait before the next connection."""
@@ -198,7 +232,7 @@ class Sender(ABC, Generic[ConnectionT]):
             state = "failed"
         self._metrics.delivered(self._name, state)
         if state == "sent":
-            self._spool.sent(self._name, delivery, verdict.reason)
+            self._spool.sent(self._name, delivery, verdict.reason, commit=verdict.commit)
             _log.info("a result was sent", extra=facts)
         elif state == "failed":
             self._spool.failed(self._name, delivery, verdict.reason)
@@ -218,8 +252,12 @@ class Sender(ABC, Generic[ConnectionT]):
             if time.time() - delivery.since > self._give_up:
                 self._enter(delivery, Verdict("failed", reason))
 
+    def _ask_for_commitment(self, connection: ConnectionT, results: Sequence[SentResult]) -> None:  # noqa: ARG002
+        """Ask the destination to commit to results that it took, where its protocol has that."""
+        self._spool.commitments.later(self._name, results, ASK_AGAIN_SECONDS, "it is not offered")
+
     @abstractmethod
-    def _connect(self, due: Sequence[Delivery]) -> ConnectionT | None:
+    def _connect(self, results: Sequence[Delivery | SentResult]) -> ConnectionT | None:
         """Return a connection by which results can be sent; ``None`` where there is none."""
 
     @abstractmethod
@@ -240,7 +278,7 @@ class Sender(ABC, Generic[ConnectionT]):
 
 
 class StoreSender(Sender["Association"]):
-    """Sends results by C-STORE.
+    """Sends results by C-STORE, and asks for storage commitment.
 
     Parameters
     ----------
@@ -253,6 +291,8 @@ class StoreSender(Sender["Association"]):
     tls : ssl.SSLContext, optional
     give_up : float
         Seconds; see ``GIVE_UP_DAYS``.
+    commitment : bool
+        Ask for storage commitment where it is offered.
     """
 
     def __init__(
@@ -265,15 +305,18 @@ class StoreSender(Sender["Association"]):
         *,
         tls: ssl.SSLContext | None = None,
         give_up: float = GIVE_UP_DAYS * 86400,
+        commitment: bool = True,
     ) -> None:
         super().__init__(spool, str(destination), metrics, give_up=give_up)
         self.destination = destination
         self._limits = limits
         self._tls = tls
         self._entity = Entity(ae_title, limits)
+        if commitment:
+            self._entity.add_requested_context(PUSH_MODEL, _SYNTAXES)
 
-    def _connect(self, due: Sequence[Delivery]) -> Association | None:
-        for sop_class in dict.fromkeys(delivery.sop_class_uid for delivery in due):
+    def _connect(self, results: Sequence[Delivery | SentResult]) -> Association | None:
+        for sop_class in dict.fromkeys(result.sop_class_uid for result in results):
             if not any(each.abstract_syntax == sop_class for each in self._entity.requested_contexts):
                 self._entity.add_requested_context(sop_class, _SYNTAXES)
         peer = self.destination
@@ -304,7 +347,29 @@ class StoreSender(Sender["Association"]):
             state: State = "later" if not connection.is_established else "failed"
             return Verdict(state, f"it could not be sent ({type(error).__name__})")
         status = answer.get("Status")
-        return Verdict(*verdict_on(None if status is None else int(status)))
+        commit = PUSH_MODEL in accepted
+        return Verdict(*verdict_on(None if status is None else int(status)), commit=commit)
+
+    def _ask_for_commitment(self, connection: Association, results: Sequence[SentResult]) -> None:
+        """Ask for what the destination took; it is entered before, for the report may come at once."""
+        if not any(context.abstract_syntax == PUSH_MODEL for context in connection.accepted_contexts):
+            super()._ask_for_commitment(connection, results)
+            return
+        commitments = self._spool.commitments
+        transaction_uid = f"2.25.{uuid.uuid4().int}"
+        commitments.asked(self._name, results, transaction_uid, ASK_AGAIN_SECONDS)
+        status = ask_for_commitment(connection, results, transaction_uid)
+        facts = {"destination": self._name, "results": len(results)}
+        if status == 0:
+            self._metrics.committed(self._name, "asked", len(results))
+            _log.info("a destination was asked to commit to results", extra=facts)
+            return
+        reason = "no answer" if status is None else f"status 0x{status:04X}"
+        commitments.later(self._name, results, LONGEST_PAUSE, reason)
+        _log.warning(
+            "a destination did not take a request to commit to results: it is asked again",
+            extra={**facts, "reason": reason, "seconds": LONGEST_PAUSE},
+        )
 
     def _is_open(self, connection: Association) -> bool:
         return bool(connection.is_established)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pneumocascade.inference.cascade import DEFAULT_OPERATING_POINT
 from pneumocascade.inference.prefetch import usable_cores
+from pneumocascade.node.commitment import CommitmentReports
 from pneumocascade.node.identity import AE_TITLE
 from pneumocascade.node.intake import Intake
 from pneumocascade.node.judge import Judge
@@ -86,7 +87,9 @@ class NodeSettings:
     limits : Limits
     tls, destination_tls : ssl.SSLContext, optional
     retry_failed : bool
-        Offer again, at the start, what destinations refused.
+        Offer again, at the start, what destinations refused or did not commit to.
+    commitment : bool
+        Ask destinations that offer it to commit to the results that they took.
     dicomweb : WebSettings, optional
         By default DICOMweb is not served.
     archive_token : ArchiveToken, optional
@@ -108,6 +111,7 @@ class NodeSettings:
     tls: ssl.SSLContext | None = None
     destination_tls: ssl.SSLContext | None = None
     retry_failed: bool = False
+    commitment: bool = True
     dicomweb: WebSettings | None = None
     archive_token: ArchiveToken | None = None
 
@@ -137,7 +141,8 @@ class Node:
         self.metrics.watch_spool(self.spool)
         self._schedule = Schedule(settings.limits.pause_seconds)
         self._intake = Intake(self.spool, self._schedule, cascade.version, self.metrics)
-        self.receiver = Receiver(self._intake, settings.limits, self.metrics)
+        reports = CommitmentReports(self.spool, self.metrics)
+        self.receiver = Receiver(self._intake, reports, settings.limits, self.metrics)
         self._senders = [self._sender(destination) for destination in settings.destinations]
         self._judge = Judge(
             self.spool,
@@ -170,6 +175,7 @@ class Node:
                 self.metrics,
                 tls=settings.destination_tls,
                 give_up=give_up,
+                commitment=settings.commitment,
             )
         from pneumocascade.node.dicomweb.push import WebSender
 
@@ -280,7 +286,9 @@ class Node:
 
     def ready(self) -> tuple[dict[str, Any], bool]:
         """Return what the node has to do, and whether it takes films."""
-        counts = self.spool.counts()._asdict() if self._takes_films else {}
+        counts: dict[str, int] = {}
+        if self._takes_films:
+            counts = self.spool.counts()._asdict() | self.spool.commitments.counts()._asdict()
         status = "ready" if self._takes_films else "stopping"
         return {"status": status, **counts, "spool_bytes": self.spool.stored_bytes}, self._takes_films
 

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from pneumocascade.audit.database import checkpoint, connect, transaction
 from pneumocascade.audit.files import PART, sync_folder, written_whole
 from pneumocascade.errors import StorageError, UsageError
+from pneumocascade.node.commitment_record import COMMITMENT_TABLE, CommitmentRecord, want
 
 APPLICATION_ID = 0x504E4332
 """In the file's head, so that no other SQLite file is taken for a spool ("PNC2")."""
@@ -107,7 +108,7 @@ class ResultObject:
     Attributes
     ----------
     kind : str
-        ``"sr"``, ``"sc"`` or ``"pdf"``.
+        ``"sr"``, ``"sc"``, ``"pdf"`` or ``"pr"``.
     sop_class_uid, sop_instance_uid : str
     content : bytes
         The whole file.
@@ -188,6 +189,7 @@ class Spool:
         except (sqlite3.Error, OSError) as error:
             raise UsageError(f"{folder} cannot be used as a spool: {error}") from error
         self._bytes = self._sum_of_bytes()
+        self.commitments = CommitmentRecord(self._reading, self._writing)
 
     def _prepare(self) -> None:
         execute = self._connection.execute
@@ -198,7 +200,7 @@ class Spool:
         if tables and found != APPLICATION_ID:
             raise UsageError(f"{self.folder / FILE_NAME} is a database, but not a spool of this package")
         execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        self._connection.executescript(_TABLES)
+        self._connection.executescript(_TABLES + COMMITMENT_TABLE)
         there = {name for _, name, *_ in execute("PRAGMA table_info(result)")}
         for name in _LATER_COLUMNS:
             if name not in there:
@@ -373,9 +375,9 @@ class Spool:
             (found,) = connection.execute(statement, (destination,)).fetchone()
         return None if found is None else float(found)
 
-    def sent(self, destination: str, delivery: Delivery, reason: str = "") -> None:
-        """Enter that a destination has a result."""
-        self._set(destination, delivery.result, "sent", 0.0, reason)
+    def sent(self, destination: str, delivery: Delivery, reason: str = "", *, commit: bool = False) -> None:
+        """Enter that a destination has a result and, where it is asked to, is to commit to it."""
+        self._set(destination, delivery.result, "sent", 0.0, reason, commit=commit)
 
     def failed(self, destination: str, delivery: Delivery, reason: str) -> None:
         """Enter that a destination will not get a result."""
@@ -385,21 +387,31 @@ class Spool:
         """Enter that a destination did not take a result, and is to be asked again after some seconds."""
         self._set(destination, delivery.result, "waiting", time.time() + seconds, reason)
 
-    def _set(self, destination: str, result: int, state: str, due: float, reason: str) -> None:
+    def _set(
+        self, destination: str, result: int, state: str, due: float, reason: str, *, commit: bool = False
+    ) -> None:
         statement = (
             "UPDATE delivery SET state = ?, due = ?, reason = ?, tries = tries + 1 "
             "WHERE result = ? AND destination = ?"
         )
         with self._writing() as connection:
             connection.execute(statement, (state, due, reason, result, destination))
+            if commit:
+                want(connection, destination, result)
 
     def retry_failed(self) -> int:
-        """Let everything that failed wait anew; return how many deliveries."""
+        """Let everything that failed, or that nobody commits to, wait anew; return how many deliveries."""
         now = time.time()
+        uncommitted = (
+            "UPDATE delivery SET state = 'failed' WHERE (result, destination) IN "
+            "(SELECT result, destination FROM commitment WHERE state = 'failed')"
+        )
         statement = (
             "UPDATE delivery SET state = 'waiting', due = ?, since = ?, tries = 0 WHERE state = 'failed'"
         )
         with self._writing() as connection:
+            connection.execute(uncommitted)
+            connection.execute("DELETE FROM commitment WHERE state = 'failed'")
             return int(connection.execute(statement, (now, now)).rowcount)
 
     def stranded(self, destinations: Iterable[str]) -> dict[str, int]:
@@ -458,7 +470,9 @@ class Spool:
         """Delete films that were judged before a time and whose results wait for nobody; return how many."""
         finished = (
             "SELECT f.id FROM film f WHERE f.judged < ? AND NOT EXISTS (SELECT 1 FROM result r "
-            "JOIN delivery d ON d.result = r.id WHERE r.film = f.id AND d.state = 'waiting')"
+            "JOIN delivery d ON d.result = r.id WHERE r.film = f.id AND d.state = 'waiting') "
+            "AND NOT EXISTS (SELECT 1 FROM result r JOIN commitment c ON c.result = r.id "
+            "WHERE r.film = f.id AND c.state IN ('wanted', 'asked'))"
         )
         with self._writing() as connection:
             numbers = [number for (number,) in connection.execute(finished, (before,))]

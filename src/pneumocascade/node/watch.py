@@ -73,8 +73,9 @@ class FolderWatch:
     """Judges the films of a folder as they come.
 
     Of each it writes, in the place below ``output`` that it has below ``folder``, ``NAME.json``, and for a
-    DICOM object ``NAME.sr.dcm``, ``NAME.sc.dcm`` or ``NAME.pdf.dcm``. Each file appears whole; last of all, a
-    record says that the film is done. A file whose content changes is judged anew.
+    DICOM object ``NAME.sr.dcm``, ``NAME.sc.dcm``, ``NAME.pdf.dcm`` or ``NAME.pr.dcm``. Each
+    file appears whole; last of all, a record says that the film is done. A file whose content changes is
+    judged anew.
 
     Parameters
     ----------

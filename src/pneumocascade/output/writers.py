@@ -6,16 +6,18 @@ import contextlib
 import csv
 import io
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, Protocol, TextIO
 
 from pneumocascade.errors import UsageError
+from pneumocascade.model.spec import ModelSpec
+from pneumocascade.output.fhir.bundle import to_fhir_json
 from pneumocascade.output.parquet import Parquet
 from pneumocascade.output.rows import to_csv_row
 from pneumocascade.types import ROW_COLUMNS, Prediction
 
-Format = Literal["table", "json", "jsonl", "csv", "parquet"]
+Format = Literal["table", "json", "jsonl", "csv", "parquet", "fhir"]
 
 
 class Writer(Protocol):
@@ -79,6 +81,29 @@ class Csv:
         """Nothing is left."""
 
 
+class FhirLines:
+    """One FHIR Bundle a line (``application/fhir+ndjson``), each written out at once.
+
+    Parameters
+    ----------
+    file : TextIO
+    specs : sequence of ModelSpec
+        Of the models, for what is stored with their operating points.
+    """
+
+    def __init__(self, file: TextIO, specs: Sequence[ModelSpec] = ()) -> None:
+        self._file = file
+        self._specs = specs
+
+    def write(self, prediction: Prediction) -> None:
+        """Write one line."""
+        self._file.write(to_fhir_json(prediction, self._specs) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Nothing is left."""
+
+
 def format_of(output: Path | None, asked: Format | None) -> Format:
     """Return the format asked for, else the one that a file's suffix tells, else a table.
 
@@ -86,7 +111,11 @@ def format_of(output: Path | None, asked: Format | None) -> Format:
     ------
     UsageError
         Where the suffix tells another format than is asked for, or an unknown one and none is asked for.
+        ``.ndjson``, lines of JSON of any kind, may also be asked to hold FHIR.
     """
+    suffix = output.suffix.lower() if output else ""
+    if asked == "fhir" and suffix == ".ndjson":
+        return asked
     by_suffix: dict[str, Format] = {
         ".json": "json",
         ".jsonl": "jsonl",
@@ -94,7 +123,6 @@ def format_of(output: Path | None, asked: Format | None) -> Format:
         ".csv": "csv",
         ".parquet": "parquet",
     }
-    suffix = output.suffix.lower() if output else ""
     found = by_suffix.get(suffix, "table" if suffix in ("", ".txt") else None)
     if asked is None and found is None:
         raise UsageError(f"{output} has the suffix {suffix}, which is no format: give --format")
@@ -110,19 +138,22 @@ def open_writer(
     table: Callable[[TextIO], Writer],
     *,
     go_on: bool = False,
+    specs: Sequence[ModelSpec] = (),
 ) -> Iterator[Writer]:
     """Open what takes the answers; what was given is kept whatever ends the block.
 
     Parameters
     ----------
     output : Path or None
-        ``None`` for standard output, which takes all but Parquet; JSON and CSV go there in UTF-8, whatever
+        ``None`` for standard output, which takes all but Parquet; all but tables go there in UTF-8, whatever
         the locale.
-    format : {"table", "json", "jsonl", "csv", "parquet"}
+    format : {"table", "json", "jsonl", "csv", "parquet", "fhir"}
     table : callable
         Makes the writer of a table for people.
     go_on : bool
         Write behind what is there, which :func:`pneumocascade.output.resume.find_done` has checked.
+    specs : sequence of ModelSpec
+        Of the models; FHIR says what is stored with their operating points.
 
     Raises
     ------
@@ -143,6 +174,7 @@ def open_writer(
             "json": JsonArray,
             "jsonl": JsonLines,
             "csv": lambda file: Csv(file, header=not go_on),
+            "fhir": lambda file: FhirLines(file, specs),
         }
         with contextlib.closing(writers[format](file)) as writer:
             yield writer

@@ -9,6 +9,7 @@ from typing import Any
 
 import pneumocascade
 from pneumocascade.errors import MissingExtraError, UnsuitableImageError
+from pneumocascade.model.device import device_uid as device_uid
 
 try:
     from pydicom.config import disable_value_validation
@@ -27,10 +28,11 @@ MANUFACTURER = "pneumocascade"
 SR_DESCRIPTION = "pneumocascade result (research use only)"
 CAPTURE_DESCRIPTION = "pneumocascade overlay (research use only)"
 PDF_DESCRIPTION = "pneumocascade report (research use only)"
-DESCRIPTIONS = frozenset({SR_DESCRIPTION, CAPTURE_DESCRIPTION, PDF_DESCRIPTION})
+STATE_DESCRIPTION = "pneumocascade words on film (research use only)"
+DESCRIPTIONS = frozenset({SR_DESCRIPTION, CAPTURE_DESCRIPTION, PDF_DESCRIPTION, STATE_DESCRIPTION})
 """Series Descriptions of what is made here."""
 
-SR_SERIES, CAPTURE_SERIES, PDF_SERIES = 9101, 9102, 9103
+SR_SERIES, CAPTURE_SERIES, PDF_SERIES, STATE_SERIES = 9101, 9102, 9103, 9104
 """Series Numbers, far from those that modalities give."""
 
 CHARACTER_SET = "ISO_IR 192"
@@ -54,23 +56,6 @@ _EMPTY_WHERE_MISSING = (
     "ReferringPhysicianName",
 )
 """Type 2 of the modules Patient and General Study (PS3.3, C.7.1.1 and C.7.2.1)."""
-
-
-def device_uid(version: str) -> str:
-    """Return the UID of this software as a device: the same wherever this version and its models run.
-
-    Parameters
-    ----------
-    version : str
-        Of the models.
-
-    Returns
-    -------
-    str
-        Derived from a name-based UUID (PS3.5, B.2).
-    """
-    name = f"urn:pneumocascade:{pneumocascade.__version__}:models:{version}"
-    return f"2.25.{uuid.uuid5(uuid.NAMESPACE_URL, name).int}"
 
 
 def sign(made: Dataset, models: str, device: str) -> None:

@@ -11,7 +11,8 @@ from typing import TypeAlias
 
 import pneumocascade
 from pneumocascade.errors import MissingExtraError, UnsuitableImageError, UsageError
-from pneumocascade.explain.verdict import NO_BREAK, verdict_of
+from pneumocascade.explain.verdict import NORMAL_MEANS as NORMAL_MEANS
+from pneumocascade.explain.verdict import verdict_of
 from pneumocascade.model.store import GATE, Manifest
 from pneumocascade.reports import codes as pc
 from pneumocascade.reports import common_attributes
@@ -45,8 +46,6 @@ except ModuleNotFoundError as error:
 _CONTAINS = RelationshipTypeValues.CONTAINS
 _PROJECTION = frozenset({"CR", "DX", "RG"})
 """Modalities of which TID 1603 wants orientation and spacing."""
-
-NORMAL_MEANS = "Normal means: no pneumonia on this film. The models know no other disease."
 
 
 def structured_report(
@@ -145,9 +144,7 @@ def _summary(prediction: Prediction) -> Iterator[TextContentItem | CodeContentIt
     """Yield what a person reads first: what this is for, the answer in words, warnings."""
     yield CodeContentItem(pc.INTENDED_USE, codes.DCM.ForResearch, _CONTAINS)
     yield TextContentItem(codes.DCM.Comment, DISCLAIMER, _CONTAINS)
-    verdict = verdict_of(prediction)
-    text = ". ".join((verdict.title, *(line.removesuffix(".") for line in verdict.lines)))
-    yield TextContentItem(codes.DCM.Summary, text.replace(NO_BREAK, " ") + ".", _CONTAINS)
+    yield TextContentItem(codes.DCM.Summary, verdict_of(prediction).summary, _CONTAINS)
     if prediction.finding == "normal":
         yield TextContentItem(codes.DCM.Comment, NORMAL_MEANS, _CONTAINS)
     for warning in prediction.warnings:

@@ -9,6 +9,7 @@ import json
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, NamedTuple
 
 from fastapi import HTTPException
@@ -16,6 +17,7 @@ from fastapi import HTTPException
 from pneumocascade.errors import FilmError, UsageError
 from pneumocascade.explain.html import encoded
 from pneumocascade.explain.pictures import film_picture, with_banner
+from pneumocascade.output.fhir.bundle import FHIR_JSON, FHIR_LINES, to_fhir_json
 from pneumocascade.server.attachments import (
     ATTACHMENTS,
     MAX_HEIGHT,
@@ -126,6 +128,13 @@ def _multipart(answered: Answered) -> Made:
     return Made(body, f'multipart/related; type="{DICOM}"; boundary={boundary}')
 
 
+def _bundles(answered: Answered, media_type: str) -> Made:
+    """Return a FHIR R4 Bundle for each film, one a line."""
+    specs = answered.judged[0].cascade.specs
+    text = "".join(f"{to_fhir_json(one.prediction, specs)}\n" for one in answered.judged)
+    return Made(text.encode("utf-8", "backslashreplace"), f"{media_type}; fhirVersion=4.0")
+
+
 REPRESENTATIONS: dict[str, Representation] = {
     JSON: Representation(_json, "The answers, and what include asks for."),
     "application/pdf": Representation(_pdf, "The report of all films.", display=True, check=check_pdf),
@@ -144,6 +153,12 @@ REPRESENTATIONS: dict[str, Representation] = {
     ),
     "image/png": Representation(
         _png, "The picture of one film with its answer below.", display=True, one_film=True
+    ),
+    FHIR_JSON: Representation(
+        partial(_bundles, media_type=FHIR_JSON), "The FHIR R4 Bundle of one film.", one_film=True
+    ),
+    FHIR_LINES: Representation(
+        partial(_bundles, media_type=FHIR_LINES), "A FHIR R4 Bundle for each film, one a line."
     ),
 }
 """By media type; the first one answers requests that accept anything."""

@@ -35,11 +35,18 @@ def test_what_is_said_is_passed_on() -> None:
     assert found.age_years == pytest.approx(3)
     assert found.sop_class_uid == "1.2.840.10008.5.1.4.1.1.1.1"
     assert found.sop_instance_uid == dataset(GREY, 8).SOPInstanceUID
+    assert acquisition(StudyInstanceUID="1.2.3").study_instance_uid == "1.2.3"
 
 
 def test_what_is_not_said_is_empty() -> None:
     item = dataset(
-        GREY, 8, Modality=None, SOPClassUID=None, SOPInstanceUID=None, PhotometricInterpretation=None
+        GREY,
+        8,
+        Modality=None,
+        SOPClassUID=None,
+        SOPInstanceUID=None,
+        StudyInstanceUID=None,
+        PhotometricInterpretation=None,
     )
     assert acquisition_of(item) == Acquisition()
 

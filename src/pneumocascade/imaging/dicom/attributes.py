@@ -54,6 +54,7 @@ def acquisition_of(dataset: Dataset) -> Acquisition:
             photometric=text_of(dataset, "PhotometricInterpretation"),
             pixel_spacing=_spacing(dataset),
             burned_in=said if (said := text_of(dataset, "BurnedInAnnotation")) in ("YES", "NO") else "",
+            study_instance_uid=text_of(dataset, "StudyInstanceUID"),
         )
 
 

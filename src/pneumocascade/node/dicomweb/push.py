@@ -16,6 +16,7 @@ from pneumocascade.node.sender import GIVE_UP_DAYS, Sender, Verdict, verdict_on
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pneumocascade.node.commitment_record import SentResult
     from pneumocascade.node.dicomweb.archive import ArchiveToken, WebArchive
     from pneumocascade.node.limits import Limits
     from pneumocascade.node.metrics import NodeMetrics
@@ -61,7 +62,7 @@ class WebSender(Sender["_Session"]):
         self._tls = tls or ssl.create_default_context()
         self._headers = {"Accept": DICOM_JSON} | ({"Authorization": token.header} if token else {})
 
-    def _connect(self, due: Sequence[Delivery]) -> _Session | None:  # noqa: ARG002
+    def _connect(self, results: Sequence[Delivery | SentResult]) -> _Session | None:  # noqa: ARG002
         return _Session(
             # Neither proxies nor passwords (.netrc) of the environment: results go where they are told to.
             httpx.Client(
