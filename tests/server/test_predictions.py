@@ -127,7 +127,7 @@ def test_fhir_is_given_to_who_accepts_it(client: TestClient) -> None:
     assert [json.loads(line)["id"] for line in two.text.splitlines()] == [one.json()["id"]] * 2
     refused = client.post(URL, files=[film, film], headers={"Accept": "application/fhir+json"})
     assert refused.status_code == 422
-    assert "2 were sent" in refused.json()["detail"]
+    assert "there are 2 films" in refused.json()["detail"]
 
 
 def test_an_archive_stands_for_its_films(client: TestClient) -> None:
