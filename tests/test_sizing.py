@@ -30,7 +30,7 @@ def test_the_block_is_written_from_the_benchmark(
     cascade: Cascade, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "speed.json").write_text(json.dumps(REPORT))
-    for name in ("speed-variants.json", "many-files.json", "speed-keras.json"):
+    for name in ("speed-variants.json", "many-files.json", "speed-keras.json", "page.json"):
         (tmp_path / name).write_text("{}")
     monkeypatch.setattr(figures, "DATA", tmp_path)
     text = figures.filled("before\n<!-- figures: sizing -->\n<!-- end -->\nafter", cascade)
