@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pneumocascade.errors import MissingExtraError
+from pneumocascade.i18n import gettext, ngettext, translated
 from pneumocascade.types import DISCLAIMER
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters["data_uri"] = data_uri
-    made.globals.update(disclaimer=DISCLAIMER)
+    made.globals.update(disclaimer=DISCLAIMER, _=gettext, ngettext=ngettext, translated=translated)
     return made
 
 

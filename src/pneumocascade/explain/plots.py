@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from pneumocascade.explain.pictures import STEP_COLOURS, StepPicture
 from pneumocascade.explain.quality import MEASURES, Distribution, Measure, distributions
+from pneumocascade.i18n import gettext as _
+from pneumocascade.i18n import translated
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,18 +69,19 @@ def _plot(caption: str, distribution: Distribution, measure: Measure, colour: st
         _dress(axes, caption, measure, distribution, top)
         text = io.StringIO()
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
-    return _inline(text.getvalue(), f"{measure.title} of step {caption}")
+    described = _("%(measure)s of step %(step)s", measure=_(measure.title), step=_(caption))
+    return _inline(text.getvalue(), described)
 
 
 def _dress(axes: Axes, caption: str, measure: Measure, distribution: Distribution, top: float) -> None:
     from matplotlib.ticker import PercentFormatter
 
-    axes.set_title(caption, color=_INK, fontsize=10, fontweight="bold")
-    axes.set_xlabel(measure.unit, color=_INK)
+    axes.set_title(_(caption), color=_INK, fontsize=10, fontweight="bold")
+    axes.set_xlabel(translated(measure.unit), color=_INK)
     axes.set_xlim(distribution.edges[0], distribution.edges[-1])
     axes.set_ylim(0, top)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
-    axes.set_ylabel("share of pixels", color=_INK)
+    axes.set_ylabel(_("share of pixels"), color=_INK)
     axes.tick_params(colors=_INK, length=3)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(_INK)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pneumocascade.i18n import gettext_noop
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -13,12 +14,14 @@ if TYPE_CHECKING:
     from pneumocascade.inference.cascade import Cascade
     from pneumocascade.types import Prediction, Radiograph
 
+TURNED = gettext_noop("The film was turned by %(degrees)s degrees clockwise before it was judged.")
+
 REPAIRS = {
     "rotated": tuple(
-        f"The film was turned by {degrees} degrees clockwise before it was judged."
+        TURNED % {"degrees": degrees}
         for degrees in (90, 180, 270)
     ),
-    "inverted": ("The film was inverted, light for dark, before it was judged.",),
+    "inverted": (gettext_noop("The film was inverted, light for dark, before it was judged."),),
 }
 """What is tried, by the gate's code: the warning that an answer to such a film carries."""
 

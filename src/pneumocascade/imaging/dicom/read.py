@@ -15,7 +15,10 @@ from pneumocascade.imaging.dicom.frames import COLOUR, Layout, layout_of, stored
 from pneumocascade.imaging.dicom.objects import read_object
 from pneumocascade.imaging.dicom.pixels import colour_picture, grey_picture
 from pneumocascade.imaging.dicom.quiet import quiet
+from pneumocascade.i18n import gettext_noop
 from pneumocascade.types import Acquisition
+
+FIRST_FRAME = gettext_noop("The DICOM object has %(frames)s frames: the first was taken.")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,7 +89,7 @@ def _film(dataset: Dataset, max_pixels: int, frame: int | None) -> DicomFilm:
         pixels, warnings = grey_picture(dataset, layout, stored, index)
     warnings = notes + warnings
     if frame is None and layout.frames > 1:
-        warnings = (f"The DICOM object has {layout.frames} frames: the first was taken.", *warnings)
+        warnings = (FIRST_FRAME % {"frames": layout.frames}, *warnings)
     return DicomFilm(pixels, warnings, acquisition_of(dataset), layout.frames)
 
 
