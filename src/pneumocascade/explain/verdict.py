@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pneumocascade.i18n import decimal, gettext_noop, translated
+from pneumocascade.explain.reasons import reason_text
+from pneumocascade.i18n import decimal, gettext_noop
 from pneumocascade.i18n import gettext as _
 from pneumocascade.model.spec import STAGE2_LABELS
 from pneumocascade.types import Prediction, StageResult, reasons_of
@@ -36,7 +37,7 @@ OUTCOMES = {
 """What films of one tone have in common, for counts of many films."""
 
 OUTCOMES_ALONE = {
-    tone: "Pneumonia" if tone == "pneumonia" else words
+    tone: gettext_noop("Pneumonia") if tone == "pneumonia" else words
     for tone, words in OUTCOMES.items()
     if tone not in STAGE2_LABELS
 }
@@ -159,7 +160,7 @@ def _no_finding(prediction: Prediction) -> Verdict:
     if prediction.status == "refused":
         obstacle = _(next((OBSTACLES[reason.code] for reason in reasons if reason.code in OBSTACLES), ""))
         title = _("Cannot judge: %(obstacle)s", obstacle=obstacle) if obstacle else _("Cannot judge")
-    lines = tuple(f"{reason.code}: {translated(reason.message)}" for reason in reasons)
+    lines = tuple(f"{reason.code}: {reason_text(reason)}" for reason in reasons)
     return Verdict(prediction.status, title, "", lines)
 
 

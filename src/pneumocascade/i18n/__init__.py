@@ -113,6 +113,15 @@ def decimal(text: str) -> str:
     return re.sub(r"(?<=\d)\.(?=\d)", get_decimal_symbol(TAGS[language()].replace("-", "_")), text)
 
 
+def thousands(number: float) -> str:
+    """Return a whole number with the separators of thousands that the language has."""
+    if language() == ENGLISH:
+        return f"{number:,.0f}"
+    from babel.numbers import format_decimal
+
+    return str(format_decimal(round(number), locale=TAGS[language()].replace("-", "_")))
+
+
 def negotiated(accepted: str) -> str:
     """Return the language that an ``Accept-Language`` header asks for (RFC 9110, section 12.5.4).
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from pneumocascade.i18n import gettext_noop
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pneumocascade.i18n import gettext_noop
 
 if TYPE_CHECKING:
     from pneumocascade.inference.cascade import Cascade
@@ -17,10 +18,7 @@ if TYPE_CHECKING:
 TURNED = gettext_noop("The film was turned by %(degrees)s degrees clockwise before it was judged.")
 
 REPAIRS = {
-    "rotated": tuple(
-        TURNED % {"degrees": degrees}
-        for degrees in (90, 180, 270)
-    ),
+    "rotated": tuple(TURNED % {"degrees": degrees} for degrees in (90, 180, 270)),
     "inverted": (gettext_noop("The film was inverted, light for dark, before it was judged."),),
 }
 """What is tried, by the gate's code: the warning that an answer to such a film carries."""

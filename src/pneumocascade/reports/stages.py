@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from pneumocascade.explain.html import data_uri
 from pneumocascade.explain.saliency import FULL_HEAT, overlay
 from pneumocascade.explain.verdict import percent
-from pneumocascade.i18n import gettext as _
 from pneumocascade.i18n import decimal, gettext_noop
+from pneumocascade.i18n import gettext as _
 from pneumocascade.model.spec import OPERATING_POINTS, figures_of
 from pneumocascade.types import NEITHER, NO_STAGE2
 
@@ -147,7 +147,9 @@ def _bars(result: StageResult) -> tuple[Bar, ...]:
 def _notes(result: StageResult, spec: ModelSpec | None, point: str) -> tuple[str, ...]:
     members = _(" and ").join(map(_, result.prediction_set)) or _(NEITHER)
     label, threshold = _(result.positive), percent(result.threshold)
-    marked = _("The line marks the threshold: %(label)s from %(threshold)s.", label=label, threshold=threshold)
+    marked = _(
+        "The line marks the threshold: %(label)s from %(threshold)s.", label=label, threshold=threshold
+    )
     if spec is not None and spec.stage == 1:  # in reports, which are English
         marked = f"The line marks the threshold of the {point} operating point: {label} from {threshold}."
     notes = [marked + " " + _("90 %% prediction set: %(members)s.", members=members)]

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
+from pneumocascade.i18n import gettext as _
 from pneumocascade.reports.stages import STAGE_TITLES
 from pneumocascade.types import NO_STAGE2
 from pneumocascade.web.configuration import figures, operating_points
 from pneumocascade.web.fragments import note, piece
 from pneumocascade.web.inputs import CONTENT
+from pneumocascade.web.prose import translated_markdown, translated_svg
 
 if TYPE_CHECKING:
     from pneumocascade.inference.cascade import Cascade
@@ -24,18 +26,18 @@ def content(name: str) -> str:
 def build_about_tab(cascade: Cascade) -> None:
     """Lay out the tab; its figures come from the models."""
     with gr.Column(elem_classes="pc-prose"):
-        gr.Markdown(content("pipeline.md"))
-        gr.HTML(piece("diagram", content("pipeline.svg")))
-        gr.Markdown(content("steps.md"))
+        gr.Markdown(translated_markdown(content("pipeline.md")))
+        gr.HTML(piece("diagram", translated_svg(content("pipeline.svg"))))
+        gr.Markdown(translated_markdown(content("steps.md")))
         gr.HTML(_measured(cascade), elem_id="about-figures")
         for name in ("data.md", "intended_use.md", "references.md", "licence.md"):
-            gr.Markdown(content(name))
+            gr.Markdown(translated_markdown(content(name)))
 
 
 def _measured(cascade: Cascade) -> str:
     parts = [piece("measured", cascade.version)]
     if cascade.stage2 is None:
-        parts.append(note(NO_STAGE2))
+        parts.append(note(_(NO_STAGE2)))
     for title, spec in zip(STAGE_TITLES, cascade.specs, strict=False):
-        parts += [piece("heading", title, 3), figures(spec), operating_points(spec)]
+        parts += [piece("heading", _(title), 3), figures(spec), operating_points(spec)]
     return "".join(parts)

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from gradio import processing_utils
+from starlette.middleware import Middleware
 from starlette.staticfiles import StaticFiles
 
 from pneumocascade import __version__
 from pneumocascade.audit.counter import Counter
 from pneumocascade.errors import StorageError
+from pneumocascade.i18n import ENGLISH, LANGUAGES, language, speaking
+from pneumocascade.i18n import gettext as _
 from pneumocascade.web.about import build_about_tab
 from pneumocascade.web.batch import build_batch_tab
 from pneumocascade.web.fragments import piece
 from pneumocascade.web.header import header
 from pneumocascade.web.inputs import CONTENT, QUIET
+from pneumocascade.web.language import PageLanguage, language_of
 from pneumocascade.web.links import QUERY, linked
 from pneumocascade.web.single import build_single_tab
 from pneumocascade.web.uploads import SECONDS_KEPT, paths_in, prepare_folder, uploaded
@@ -41,26 +47,50 @@ _FONT_MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"
 _log = logging.getLogger(__name__)
 
 
-class UploadsOnly(gr.Blocks):
-    """Blocks that take no file but uploads, and keep what an exception says from browser and log.
+class PageBlocks(gr.Blocks):
+    """Blocks that speak the language of a request, take no file but uploads, and keep exceptions' words.
 
     Gradio fetches addresses that stand where the path of an upload should be, in the value of any
     component, before a function of the app sees them. It sends the words of every exception to the
     browser and prints them, which may quote the name of a film or of a file of the server.
+
+    Attributes
+    ----------
+    translated : mapping of str to list of dict
+        Per language but English, what the same components are given: labels and texts. Empty for a page that
+        is English alone.
     """
 
     is_template = True  # to the page it is what it inherits from
+    translated: Mapping[str, list[dict[str, Any]]] = MappingProxyType({})
 
-    async def process_api(self, *args: Any, **options: Any) -> dict[str, Any]:
-        """Run an event; one that fails says so in words of this app."""
+    @property
+    def config(self) -> Any:
+        """What the page is made of, in the language that is spoken; Gradio sends it with the page."""
+        components = self.translated.get(language())
+        return {**self._config, "components": components} if components else self._config
+
+    @config.setter
+    def config(self, config: Any) -> None:
+        self._config = config
+
+    async def process_api(
+        self, block_fn: Any, inputs: list[Any], state: Any = None, request: Any = None, **options: Any
+    ) -> dict[str, Any]:
+        """Run an event in the language of its page; one that fails says so in words of this app."""
+        with speaking(language_of(request) if request and self.translated else ENGLISH):
+            return await self._run(block_fn, inputs, state, request, **options)
+
+    async def _run(self, *args: Any, **options: Any) -> dict[str, Any]:
         try:
             return await super().process_api(*args, **options)
         except gr.Error as error:  # meant for the user of the page
             error.print_exception = False
+            error.title = _("Error") if error.title == "Error" else error.title
             raise
         except Exception as error:  # noqa: BLE001  whatever it is, its words go nowhere
             _log.exception("the web app failed")
-            raise gr.Error(_words_for(error), print_exception=False) from None
+            raise gr.Error(_words_for(error), title=_("Error"), print_exception=False) from None
 
     async def preprocess_data(self, block_fn: Any, inputs: list[Any], *args: Any, **options: Any) -> Any:
         """Refuse inputs that name a file which was not uploaded."""
@@ -71,8 +101,8 @@ class UploadsOnly(gr.Blocks):
 
 def _words_for(error: Exception) -> str:
     if isinstance(error, StorageError):
-        return "The answer could not be stored, so it is not shown. See the server's log."
-    return "The server failed. Its log says why."
+        return _("The answer could not be stored, so it is not shown. See the server's log.")
+    return _("The server failed. Its log says why.")
 
 
 def theme() -> gr.themes.Base:
@@ -101,9 +131,13 @@ def theme() -> gr.themes.Base:
 
 def build_app(cascade: Cascade, counter: Counter | None = None) -> gr.Blocks:
     """Return the web app; see :func:`pneumocascade.web.build_app`."""
-    counter = counter or Counter()
-    blocks: gr.Blocks
-    with UploadsOnly(
+    return _build(cascade, counter or Counter())
+
+
+def _build(cascade: Cascade, counter: Counter) -> PageBlocks:
+    """Lay the page out in the language that is spoken."""
+    blocks: PageBlocks
+    with PageBlocks(
         title="pneumocascade",
         analytics_enabled=False,
         delete_cache=(SECONDS_KEPT // 6, SECONDS_KEPT),
@@ -111,11 +145,11 @@ def build_app(cascade: Cascade, counter: Counter | None = None) -> gr.Blocks:
     ) as blocks:
         page_header = gr.HTML(header(counter.value()), elem_id="page-header")
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as tabs:
-            with gr.Tab("Single Image", id="single"):
+            with gr.Tab(_("Single Image"), id="single"):
                 single = build_single_tab(cascade, counter, page_header)
-            with gr.Tab("Multiple Images (Batch)", id="batch"):
+            with gr.Tab(_("Multiple Images (Batch)"), id="batch"):
                 batch = build_batch_tab(cascade, counter, page_header)
-            with gr.Tab("About", id="about"):
+            with gr.Tab(_("About"), id="about"):
                 build_about_tab(cascade)
         gr.HTML(piece("footer", __version__, cascade.version))
         query = gr.Textbox(visible="hidden", elem_id="page-query")
@@ -125,6 +159,25 @@ def build_app(cascade: Cascade, counter: Counter | None = None) -> gr.Blocks:
             lambda: header(counter.value(), fetched=True), None, page_header, **QUIET
         )
     return blocks
+
+
+def _translations_of(
+    blocks: PageBlocks, cascade: Cascade, counter: Counter
+) -> dict[str, list[dict[str, Any]]]:
+    """Return the components of a page in every language but English.
+
+    The page is laid out again in each, which gives the same components in the same order.
+    """
+    own = blocks.get_config_file()["components"]
+    translated = {}
+    for code in LANGUAGES:
+        if code != ENGLISH:
+            with speaking(code):
+                theirs = _build(cascade, counter).get_config_file()["components"]
+            translated[code] = [
+                {**mine, "props": other["props"]} for mine, other in zip(own, theirs, strict=True)
+            ]
+    return translated
 
 
 def _follow_link(query: str) -> tuple[Any, ...]:
@@ -140,7 +193,9 @@ def mount_app(app: FastAPI, cascade: Cascade, counter: Counter | None = None) ->
     """Put the web app at ``/``; see :func:`pneumocascade.web.mount_app`."""
     prepare_folder()
     app.mount(ADDRESS, StaticFiles(directory=FOLDER))
-    blocks = build_app(cascade, counter)
+    counter = counter or Counter()
+    blocks = _build(cascade, counter)
+    blocks.translated = _translations_of(blocks, cascade, counter)
     # Gradio holds a path that the browser sends against the folder of uploads only where the app was
     # launched, which a mounted one never is: without this any picture of the server could be read.
     blocks.has_launched = True
@@ -151,6 +206,7 @@ def mount_app(app: FastAPI, cascade: Cascade, counter: Counter | None = None) ->
         app,
         blocks,
         path="/",
+        app_kwargs={"middleware": [Middleware(PageLanguage)]},
         theme=theme(),
         css=(CONTENT / "style.css").read_text(encoding="utf-8"),
         js=(CONTENT / "page.js").read_text(encoding="utf-8"),

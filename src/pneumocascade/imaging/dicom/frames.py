@@ -15,6 +15,7 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import pixel_array
 
 from pneumocascade.errors import FilmError, UnreadableImageError, UnsuitableImageError
+from pneumocascade.i18n import gettext_noop
 from pneumocascade.imaging.dicom import jpeg
 from pneumocascade.imaging.dicom.codestreams import (
     Size,
@@ -27,7 +28,6 @@ from pneumocascade.imaging.dicom.codestreams import (
     jpeg_xl_size,
 )
 from pneumocascade.imaging.dicom.values import text_of, value_of, whole_of
-from pneumocascade.i18n import gettext_noop
 
 MONOCHROME = ("MONOCHROME1", "MONOCHROME2")
 

@@ -17,6 +17,7 @@ from pydicom.pixels.processing import apply_color_lut
 from pydicom.uid import ExplicitVRBigEndian
 
 from pneumocascade.errors import UnreadableImageError
+from pneumocascade.i18n import gettext_noop
 from pneumocascade.imaging.dicom.frames import Layout
 from pneumocascade.imaging.dicom.lut import (
     Floats,
@@ -27,7 +28,6 @@ from pneumocascade.imaging.dicom.lut import (
 )
 from pneumocascade.imaging.dicom.values import number_of, text_of, value_of
 from pneumocascade.imaging.dicom.window import Counts, leaves_nothing, window_from_histogram
-from pneumocascade.i18n import gettext_noop
 
 NO_WINDOW = gettext_noop("The DICOM object says no window of grey values: one was taken from the histogram.")
 ABSURD_WINDOW = gettext_noop(

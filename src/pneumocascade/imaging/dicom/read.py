@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from pneumocascade.errors import FilmError, UnreadableImageError, UnsuitableImageError
+from pneumocascade.i18n import gettext_noop
 from pneumocascade.imaging.dicom.attributes import acquisition_of
 from pneumocascade.imaging.dicom.frames import COLOUR, Layout, layout_of, stored_values
 from pneumocascade.imaging.dicom.objects import read_object
 from pneumocascade.imaging.dicom.pixels import colour_picture, grey_picture
 from pneumocascade.imaging.dicom.quiet import quiet
-from pneumocascade.i18n import gettext_noop
 from pneumocascade.types import Acquisition
 
 FIRST_FRAME = gettext_noop("The DICOM object has %(frames)s frames: the first was taken.")

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 
-from pneumocascade.types import Acquisition, Reason
 from pneumocascade.i18n import gettext_noop
+from pneumocascade.types import Acquisition, Reason
 
 
 def _words(text: str) -> list[str]:
