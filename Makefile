@@ -93,9 +93,9 @@ LOCALE := src/pneumocascade/i18n/locale
 messages: install-dev ## Bring the words of the web app's page into the catalogues of its languages
 	@mkdir -p build
 	$(BIN)/pybabel --quiet extract --mapping-file pyproject.toml --keywords 'gettext_noop Reason:2' --sort-by-file \
-		--add-location file --omit-header --output-file build/pneumocascade.pot src/pneumocascade
+		--add-location file --output-file build/pneumocascade.pot src/pneumocascade
 	$(BIN)/pybabel --quiet update --domain pneumocascade --input-file build/pneumocascade.pot --output-dir $(LOCALE) \
-		--no-fuzzy-matching --ignore-obsolete --omit-header --width 110
+		--no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date --width 110
 
 lock: install-dev ## Lock what the container is made of, with hashes: requirements/*.txt
 	$(LOCK) pyproject.toml --extra web --extra report --extra node --output-file requirements/container.txt

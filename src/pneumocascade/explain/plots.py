@@ -6,18 +6,22 @@ import io
 import re
 import threading
 from collections.abc import Sequence
+from html import escape
 from typing import TYPE_CHECKING
 
 from pneumocascade.explain.pictures import STEP_COLOURS, StepPicture
 from pneumocascade.explain.quality import MEASURES, Distribution, Measure, distributions
 from pneumocascade.i18n import gettext as _
-from pneumocascade.i18n import translated
+from pneumocascade.i18n import gettext_noop, translated
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _INK = "#010203"
 """Stands for the page's text colour, and is replaced by it: one plot for light and dark pages."""
+
+SHARE = gettext_noop("share of pixels")
+"""Label of the upright axis."""
 
 _SETTINGS = threading.Lock()
 """Matplotlib's settings are global; plots are drawn one at a time."""
@@ -70,18 +74,22 @@ def _plot(caption: str, distribution: Distribution, measure: Measure, colour: st
         text = io.StringIO()
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
     described = _("%(measure)s of step %(step)s", measure=_(measure.title), step=_(caption))
-    return _inline(text.getvalue(), described)
+    drawn = text.getvalue()
+    # Matplotlib draws in English: its fonts lack letters that the browser's have.
+    for words in (caption, measure.unit, SHARE):
+        drawn = drawn.replace(f">{words}<", f">{escape(translated(words))}<")
+    return _inline(drawn, described)
 
 
 def _dress(axes: Axes, caption: str, measure: Measure, distribution: Distribution, top: float) -> None:
     from matplotlib.ticker import PercentFormatter
 
-    axes.set_title(_(caption), color=_INK, fontsize=10, fontweight="bold")
-    axes.set_xlabel(translated(measure.unit), color=_INK)
+    axes.set_title(caption, color=_INK, fontsize=10, fontweight="bold")
+    axes.set_xlabel(measure.unit, color=_INK)
     axes.set_xlim(distribution.edges[0], distribution.edges[-1])
     axes.set_ylim(0, top)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
-    axes.set_ylabel(_("share of pixels"), color=_INK)
+    axes.set_ylabel(SHARE, color=_INK)
     axes.tick_params(colors=_INK, length=3)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(_INK)

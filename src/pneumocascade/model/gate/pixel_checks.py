@@ -79,13 +79,13 @@ def check_pixels(radiograph: Radiograph) -> PixelChecks:
     warnings: tuple[str, ...] = ()
     shorter = min(radiograph.height, radiograph.width)
     if shorter < MIN_JUDGED_SIDE:
-        reasons.append(
-            Reason("too_small", TOO_SMALL % {"shorter": shorter, "least": MIN_JUDGED_SIDE}),
-        )
+        found = TOO_SMALL % {"shorter": shorter, "least": MIN_JUDGED_SIDE}
+        reasons.append(Reason("too_small", found))
     coarse = _coarse(radiograph.pixels)
     deviation = float(np.std(coarse))
     if deviation < MIN_DEVIATION:
-        reasons.append(Reason("blank", BLANK % {"deviation": f"{deviation:.1f}"}))
+        found = BLANK % {"deviation": f"{deviation:.1f}"}
+        reasons.append(Reason("blank", found))
     else:
         layout = layout_of(radiograph.pixels, coarse, radiograph.colourfulness)
         reasons += layout.reasons

@@ -244,7 +244,8 @@ export async function openViewer(film, tab, name) {
       keys[event.originalEvent.key]();
     }
   });
-  viewer().canvas.setAttribute('aria-label', `${name}. ${_('Arrow keys move, plus and minus zoom, i inverts, w makes dragging change the window, 0 resets.')}`);
+  const help = _('Arrow keys move, plus and minus zoom, i inverts, w makes dragging change the window, 0 resets.');
+  viewer().canvas.setAttribute('aria-label', `${name}. ${help}`);
   viewer().canvas.focus();
 }
 
