@@ -90,12 +90,12 @@ def percent(probability: float) -> str:
 
     Its spaces do not break: number and sign stay on one line.
     """
-    text = f"{100 * probability:.1f} %"
+    number = f"{100 * probability:.1f}"
     if 0.0 < probability < 0.0005:
-        text = "< 0.1 %"
+        number = "< 0.1"
     if 0.9995 <= probability < 1.0:
-        text = "> 99.9 %"
-    return decimal(text.replace(" ", NO_BREAK))
+        number = "> 99.9"
+    return _("%(number)s %%", number=decimal(number)).replace(" ", NO_BREAK)
 
 
 def verdict_of(prediction: Prediction) -> Verdict:

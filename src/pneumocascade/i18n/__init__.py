@@ -40,6 +40,9 @@ DOMAIN = "pneumocascade"
 LOCALE = Path(__file__).parent / "locale"
 """Where the catalogues lie."""
 
+_MIN_WORDS = 15
+"""Least letters around the placeholders of a message that text is told by."""
+
 _CURRENT = ContextVar("language", default=ENGLISH)
 
 _PLACEHOLDER = re.compile(r"%\((\w+)\)s|(%%)")
@@ -168,12 +171,13 @@ def _translations(code: str) -> GNUTranslations:
 
 @lru_cache(maxsize=len(LANGUAGES))
 def _formats(code: str) -> tuple[tuple[re.Pattern[str], str], ...]:
-    """Return a pattern of each message with placeholders, and its translation."""
-    return tuple(
-        (_pattern(message.id), str(message.string))
-        for message in catalogue(code)
-        if isinstance(message.id, str) and "%(" in message.id
-    )
+    """Return a pattern of each message with placeholders, and its translation; the most words come first."""
+    found = []
+    for message in catalogue(code):
+        words = len(_PLACEHOLDER.sub("", str(message.id)))
+        if isinstance(message.id, str) and "%(" in message.id and words >= _MIN_WORDS:
+            found.append((words, message.id, str(message.string)))
+    return tuple((_pattern(message), text) for _, message, text in sorted(found, reverse=True))
 
 
 def _pattern(message: str) -> re.Pattern[str]:

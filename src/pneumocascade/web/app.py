@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Mapping
-from types import MappingProxyType
+import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -16,7 +16,7 @@ from starlette.staticfiles import StaticFiles
 from pneumocascade import __version__
 from pneumocascade.audit.counter import Counter
 from pneumocascade.errors import StorageError
-from pneumocascade.i18n import ENGLISH, LANGUAGES, language, speaking
+from pneumocascade.i18n import ENGLISH, language, speaking
 from pneumocascade.i18n import gettext as _
 from pneumocascade.web.about import build_about_tab
 from pneumocascade.web.batch import build_batch_tab
@@ -46,6 +46,9 @@ _FONT_MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"
 
 _log = logging.getLogger(__name__)
 
+_LAYING_OUT = threading.Lock()
+"""Gradio lays out one page at a time."""
+
 
 class PageBlocks(gr.Blocks):
     """Blocks that speak the language of a request, take no file but uploads, and keep exceptions' words.
@@ -56,29 +59,46 @@ class PageBlocks(gr.Blocks):
 
     Attributes
     ----------
-    translated : mapping of str to list of dict
-        Per language but English, what the same components are given: labels and texts. Empty for a page that
-        is English alone.
+    lay_out : callable or None
+        Makes the same blocks once more, in the language that is spoken; ``None`` for a page that is English
+        alone.
     """
 
     is_template = True  # to the page it is what it inherits from
-    translated: Mapping[str, list[dict[str, Any]]] = MappingProxyType({})
+    lay_out: Callable[[], gr.Blocks] | None = None
 
     @property
     def config(self) -> Any:
         """What the page is made of, in the language that is spoken; Gradio sends it with the page."""
-        components = self.translated.get(language())
-        return {**self._config, "components": components} if components else self._config
+        if self.lay_out is None or language() == ENGLISH:
+            return self._config
+        return {**self._config, "components": self._components(language(), self.lay_out)}
 
     @config.setter
     def config(self, config: Any) -> None:
         self._config = config
+        self._translated: dict[str, list[dict[str, Any]]] = {}
+
+    def _components(self, code: str, lay_out: Callable[[], gr.Blocks]) -> list[dict[str, Any]]:
+        """Return the components with the texts of a language, laid out when it is first asked for.
+
+        The same code gives the same components in the same order; what events need of them, their numbers
+        above all, stays.
+        """
+        with _LAYING_OUT:
+            if code not in self._translated:
+                theirs = lay_out().get_config_file()["components"]
+                self._translated[code] = [
+                    {**own, "props": other["props"]}
+                    for own, other in zip(self._config["components"], theirs, strict=True)
+                ]
+            return self._translated[code]
 
     async def process_api(
         self, block_fn: Any, inputs: list[Any], state: Any = None, request: Any = None, **options: Any
     ) -> dict[str, Any]:
         """Run an event in the language of its page; one that fails says so in words of this app."""
-        with speaking(language_of(request) if request and self.translated else ENGLISH):
+        with speaking(language_of(request) if request and self.lay_out else ENGLISH):
             return await self._run(block_fn, inputs, state, request, **options)
 
     async def _run(self, *args: Any, **options: Any) -> dict[str, Any]:
@@ -161,25 +181,6 @@ def _build(cascade: Cascade, counter: Counter) -> PageBlocks:
     return blocks
 
 
-def _translations_of(
-    blocks: PageBlocks, cascade: Cascade, counter: Counter
-) -> dict[str, list[dict[str, Any]]]:
-    """Return the components of a page in every language but English.
-
-    The page is laid out again in each, which gives the same components in the same order.
-    """
-    own = blocks.get_config_file()["components"]
-    translated = {}
-    for code in LANGUAGES:
-        if code != ENGLISH:
-            with speaking(code):
-                theirs = _build(cascade, counter).get_config_file()["components"]
-            translated[code] = [
-                {**mine, "props": other["props"]} for mine, other in zip(own, theirs, strict=True)
-            ]
-    return translated
-
-
 def _follow_link(query: str) -> tuple[Any, ...]:
     """Return the tab and, for both tabs, the settings that the page's address asks for."""
     asked = linked(query)
@@ -195,7 +196,7 @@ def mount_app(app: FastAPI, cascade: Cascade, counter: Counter | None = None) ->
     app.mount(ADDRESS, StaticFiles(directory=FOLDER))
     counter = counter or Counter()
     blocks = _build(cascade, counter)
-    blocks.translated = _translations_of(blocks, cascade, counter)
+    blocks.lay_out = lambda: _build(cascade, counter)
     # Gradio holds a path that the browser sends against the folder of uploads only where the app was
     # launched, which a mounted one never is: without this any picture of the server could be read.
     blocks.has_launched = True

@@ -129,4 +129,5 @@ def _number(value: float) -> str:
 
 
 def _title(name: str) -> str:
-    return _(_NAMES.get(name, name.replace("_", " ").capitalize()))
+    measure, *films = name.split("@")
+    return "@".join([_(_NAMES.get(measure, measure.replace("_", " ").capitalize())), *films])
