@@ -29,7 +29,7 @@ PLACEHOLDER = re.compile(r"%\(\w+\)s|%%")
 
 DISCLAIMERS = {
     "es": "Demostración solo para investigación. No destinada al diagnóstico médico.",
-    "fr": "Démonstration destinée à la recherche uniquement. Non destiné au diagnostic médical.",
+    "fr": "Démonstration destinée à la recherche uniquement. Non destinée au diagnostic médical.",
     "de": "Nur zur Demonstration für Forschungszwecke. Nicht für die medizinische Diagnose bestimmt.",
     "zh": "仅供研究演示。不用于医学诊断。",
 }

@@ -69,7 +69,7 @@ SEEN = {
     "fr-CA": ("fr", "Une image", "Déposez le fichier ici", "Normale"),
     "de-AT": ("de", "Einzelbild", "Datei hier ablegen", "Normal"),
     "zh-TW": ("zh-CN", "单张图像", "将文件拖放到此处", "正常"),
-    "it-IT": ("en", "Single Image", "Drop File Here", "Normal"),
+    "ja-JP": ("en", "Single Image", "Drop File Here", "Normal"),
 }
 """Locale of a browser; language of the page, name of the first tab, Gradio's words, headline."""
 

@@ -55,7 +55,7 @@ def language() -> str:
 
 @contextmanager
 def speaking(code: str) -> Iterator[None]:
-    """Speak a language, a key of ``LANGUAGES``, in this thread or task and in those it starts."""
+    """Speak a language, a key of ``LANGUAGES``, in this task and in the worker threads that it waits for."""
     before = _CURRENT.set(code)
     try:
         yield
