@@ -67,8 +67,8 @@ def test_every_message_is_translated_with_its_placeholders(code: str) -> None:
             continue
         assert not message.fuzzy, message.id
         several = isinstance(message.id, tuple)
-        english = message.id[1] if several else message.id
-        forms = message.string if several else (message.string,)
+        english = str(message.id[1] if several else message.id)
+        forms = [str(form) for form in (message.string or () if several else [message.string])]
         assert len(forms) == (i18n.catalogue(code).num_plurals if several else 1)
         for text in forms:
             assert text.strip(), message.id

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Dialog, expect
 from starlette.applications import Starlette
 from starlette.responses import HTMLResponse
 from starlette.routing import Route
@@ -113,7 +113,12 @@ def test_the_switch_is_remembered_and_loses_no_film(browser: Browser, address: s
     page.get_by_role("button", name="Bild auswerten").click()
     expect(page.locator("#single-verdict .pc-verdict")).to_have_text("Diese Datei ist nicht lesbar")
     asked: list[str] = []
-    page.on("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
+
+    def dismiss(dialog: Dialog) -> None:
+        asked.append(dialog.message)
+        dialog.dismiss()
+
+    page.on("dialog", dismiss)
     page.locator("[data-language]").select_option("fr")
     expect(page.locator("[data-language]")).to_have_value("de")
     assert asked[0].startswith("Die Seite wird in der anderen Sprache neu geladen.")

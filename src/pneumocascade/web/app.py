@@ -94,12 +94,11 @@ class PageBlocks(gr.Blocks):
                 ]
             return self._translated[code]
 
-    async def process_api(
-        self, block_fn: Any, inputs: list[Any], state: Any = None, request: Any = None, **options: Any
-    ) -> dict[str, Any]:
+    async def process_api(self, *args: Any, **options: Any) -> dict[str, Any]:
         """Run an event in the language of its page; one that fails says so in words of this app."""
+        request = options.get("request")
         with speaking(language_of(request) if request and self.lay_out else ENGLISH):
-            return await self._run(block_fn, inputs, state, request, **options)
+            return await self._run(*args, **options)
 
     async def _run(self, *args: Any, **options: Any) -> dict[str, Any]:
         try:

@@ -161,8 +161,8 @@ def _thresholds(spec: ModelSpec, lower: str, higher: str) -> str:
     positive = _(spec.labels[1])
     points = {name: point.threshold for name, point in spec.operating_points.items()}
     if len(set(points.values())) == 1:
-        threshold = percent(next(iter(points.values())))
-        return _("%(label)s from %(threshold)s at every point.", label=positive, threshold=threshold)
+        same = percent(next(iter(points.values())))
+        return _("%(label)s from %(threshold)s at every point.", label=positive, threshold=same)
     usual = points[OPERATING_POINTS[0]]
     parts = []
     for name, threshold in points.items():
