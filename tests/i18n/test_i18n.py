@@ -25,7 +25,8 @@ frontend = pytest.importorskip("babel.messages.frontend", reason="Babel is not i
 
 REPOSITORY = Path(__file__).parents[2]
 OTHERS = [code for code in LANGUAGES if code != ENGLISH]
-PLACEHOLDER = re.compile(r"%\(\w+\)s|%%")
+PLACEHOLDER = re.compile(r"%\(\w+\)s|%%|[\[\]]")
+"""What a translation must keep: values, percent signs, and the brackets around a term that is explained."""
 
 DISCLAIMERS = {
     "es": "Demostración solo para investigación. No destinada al diagnóstico médico.",

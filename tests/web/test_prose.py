@@ -26,8 +26,9 @@ def test_english_markdown_says_what_it_said() -> None:
     assert translated_markdown(english).split() == english.split()
 
 
-def test_texts_of_the_drawing_are_translated() -> None:
-    english = (CONTENT / "pipeline.svg").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["pipeline", "pipeline-narrow"])
+def test_texts_of_the_drawing_are_translated(name: str) -> None:
+    english = (CONTENT / f"{name}.svg").read_text(encoding="utf-8")
     assert translated_svg(english) == english
     with speaking("de"):
         german = translated_svg(english)
