@@ -373,7 +373,7 @@ def test_text_stands_out(browser: Browser, address: str, scheme: Literal["light"
     parts = {
         "button": page.locator("#single-analyze"),
         "tab": page.locator("#tabs button.selected"),
-        "help": page.locator("#single-point").get_by_text("Stage 1:").last,
+        "help": page.locator("#single-point").get_by_text("fewer pneumonias missed").last,
         "small print": page.locator("#single-verdict .pc-stage .pc-small").first,
         "formats": page.locator(".pc-formats").first,
     }
