@@ -101,7 +101,7 @@ def make_file(cascade: Cascade, analysis: Analysis, kind: str) -> MadeFile:
         For another kind, or where the upload that a DICOM object refers to was deleted.
     """
     if kind not in dict(offered(analysis)):
-        raise gr.Error(_(_("there is no such file")), print_exception=False)
+        raise gr.Error(_("there is no such file"), print_exception=False)
     try:
         with speaking(ENGLISH):  # as from the command line, whatever the page speaks
             return _MAKERS[kind](cascade, analysis)
@@ -126,7 +126,7 @@ def make_batch_file(cascade: Cascade, found: Sequence[Analysis], kind: str) -> M
             return MadeFile("report.pdf", "application/pdf", _report(cascade, found))
         if kind == "zip":
             return _archive(cascade, found)
-    raise gr.Error("there is no such file", print_exception=False)
+    raise gr.Error(_("there is no such file"), print_exception=False)
 
 
 def batch_kinds() -> list[tuple[str, str]]:
