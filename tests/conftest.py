@@ -26,7 +26,7 @@ DATA_VARIABLE = "PNEUMOCASCADE_DATA"
 
 
 def pytest_configure() -> None:
-    """Give each process its share of the cores: OpenMP's threads wait for each other where they are too many."""
+    """Give each process its share of the cores: too many of OpenMP's threads wait for each other."""
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
