@@ -12,7 +12,7 @@ TORCH_INDEX ?=
 # Folder of the data set, for the benchmarks.
 FILMS ?= $(PNEUMOCASCADE_DATA)
 
-.PHONY: run install test install-dev lint types tests pythons models bench torture docs lock sbom audit clean help
+.PHONY: run install test install-dev lint types tests pythons models bench torture docs messages lock sbom audit clean help
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -87,6 +87,15 @@ docs: install-dev ## The documentation as a site in build/site
 # For the image's Python; the same for x86-64 and ARM64. Versions in the files stay unless constraints.txt has others.
 LOCK := $(BIN)/uv pip compile --quiet --no-emit-index-url --no-annotate --generate-hashes --only-binary :all: \
 	--python-version 3.12 --python-platform linux --constraint $(CONSTRAINTS) --custom-compile-command 'make lock'
+
+LOCALE := src/pneumocascade/i18n/locale
+
+messages: install-dev ## Bring the words of the web app's page into the catalogues of its languages
+	@mkdir -p build
+	$(BIN)/pybabel --quiet extract --mapping-file pyproject.toml --keywords 'gettext_noop Reason:2' --sort-by-file \
+		--add-location file --output-file build/pneumocascade.pot src/pneumocascade
+	$(BIN)/pybabel --quiet update --domain pneumocascade --input-file build/pneumocascade.pot --output-dir $(LOCALE) \
+		--no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date --width 110
 
 lock: install-dev ## Lock what the container is made of, with hashes: requirements/*.txt
 	$(LOCK) pyproject.toml --extra web --extra report --extra node --output-file requirements/container.txt

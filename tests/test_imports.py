@@ -18,7 +18,7 @@ import pneumocascade
 PACKAGE = Path(pneumocascade.__file__).parent
 
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "types"}),
+    frozenset({"errors", "i18n", "types"}),
     frozenset({"imaging"}),
     frozenset({"model"}),
     frozenset({"explain"}),
@@ -32,6 +32,7 @@ LAYERS: tuple[frozenset[str], ...] = (
 
 ONLY_IN = {
     "gradio": {"web", "server"},
+    "babel": {"i18n"},
     "fastapi": {"web", "server"},
     "pydantic": {"server"},
     "uvicorn": {"server", "cli"},
@@ -63,6 +64,7 @@ ONLY_IN = {
 """Third-party packages and the only folders that may import them."""
 
 HEAVY = (
+    "babel",
     "torch",
     "monai",
     "gradio",

@@ -11,16 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pneumocascade.errors import UsageError
+from pneumocascade.i18n import gettext_noop
 
-DISCLAIMER = "Research demonstration only. Not intended for medical diagnosis."
+DISCLAIMER = gettext_noop("Research demonstration only. Not intended for medical diagnosis.")
 
 UNDETERMINED = "type undetermined"
 """Stands beside an aetiology where stage 2 can rule neither out."""
 
-NEITHER = "neither: the film fits none of the two"
+NEITHER = gettext_noop("neither: the film fits none of the two")
 """In place of the labels of an empty prediction set."""
 
-NO_STAGE2 = "These models have no stage 2: they do not tell the aetiology."
+NO_STAGE2 = gettext_noop("These models have no stage 2: they do not tell the aetiology.")
 """What is said in place of stage 2's answers and figures where stage 1 is alone."""
 
 Status = Literal["ok", "refused", "error"]

@@ -26,6 +26,7 @@ from pneumocascade.explain.pictures import (
 from pneumocascade.explain.plots import distribution_plots
 from pneumocascade.explain.quality import BINS, MEASURES
 from pneumocascade.explain.verdict import TONES, percent, verdict_of
+from pneumocascade.i18n import speaking
 from pneumocascade.model.spec import for_recipe
 from tests.conftest import draw_chest
 
@@ -192,3 +193,5 @@ def test_plots_take_their_ink_from_the_page(name: str, chest: NDArray[np.uint8])
         told = [float(share) for share in re.findall(r": ([\d.]+) % of pixels</title>", plot)]
         assert len(told) == BINS
         assert told[-1] == 100 if MEASURES[name].cumulative else sum(told) == pytest.approx(100, abs=4)
+    with speaking("de"):
+        assert all(plot.count(" % der Pixel</title>") == BINS for plot in distribution_plots(shown, name))

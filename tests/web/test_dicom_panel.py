@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from pneumocascade import Cascade
+from pneumocascade.i18n import speaking
 from pneumocascade.inference.worker_pool import IsolatedReader
 from pneumocascade.types import Acquisition
 from pneumocascade.web.analysis import analyse
@@ -80,6 +81,20 @@ def test_free_text_and_old_age_are_not_shown() -> None:
     assert [facts[name] for name in ("Modality", "View position", "Burned-in annotation")] == [NOT_SAID] * 3
     assert facts["Photometric interpretation"] == NOT_SAID
     assert facts_of(dicom_panel(Acquisition(age_years=1.5)))["Age"] == "18 months"
+
+
+def test_the_panel_speaks_the_language_of_the_page() -> None:
+    said = Acquisition(
+        "DX", age_years=1.5, burned_in="NO", voi="window", window=(0.5, 2.25), pixel_spacing=(0.2, 0.25)
+    )
+    with speaking("de"):
+        facts = facts_of(dicom_panel(said))
+    assert facts["Modalität"] == "DX"
+    assert facts["Projektion"] == "nicht angegeben"
+    assert facts["Alter"] == "18 Monate"
+    assert facts["Fenster"] == "Mitte 0,5, Breite 2,25"
+    assert facts["Pixelabstand"] == "0,2 mm zwischen Zeilen, 0,25 mm zwischen Spalten"
+    assert facts["Eingebrannte Beschriftung"] == "nein"
 
 
 def test_other_films_have_no_panel() -> None:

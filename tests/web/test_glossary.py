@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pneumocascade import Cascade
+from pneumocascade.i18n import ENGLISH, LANGUAGES, gettext, speaking
 from pneumocascade.web.analysis import analyse
 from pneumocascade.web.examples import example_films
 from pneumocascade.web.fragments import quality
@@ -38,3 +39,18 @@ def test_every_button_opens_an_explanation(cascade: Cascade) -> None:
     }
     assert {f"pc-term-{name}" for name in wanted} <= asked
     assert "title=" not in explanations()
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_terms_inside_a_sentence_are_buttons_in_every_language(cascade: Cascade, code: str) -> None:
+    analysis = analyse(cascade, example_films()[1], "balanced")
+    with speaking(code):
+        html = verdict_card(analysis)
+        explained = explanations()
+        title = gettext("Calibrated probability")
+    assert "[" not in html
+    (figures,) = re.findall(r'<div class="pc-figures">(.*?)</div>\n</div>', html, re.DOTALL)
+    assert 'popovertarget="pc-term-calibrated_probability">' in figures
+    assert title.lower() in re.sub("<[^>]*>", "", figures).lower()
+    assert f"<b>{title}</b>" in explained
+    assert code == ENGLISH or not any(text in explained for _, text in TERMS.values())

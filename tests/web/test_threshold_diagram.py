@@ -9,6 +9,7 @@ import pytest
 
 from pneumocascade import Cascade, Prediction, Reason
 from pneumocascade.explain.verdict import NO_BREAK, percent
+from pneumocascade.i18n import speaking
 from pneumocascade.web.examples import example_films
 from pneumocascade.web.threshold_diagram import EVERY_POINT, threshold_diagram
 
@@ -41,6 +42,17 @@ def test_the_text_says_what_the_diagram_shows(cascade: Cascade) -> None:
     assert f"this film has {shown}." in text
     assert f"{percent(prediction.stage1.threshold).replace(NO_BREAK, ' ')} (balanced)" in text
     assert "aria-hidden" in html.split("pc-hidden")[1]
+
+
+def test_the_diagram_speaks_the_language_of_the_page(cascade: Cascade) -> None:
+    prediction = cascade.predict(example_films()[1])
+    with speaking("de"):
+        html = threshold_diagram(prediction, cascade.specs)
+    assert "Stufe 1: Wahrscheinlichkeit für „Pneumonie“" in html
+    assert ">diese Aufnahme " in html
+    assert ">ausgewogen " in html
+    assert ">Arbeitspunkte</button>" in html
+    assert "threshold 5" not in html
 
 
 def test_a_refused_film_has_no_place_and_models_without_stage_2_one_axis(cascade: Cascade) -> None:

@@ -19,7 +19,7 @@ from PIL import Image
 
 from pneumocascade import Cascade
 from pneumocascade.errors import StorageError
-from pneumocascade.web.app import UploadsOnly
+from pneumocascade.web.app import PageBlocks
 from pneumocascade.web.inputs import EXPIRED
 from pneumocascade.web.uploads import (
     FOLDER_VARIABLE,
@@ -240,7 +240,7 @@ def test_what_an_exception_says_is_not_sent_and_no_message_of_the_log(
     monkeypatch.setattr(gr.Blocks, "process_api", fail)
 
     async def call() -> None:
-        await UploadsOnly().process_api(0, [])
+        await PageBlocks().process_api(0, [])
 
     with pytest.raises(gr.Error, match=shown) as caught:
         run_apart(call())

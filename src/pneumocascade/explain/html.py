@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pneumocascade.errors import MissingExtraError
+from pneumocascade.i18n import decimal, gettext, ngettext, thousands
 from pneumocascade.types import DISCLAIMER
 
 if TYPE_CHECKING:
@@ -69,7 +70,9 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters["data_uri"] = data_uri
-    made.globals.update(disclaimer=DISCLAIMER)
+    made.globals.update(
+        disclaimer=DISCLAIMER, _=gettext, ngettext=ngettext, decimal=decimal, thousands=thousands
+    )
     return made
 
 

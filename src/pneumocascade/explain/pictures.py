@@ -22,6 +22,7 @@ from pneumocascade.explain.palette import OKABE_ITO
 from pneumocascade.explain.quality import grey_of
 from pneumocascade.explain.saliency import overlay
 from pneumocascade.explain.verdict import NO_BREAK, TONES, Verdict, verdict_of
+from pneumocascade.i18n import gettext_noop
 from pneumocascade.model.preprocess import Steps, steps_of
 from pneumocascade.model.spec import ModelSpec
 from pneumocascade.types import DISCLAIMER, Prediction, Radiograph
@@ -59,7 +60,7 @@ def step_pictures(steps: Steps, spec: ModelSpec) -> tuple[StepPicture, ...]:
         From :func:`pneumocascade.model.preprocess.steps_of` with the same ``spec``.
     spec : ModelSpec
     """
-    shown = [StepPicture("Grey", steps.grey)]
+    shown = [StepPicture(gettext_noop("Grey"), steps.grey)]
     if spec.clahe_clip_limit is not None:
         shown.append(StepPicture("CLAHE", steps.equalised))
     if spec.colour_map is not None:

@@ -6,10 +6,13 @@ import io
 import re
 import threading
 from collections.abc import Sequence
+from html import escape
 from typing import TYPE_CHECKING
 
 from pneumocascade.explain.pictures import STEP_COLOURS, StepPicture
 from pneumocascade.explain.quality import MEASURES, Distribution, Measure, distributions
+from pneumocascade.i18n import decimal, gettext_noop, translated
+from pneumocascade.i18n import gettext as _
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,6 +23,9 @@ _INK = "#010203"
 
 _WIDTH, _HEIGHT = 259.2, 180.0
 """Of a plot, in points, 72 to the inch, which are the units of its SVG."""
+
+SHARE = gettext_noop("share of pixels")
+"""Label of the upright axis."""
 
 _SETTINGS = threading.Lock()
 """Matplotlib's settings are global; plots are drawn one at a time."""
@@ -72,8 +78,12 @@ def _plot(caption: str, distribution: Distribution, measure: Measure, colour: st
         text = io.StringIO()
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
         place = axes.get_position()
-    svg = text.getvalue().replace("</svg>", _bins(distribution, measure, place) + "</svg>")
-    return _inline(svg, f"{measure.title} of step {caption}")
+    described = _("%(measure)s of step %(step)s", measure=_(measure.title), step=_(caption))
+    drawn = text.getvalue()
+    # Matplotlib draws in English: its fonts lack letters that the browser's have.
+    for words in (caption, measure.unit, SHARE):
+        drawn = drawn.replace(f">{words}<", f">{escape(translated(words))}<")
+    return _inline(drawn.replace("</svg>", _bins(distribution, measure, place) + "</svg>"), described)
 
 
 def _bins(distribution: Distribution, measure: Measure, place: Bbox) -> str:
@@ -86,15 +96,23 @@ def _bins(distribution: Distribution, measure: Measure, place: Bbox) -> str:
     edges = distribution.edges
     strips = [
         f'<rect x="{left + index * width:.2f}" y="{top:.2f}" width="{width:.2f}" height="{height:.2f}">'
-        f"<title>{measure.unit} {_range(edges[index], edges[index + 1], measure)}: "
-        f"{100 * share:.1f} % of pixels</title></rect>"
+        f"<title>{escape(_told(measure, edges[index], edges[index + 1], share))}</title></rect>"
         for index, share in enumerate(distribution.share)
     ]
     return f'<g class="pc-bins" fill="transparent">{"".join(strips)}</g>'
 
 
-def _range(low: float, high: float, measure: Measure) -> str:
-    return f"up to {high:.4g}" if measure.cumulative else f"{low:.4g} to {high:.4g}"
+def _told(measure: Measure, low: float, high: float, share: float) -> str:
+    """Return what a bin says of itself: its range of values, and its share of the pixels."""
+    values = {
+        "unit": translated(measure.unit),
+        "low": decimal(f"{low:.4g}"),
+        "high": decimal(f"{high:.4g}"),
+        "share": decimal(f"{100 * share:.1f}"),
+    }
+    if measure.cumulative:
+        return _("%(unit)s up to %(high)s: %(share)s %% of pixels", **values)
+    return _("%(unit)s %(low)s to %(high)s: %(share)s %% of pixels", **values)
 
 
 def _dress(axes: Axes, caption: str, measure: Measure, distribution: Distribution, top: float) -> None:
@@ -105,7 +123,7 @@ def _dress(axes: Axes, caption: str, measure: Measure, distribution: Distributio
     axes.set_xlim(distribution.edges[0], distribution.edges[-1])
     axes.set_ylim(0, top)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
-    axes.set_ylabel("share of pixels", color=_INK)
+    axes.set_ylabel(SHARE, color=_INK)
     axes.tick_params(colors=_INK, length=3)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(_INK)

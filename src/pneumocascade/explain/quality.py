@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pneumocascade.i18n import gettext_noop
 from pneumocascade.model.preprocess import to_eight_bit
 
 BINS = 64
@@ -151,14 +152,21 @@ def local_contrast(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.sqrt(np.maximum(variance, 0.0)).astype(np.float32)
 
 
+_BITS = gettext_noop("bits in %(window)s pixels")
+_DEVIATION = gettext_noop("standard deviation in %(window)s pixels")
+
 MEASURES: Mapping[str, Measure] = {
-    "intensity": Measure("Intensity histogram", "grey value", intensity, 256.0),
-    "gradient": Measure("Gradient magnitude", "grey values per pixel", gradient_magnitude, None),
-    "entropy": Measure("Local entropy", f"bits in {WINDOW} x {WINDOW} pixels", local_entropy, 5.0),
-    "contrast": Measure(
-        "Local contrast", f"standard deviation in {WINDOW} x {WINDOW} pixels", local_contrast, None
+    "intensity": Measure(gettext_noop("Intensity histogram"), gettext_noop("grey value"), intensity, 256.0),
+    "gradient": Measure(
+        gettext_noop("Gradient magnitude"), gettext_noop("grey values per pixel"), gradient_magnitude, None
     ),
-    "cumulative": Measure("Cumulative", "grey value", intensity, 256.0, cumulative=True),
+    "entropy": Measure(
+        gettext_noop("Local entropy"), _BITS % {"window": f"{WINDOW} x {WINDOW}"}, local_entropy, 5.0
+    ),
+    "contrast": Measure(
+        gettext_noop("Local contrast"), _DEVIATION % {"window": f"{WINDOW} x {WINDOW}"}, local_contrast, None
+    ),
+    "cumulative": Measure(gettext_noop("Cumulative"), "grey value", intensity, 256.0, cumulative=True),
 }
 """The measures that can be chosen, by name."""
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pneumocascade.explain.reasons import reason_text
+from pneumocascade.i18n import decimal, gettext_noop
+from pneumocascade.i18n import gettext as _
 from pneumocascade.model.spec import STAGE2_LABELS
 from pneumocascade.types import Prediction, StageResult, reasons_of
 
@@ -23,18 +26,18 @@ TONES = {
 """Colour of a verdict by its tone; what it means is always said in words, too."""
 
 OUTCOMES = {
-    "normal": "Normal",
-    "borderline": "Borderline",
-    "pneumonia": "Pneumonia, type undetermined",
-    "bacterial": "Pneumonia, probably bacterial",
-    "viral": "Pneumonia, probably viral",
-    "refused": "Cannot judge",
-    "error": "Cannot read",
+    "normal": gettext_noop("Normal"),
+    "borderline": gettext_noop("Borderline"),
+    "pneumonia": gettext_noop("Pneumonia, type undetermined"),
+    "bacterial": gettext_noop("Pneumonia, probably bacterial"),
+    "viral": gettext_noop("Pneumonia, probably viral"),
+    "refused": gettext_noop("Cannot judge"),
+    "error": gettext_noop("Cannot read"),
 }
 """What films of one tone have in common, for counts of many films."""
 
 OUTCOMES_ALONE = {
-    tone: "Pneumonia" if tone == "pneumonia" else words
+    tone: gettext_noop("Pneumonia") if tone == "pneumonia" else words
     for tone, words in OUTCOMES.items()
     if tone not in STAGE2_LABELS
 }
@@ -47,17 +50,17 @@ NORMAL_MEANS = "Normal means: no pneumonia on this film. The models know no othe
 """Stands beside a normal film in reports that leave this software."""
 
 OBSTACLES = {
-    "too_small": "too few pixels",
-    "blank": "nothing to see",
-    "several_films": "more than one film",
-    "screenshot": "a screenshot around the film",
-    "photograph": "a photograph of a film",
-    "not_a_radiograph": "not a radiograph that the models know",
-    "not_a_chest_radiograph": "not a chest radiograph that the models know",
-    "not_frontal": "not a frontal view that the models know",
-    "inverted": "looks inverted",
-    "rotated": "looks rotated",
-    "cropped": "only a part of the chest",
+    "too_small": gettext_noop("too few pixels"),
+    "blank": gettext_noop("nothing to see"),
+    "several_films": gettext_noop("more than one film"),
+    "screenshot": gettext_noop("a screenshot around the film"),
+    "photograph": gettext_noop("a photograph of a film"),
+    "not_a_radiograph": gettext_noop("not a radiograph that the models know"),
+    "not_a_chest_radiograph": gettext_noop("not a chest radiograph that the models know"),
+    "not_frontal": gettext_noop("not a frontal view that the models know"),
+    "inverted": gettext_noop("looks inverted"),
+    "rotated": gettext_noop("looks rotated"),
+    "cropped": gettext_noop("only a part of the chest"),
 }
 """The obstacle in a headline, by the code of the first reason."""
 
@@ -96,12 +99,12 @@ def percent(probability: float) -> str:
 
     Its spaces do not break: number and sign stay on one line.
     """
-    text = f"{100 * probability:.1f} %"
+    number = f"{100 * probability:.1f}"
     if 0.0 < probability < 0.0005:
-        text = "< 0.1 %"
+        number = "< 0.1"
     if 0.9995 <= probability < 1.0:
-        text = "> 99.9 %"
-    return text.replace(" ", NO_BREAK)
+        number = "> 99.9"
+    return _("%(number)s %%", number=decimal(number)).replace(" ", NO_BREAK)
 
 
 def verdict_of(prediction: Prediction) -> Verdict:
@@ -127,27 +130,27 @@ def verdict_of(prediction: Prediction) -> Verdict:
         return _no_finding(prediction)
     probabilities = tuple(map(_probability_line, prediction.stages.values()))
     if is_borderline(stage1):
-        side = "above" if stage1.label == stage1.positive else "below"
-        sentence = _borderline_sentence(stage1, side)
-        return Verdict(
-            "borderline", f"Borderline, {side} the threshold", sentence, (sentence, *probabilities)
+        title = (
+            _("Borderline, above the threshold")
+            if stage1.label == stage1.positive
+            else _("Borderline, below the threshold")
         )
-    finding = prediction.finding.capitalize()
-    shown = percent(stage1.probabilities[stage1.positive])
-    side = "above" if stage1.label == stage1.positive else "below"
-    sentence = (
-        f"The calibrated probability of {stage1.positive} is {shown}, {side} the threshold of "
-        f"{percent(stage1.threshold)}."
-    )
+        sentence = _borderline_sentence(stage1)
+        return Verdict("borderline", title, sentence, (sentence, *probabilities))
+    finding = _(prediction.finding.capitalize())
+    sentence = _("%(probability)s.", probability=_against_threshold(stage1))
     tone = prediction.finding
     if stage2 is not None and is_borderline(stage2):
-        finding = f"{finding}, type undetermined"
+        finding = _("%(finding)s, type undetermined", finding=finding)
         sentence += f" {_undetermined_sentence(stage2)}"
     elif stage2 is not None:
         tone = stage2.label
-        finding = f"{finding}, probably {stage2.label}"
+        label = _(stage2.label)
+        finding = _("%(finding)s, probably %(label)s", finding=finding, label=label)
         shown = percent(stage2.probabilities[stage2.label])
-        sentence += f" If it is pneumonia, the probability that it is {stage2.label} is {shown}."
+        sentence += " " + _(
+            "If it is pneumonia, the probability that it is %(label)s is %(shown)s.", label=label, shown=shown
+        )
     return Verdict(tone, finding, sentence, (sentence, *probabilities))
 
 
@@ -162,27 +165,51 @@ def is_borderline(result: StageResult) -> bool:
 
 def _no_finding(prediction: Prediction) -> Verdict:
     reasons = reasons_of(prediction)
-    title = "Cannot read this file"
+    title = _("Cannot read this file")
     if prediction.status == "refused":
-        obstacle = next((OBSTACLES[reason.code] for reason in reasons if reason.code in OBSTACLES), "")
-        title = f"Cannot judge: {obstacle}" if obstacle else "Cannot judge"
-    return Verdict(
-        prediction.status, title, "", tuple(f"{reason.code}: {reason.message}" for reason in reasons)
+        obstacle = _(next((OBSTACLES[reason.code] for reason in reasons if reason.code in OBSTACLES), ""))
+        title = _("Cannot judge: %(obstacle)s", obstacle=obstacle) if obstacle else _("Cannot judge")
+    lines = tuple(f"{reason.code}: {reason_text(reason)}" for reason in reasons)
+    return Verdict(prediction.status, title, "", lines)
+
+
+def _against_threshold(stage1: StageResult) -> str:
+    """Return the probability of the positive label and on which side of its threshold it lies."""
+    label = _(stage1.positive)
+    shown, threshold = percent(stage1.probabilities[stage1.positive]), percent(stage1.threshold)
+    if stage1.label == stage1.positive:
+        return _(
+            "The calibrated probability of %(label)s is %(shown)s, above the threshold of %(threshold)s",
+            label=label,
+            shown=shown,
+            threshold=threshold,
+        )
+    return _(
+        "The calibrated probability of %(label)s is %(shown)s, below the threshold of %(threshold)s",
+        label=label,
+        shown=shown,
+        threshold=threshold,
     )
 
 
-def _borderline_sentence(stage1: StageResult, side: str) -> str:
-    negative, positive = stage1.probabilities
-    shown = percent(stage1.probabilities[positive])
-    start = (
-        f"The calibrated probability of {positive} is {shown}, {side} the threshold of "
-        f"{percent(stage1.threshold)}"
-    )
+def _borderline_sentence(stage1: StageResult) -> str:
+    start = _against_threshold(stage1)
+    negative, positive = (_(label) for label in stage1.probabilities)
     if stage1.prediction_set == (stage1.label,):
-        return f"{start}, although {_other(stage1)} is likelier."
+        return _("%(start)s, although %(label)s is likelier.", start=start, label=_(_other(stage1)))
     if stage1.prediction_set:
-        return f"{start}, but neither {negative} nor {positive} can be ruled out."
-    return f"{start}, but the film is like neither the {negative} films nor those with {positive}."
+        return _(
+            "%(start)s, but neither %(negative)s nor %(positive)s can be ruled out.",
+            start=start,
+            negative=negative,
+            positive=positive,
+        )
+    return _(
+        "%(start)s, but the film is like neither the %(negative)s films nor those with %(positive)s.",
+        start=start,
+        negative=negative,
+        positive=positive,
+    )
 
 
 def _other(result: StageResult) -> str:
@@ -190,12 +217,17 @@ def _other(result: StageResult) -> str:
 
 
 def _undetermined_sentence(stage2: StageResult) -> str:
-    first, second = stage2.probabilities
+    first, second = (_(label) for label in stage2.probabilities)
     if not stage2.prediction_set:
-        return f"The film is like neither {first} nor {second} pneumonia."
-    return f"Neither {first} nor {second} can be ruled out."
+        return _("The film is like neither %(first)s nor %(second)s pneumonia.", first=first, second=second)
+    return _("Neither %(first)s nor %(second)s can be ruled out.", first=first, second=second)
 
 
 def _probability_line(result: StageResult) -> str:
-    shares = ", ".join(f"{label} {percent(value)}" for label, value in result.probabilities.items())
-    return f"Calibrated probability: {shares} ({result.positive} from {percent(result.threshold)})"
+    shares = ", ".join(f"{_(label)} {percent(value)}" for label, value in result.probabilities.items())
+    return _(
+        "Calibrated probability: %(shares)s (%(label)s from %(threshold)s)",
+        shares=shares,
+        label=_(result.positive),
+        threshold=percent(result.threshold),
+    )

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from pneumocascade.errors import FilmError, ModelError, UsageError
 from pneumocascade.explain import card as card  # lets notebooks show answers
+from pneumocascade.i18n import gettext_noop
 from pneumocascade.inference.prefetch import prefetch_map
 from pneumocascade.inference.prepare import PreparedFilm, prepare_film, with_names
 from pneumocascade.inference.sources import several_films
@@ -40,6 +41,11 @@ if TYPE_CHECKING:
     from pneumocascade.inference.prepare import AnySource
 
 DEFAULT_OPERATING_POINT = OPERATING_POINTS[0]
+
+NEITHER_FITS = gettext_noop(
+    "Stage %(stage)s: neither label fits at 90 %% coverage; the probability is less clear than for nine in "
+    "ten films of either."
+)
 
 CUSTOM = "custom"
 """What answers call the operating point where stage 1's threshold was given."""
@@ -549,10 +555,7 @@ class Cascade:
 
 def neither_fits(stage: int) -> str:
     """Return the warning of an empty prediction set."""
-    return (
-        f"Stage {stage}: neither label fits at 90 % coverage; the probability is less clear than for nine in "
-        "ten films of either."
-    )
+    return NEITHER_FITS % {"stage": stage}
 
 
 def _check_threshold(threshold: float | None, operating_point: str) -> None:

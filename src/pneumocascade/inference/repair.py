@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pneumocascade.i18n import gettext_noop
+
 if TYPE_CHECKING:
     from pneumocascade.inference.cascade import Cascade
     from pneumocascade.types import Prediction, Radiograph
 
+TURNED = gettext_noop("The film was turned by %(degrees)s degrees clockwise before it was judged.")
+
 REPAIRS = {
-    "rotated": tuple(
-        f"The film was turned by {degrees} degrees clockwise before it was judged."
-        for degrees in (90, 180, 270)
-    ),
-    "inverted": ("The film was inverted, light for dark, before it was judged.",),
+    "rotated": tuple(TURNED % {"degrees": degrees} for degrees in (90, 180, 270)),
+    "inverted": (gettext_noop("The film was inverted, light for dark, before it was judged."),),
 }
 """What is tried, by the gate's code: the warning that an answer to such a film carries."""
 

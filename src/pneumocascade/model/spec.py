@@ -14,18 +14,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pneumocascade.errors import ModelSpecError
+from pneumocascade.i18n import gettext_noop
 
 METADATA_KEY = "pneumocascade.spec"
 """Key of the ONNX metadata entry that holds the JSON text of a :class:`ModelSpec`."""
 
-OPERATING_POINTS = ("balanced", "sensitive", "specific")
+OPERATING_POINTS = (gettext_noop("balanced"), gettext_noop("sensitive"), gettext_noop("specific"))
 """Names of the operating points that every model stores."""
 
 PRECISIONS = ("int8", "float16", "float32")
 """What weights and activations of a model are computed with."""
 
-STAGE1_LABELS = ("normal", "pneumonia")
-STAGE2_LABELS = ("bacterial", "viral")
+STAGE1_LABELS = (gettext_noop("normal"), gettext_noop("pneumonia"))
+STAGE2_LABELS = (gettext_noop("bacterial"), gettext_noop("viral"))
 
 DEFAULT_BACKBONE = "resnet50"
 """Of models that name none: those of versions before 2.1."""

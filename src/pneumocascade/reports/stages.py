@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from pneumocascade.explain.html import data_uri
 from pneumocascade.explain.saliency import FULL_HEAT, overlay
 from pneumocascade.explain.verdict import percent
+from pneumocascade.i18n import decimal, gettext_noop
+from pneumocascade.i18n import gettext as _
 from pneumocascade.model.spec import OPERATING_POINTS, figures_of
 from pneumocascade.types import NEITHER, NO_STAGE2
 
@@ -17,7 +19,10 @@ if TYPE_CHECKING:
     from pneumocascade.model.spec import ModelSpec
     from pneumocascade.types import Prediction, Radiograph, StageResult
 
-STAGE_TITLES = ("Stage 1: normal or pneumonia", "Stage 2: bacterial or viral")
+STAGE_TITLES = (
+    gettext_noop("Stage 1: normal or pneumonia"),
+    gettext_noop("Stage 2: bacterial or viral"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,22 +100,25 @@ def stage_cards(
     stage1, stage2 = prediction.stage1, prediction.stage2
     spec1, spec2 = (*(cascade.specs if cascade is not None else ()), None, None)[:2]
     if stage1 is None:
-        obstacle = "was refused" if prediction.status == "refused" else "could not be read"
-        return (
-            StageCard(STAGE_TITLES[0], (), (f"No answer: the film {obstacle}.",)),
-            StageCard(STAGE_TITLES[1], (), (f"Did not run: the film {obstacle}.",)),
-        )
-    first = _card(0, stage1, small, spec1, point)
+        first, second = _("No answer: the film was refused."), _("Did not run: the film was refused.")
+        if prediction.status != "refused":
+            first = _("No answer: the film could not be read.")
+            second = _("Did not run: the film could not be read.")
+        return StageCard(_(STAGE_TITLES[0]), (), (first,)), StageCard(_(STAGE_TITLES[1]), (), (second,))
+    card = _card(0, stage1, small, spec1, point)
     if stage2 is not None:
-        return first, _card(1, stage2, small, spec2, point)
+        return card, _card(1, stage2, small, spec2, point)
     if stage1.label == stage1.positive:
-        return first, StageCard(STAGE_TITLES[1], (), (NO_STAGE2,))
-    why = (
-        f"Did not run: the probability of {stage1.positive} "
-        f"({percent(stage1.probabilities[stage1.positive])}) is below the threshold of the {point} "
-        f"operating point ({percent(stage1.threshold)}), so there is no aetiology to tell.",
+        return card, StageCard(_(STAGE_TITLES[1]), (), (_(NO_STAGE2),))
+    why = _(
+        "Did not run: the probability of %(label)s (%(shown)s) is below the threshold of the %(point)s "
+        "operating point (%(threshold)s), so there is no aetiology to tell.",
+        label=_(stage1.positive),
+        shown=percent(stage1.probabilities[stage1.positive]),
+        point=_(point),
+        threshold=percent(stage1.threshold),
     )
-    return first, StageCard(STAGE_TITLES[1], (), why)
+    return card, StageCard(_(STAGE_TITLES[1]), (), (why,))
 
 
 def _card(
@@ -120,7 +128,7 @@ def _card(
     if small is not None and result.activation_map is not None:
         caption = f"Saliency map: log-odds that speak for {result.label}"
         saliency = PagePicture(caption, data_uri(overlay(small, result), "JPEG"))
-    return StageCard(STAGE_TITLES[index], _bars(result), _notes(result, spec, point), saliency)
+    return StageCard(_(STAGE_TITLES[index]), _bars(result), _notes(result, spec, point), saliency)
 
 
 def _bars(result: StageResult) -> tuple[Bar, ...]:
@@ -137,12 +145,14 @@ def _bars(result: StageResult) -> tuple[Bar, ...]:
 
 
 def _notes(result: StageResult, spec: ModelSpec | None, point: str) -> tuple[str, ...]:
-    members = " and ".join(result.prediction_set) or NEITHER
-    of_point = f" of the {point} operating point" if spec is not None and spec.stage == 1 else ""
-    notes = [
-        f"The line marks the threshold{of_point}: {result.positive} from {percent(result.threshold)}. "
-        f"90 % prediction set: {members}."
-    ]
+    members = _(" and ").join(map(_, result.prediction_set)) or _(NEITHER)
+    label, threshold = _(result.positive), percent(result.threshold)
+    marked = _(
+        "The line marks the threshold: %(label)s from %(threshold)s.", label=label, threshold=threshold
+    )
+    if spec is not None and spec.stage == 1:  # in reports, which are English
+        marked = f"The line marks the threshold of the {point} operating point: {label} from {threshold}."
+    notes = [marked + " " + _("90 %% prediction set: %(members)s.", members=members)]
     if spec is not None and point in spec.operating_points:
         stored = spec.point(point)
         data = "the films named under Models" if stored.data == spec.validation_data else stored.data
@@ -155,7 +165,7 @@ def _notes(result: StageResult, spec: ModelSpec | None, point: str) -> tuple[str
 
 def saliency_legend() -> tuple[str, str]:
     """Return the ends of the scale of the saliency maps: least and most of what is shown."""
-    return "0", f"{FULL_HEAT:g} or more"
+    return "0", _("%(most)s or more", most=decimal(f"{FULL_HEAT:g}"))
 
 
 def model_card(cascade: Cascade) -> str:

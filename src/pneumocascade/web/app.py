@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import logging
 import secrets
+import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from gradio import processing_utils
+from starlette.middleware import Middleware
 from starlette.staticfiles import StaticFiles
 
 from pneumocascade import __version__
 from pneumocascade.audit.counter import Counter
 from pneumocascade.errors import StorageError
+from pneumocascade.i18n import ENGLISH, language, speaking
+from pneumocascade.i18n import gettext as _
 from pneumocascade.web.about import build_about_tab
 from pneumocascade.web.batch import build_batch_tab
 from pneumocascade.web.fragments import piece
 from pneumocascade.web.glossary import explanations
 from pneumocascade.web.header import header
 from pneumocascade.web.inputs import CONTENT, QUIET
+from pneumocascade.web.language import PageLanguage, language_of
 from pneumocascade.web.links import QUERY, linked
 from pneumocascade.web.single import build_single_tab
 from pneumocascade.web.uploads import SECONDS_KEPT, paths_in, prepare_folder, uploaded
@@ -44,27 +50,70 @@ _FONT_MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"
 
 _log = logging.getLogger(__name__)
 
+_LAYING_OUT = threading.Lock()
+"""Gradio lays out one page at a time."""
 
-class UploadsOnly(gr.Blocks):
-    """Blocks that take no file but uploads, and keep what an exception says from browser and log.
+
+class PageBlocks(gr.Blocks):
+    """Blocks that speak the language of a request, take no file but uploads, and keep exceptions' words.
 
     Gradio fetches addresses that stand where the path of an upload should be, in the value of any
     component, before a function of the app sees them. It sends the words of every exception to the
     browser and prints them, which may quote the name of a film or of a file of the server.
+
+    Attributes
+    ----------
+    lay_out : callable or None
+        Makes the same blocks once more, in the language that is spoken; ``None`` for a page that is English
+        alone.
     """
 
     is_template = True  # to the page it is what it inherits from
+    lay_out: Callable[[], gr.Blocks] | None = None
+
+    @property
+    def config(self) -> Any:
+        """What the page is made of, in the language that is spoken; Gradio sends it with the page."""
+        if self.lay_out is None or language() == ENGLISH:
+            return self._config
+        return {**self._config, "components": self._components(language(), self.lay_out)}
+
+    @config.setter
+    def config(self, config: Any) -> None:
+        self._config = config
+        self._translated: dict[str, list[dict[str, Any]]] = {}
+
+    def _components(self, code: str, lay_out: Callable[[], gr.Blocks]) -> list[dict[str, Any]]:
+        """Return the components with the texts of a language, laid out when it is first asked for.
+
+        The same code gives the same components in the same order; what events need of them, their numbers
+        above all, stays.
+        """
+        with _LAYING_OUT:
+            if code not in self._translated:
+                theirs = lay_out().get_config_file()["components"]
+                self._translated[code] = [
+                    {**own, "props": other["props"]}
+                    for own, other in zip(self._config["components"], theirs, strict=True)
+                ]
+            return self._translated[code]
 
     async def process_api(self, *args: Any, **options: Any) -> dict[str, Any]:
-        """Run an event; one that fails says so in words of this app."""
+        """Run an event in the language of its page; one that fails says so in words of this app."""
+        request = options.get("request")
+        with speaking(language_of(request) if request and self.lay_out else ENGLISH):
+            return await self._run(*args, **options)
+
+    async def _run(self, *args: Any, **options: Any) -> dict[str, Any]:
         try:
             return await super().process_api(*args, **options)
         except gr.Error as error:  # meant for the user of the page
             error.print_exception = False
+            error.title = _("Error") if error.title == "Error" else error.title
             raise
         except Exception as error:  # noqa: BLE001  whatever it is, its words go nowhere
             _log.exception("the web app failed")
-            raise gr.Error(_words_for(error), print_exception=False) from None
+            raise gr.Error(_words_for(error), title=_("Error"), print_exception=False) from None
 
     async def preprocess_data(self, block_fn: Any, inputs: list[Any], *args: Any, **options: Any) -> Any:
         """Refuse inputs that name a file which was not uploaded."""
@@ -75,8 +124,8 @@ class UploadsOnly(gr.Blocks):
 
 def _words_for(error: Exception) -> str:
     if isinstance(error, StorageError):
-        return "The answer could not be stored, so it is not shown. See the server's log."
-    return "The server failed. Its log says why."
+        return _("The answer could not be stored, so it is not shown. See the server's log.")
+    return _("The server failed. Its log says why.")
 
 
 def theme() -> gr.themes.Base:
@@ -105,9 +154,13 @@ def theme() -> gr.themes.Base:
 
 def build_app(cascade: Cascade, counter: Counter | None = None) -> gr.Blocks:
     """Return the web app; see :func:`pneumocascade.web.build_app`."""
-    counter = counter or Counter()
-    blocks: gr.Blocks
-    with UploadsOnly(
+    return _build(cascade, counter or Counter())
+
+
+def _build(cascade: Cascade, counter: Counter) -> PageBlocks:
+    """Lay the page out in the language that is spoken."""
+    blocks: PageBlocks
+    with PageBlocks(
         title="pneumocascade",
         analytics_enabled=False,
         delete_cache=(SECONDS_KEPT // 6, SECONDS_KEPT),
@@ -115,11 +168,11 @@ def build_app(cascade: Cascade, counter: Counter | None = None) -> gr.Blocks:
     ) as blocks:
         page_header = gr.HTML(header(counter.value()), elem_id="page-header")
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as tabs:
-            with gr.Tab("Single Image", id="single"):
+            with gr.Tab(_("Single Image"), id="single"):
                 single = build_single_tab(cascade, counter, page_header)
-            with gr.Tab("Multiple Images (Batch)", id="batch"):
+            with gr.Tab(_("Multiple Images (Batch)"), id="batch"):
                 batch = build_batch_tab(cascade, counter, page_header)
-            with gr.Tab("About", id="about"):
+            with gr.Tab(_("About"), id="about"):
                 build_about_tab(cascade)
         gr.HTML(piece("footer", __version__, cascade.version) + explanations())
         query = gr.Textbox(visible="hidden", elem_id="page-query")
@@ -144,7 +197,9 @@ def mount_app(app: FastAPI, cascade: Cascade, counter: Counter | None = None) ->
     """Put the web app at ``/``; see :func:`pneumocascade.web.mount_app`."""
     prepare_folder()
     app.mount(ADDRESS, StaticFiles(directory=FOLDER))
-    blocks = build_app(cascade, counter)
+    counter = counter or Counter()
+    blocks = _build(cascade, counter)
+    blocks.lay_out = lambda: _build(cascade, counter)
     # Gradio holds a path that the browser sends against the folder of uploads only where the app was
     # launched, which a mounted one never is: without this any picture of the server could be read.
     blocks.has_launched = True
@@ -155,6 +210,7 @@ def mount_app(app: FastAPI, cascade: Cascade, counter: Counter | None = None) ->
         app,
         blocks,
         path="/",
+        app_kwargs={"middleware": [Middleware(PageLanguage)]},
         theme=theme(),
         css="".join((CONTENT / name).read_text(encoding="utf-8") for name in STYLES),
         js=(CONTENT / "page.js").read_text(encoding="utf-8"),

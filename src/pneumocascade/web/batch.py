@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
+from pneumocascade.i18n import gettext as _
+from pneumocascade.i18n import gettext_noop, ngettext
 from pneumocascade.web import fragments
 from pneumocascade.web.analysis import Analysis
 from pneumocascade.web.configuration import configuration
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
 MAX_FILMS = 10
 """Films of one batch; folders of any size are for the command line."""
 
-NOTHING = "No films chosen yet."
+NOTHING = gettext_noop("No films chosen yet.")
 
 _EMPTY = "() => { window.pneumocascade.stale('batch', true); return ''; }"
 """Dims what is shown of films, and empties the message."""
@@ -83,7 +85,7 @@ def build_batch_tab(cascade: Cascade, counter: Counter, page_header: gr.HTML) ->
         Shows the count of films.
     """
     parts = _layout(cascade)
-    with gr.Accordion("Processing configuration", open=False, elem_id="batch-configuration"):
+    with gr.Accordion(_("Processing configuration"), open=False, elem_id="batch-configuration"):
         gr.HTML(configuration(cascade))
     _wire_upload(parts)
     _wire_analysis(parts, cascade, counter, page_header)
@@ -94,28 +96,28 @@ def build_batch_tab(cascade: Cascade, counter: Counter, page_header: gr.HTML) ->
 
 
 def _layout(cascade: Cascade) -> _Parts:
-    asked = ask("batch", f"Up to {MAX_FILMS} films", "Analyze Images", cascade)
+    asked = ask("batch", _("Up to %(count)s films", count=MAX_FILMS), _("Analyze Images"), cascade)
     with gr.Row(elem_classes="pc-row"):
         with gr.Column(scale=7, min_width=300):
             known_films()
             place(asked.upload)
             formats_note()
-            sample = gr.Button("Try a sample batch", elem_id="batch-sample")
+            sample = gr.Button(_("Try a sample batch"), elem_id="batch-sample")
         with gr.Column(scale=4, min_width=300):
             place(*asked.settings, asked.button)
-    message = gr.HTML(fragments.note(NOTHING), elem_id="batch-message", js_on_load=ANNOUNCED)
+    message = gr.HTML(fragments.note(_(NOTHING)), elem_id="batch-message", js_on_load=ANNOUNCED)
     verdict = build_verdict("batch", None)
     with gr.Column(visible=False, elem_id="batch-results") as area:
         with gr.Row(elem_classes="pc-row"):
             with gr.Column(scale=4, min_width=300):
-                heading("Films")
+                heading(_("Films"))
                 gallery = gr.HTML("", elem_id="batch-gallery", js_on_load=CHOOSE_FILMS)
             with gr.Column(scale=7, min_width=320):
-                heading("Chosen film")
+                heading(_("Chosen film"))
                 place(*verdict)
-        heading("Results")
+        heading(_("Results"))
         results = gr.HTML("", elem_id="batch-table", js_on_load=CHOOSE_FILMS)
-        buttons = fragments.piece("save_buttons", "Save all answers", batch_kinds())
+        buttons = fragments.piece("save_buttons", _("Save all answers"), batch_kinds())
         files = gr.HTML(buttons, elem_id="batch-files", js_on_load=SEND_ACTION)
         details = build_details("batch", None, verdict)
     kept = gr.State([], time_to_live=SECONDS_KEPT), gr.State(0)
@@ -128,8 +130,9 @@ def _wire_upload(parts: _Parts) -> None:
     def chosen(paths: list[str] | None) -> tuple[object, ...]:
         ready = gr.Button(interactive=bool(paths))
         if not paths:
-            return fragments.note(NOTHING), ready, gr.Column(visible=False), []
-        text = fragments.note(f"{_films(len(paths))} chosen. Analyze Images starts.")
+            return fragments.note(_(NOTHING)), ready, gr.Column(visible=False), []
+        chosen_films = ngettext("%(count)s film chosen.", "%(count)s films chosen.", len(paths))
+        text = fragments.note(chosen_films + " " + _("Analyze Images starts."))
         return text + left_out(paths[MAX_FILMS:]), ready, gr.skip(), gr.skip()
 
     parts.asked.upload.change(
@@ -169,9 +172,9 @@ def _wire_analysis(parts: _Parts, cascade: Cascade, counter: Counter, page_heade
         progress: gr.Progress = gr.Progress(),  # noqa: B008  Gradio finds its bar by this default
     ) -> tuple[object, ...]:
         if not paths:
-            text = fragments.note("Please upload films first.", "warning")
+            text = fragments.note(_("Please upload films first."), "warning")
             return text, *[gr.skip()] * (len(outputs) - 1)
-        taken = progress.tqdm(paths[:MAX_FILMS], desc="Analysing", unit="films")
+        taken = progress.tqdm(paths[:MAX_FILMS], desc=_("Analysing"), unit=_("films"))
         found = [analyse_upload(cascade, path, operating_point, percent / 100) for path in taken]
         return shown(found, paths[MAX_FILMS:], measure)
 
@@ -181,7 +184,7 @@ def _wire_analysis(parts: _Parts, cascade: Cascade, counter: Counter, page_heade
         measure: str,
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> tuple[object, ...]:
-        taken = progress.tqdm(example_films()[:MAX_FILMS], desc="Analysing", unit="films")
+        taken = progress.tqdm(example_films()[:MAX_FILMS], desc=_("Analysing"), unit=_("films"))
         found = [analyse_example(cascade, path, operating_point, percent / 100) for path in taken]
         return shown(found, [], measure)
 
@@ -211,7 +214,7 @@ def _wire_again(parts: _Parts, cascade: Cascade, counter: Counter, page_header: 
 
     def act(found: list[Analysis], index: int, measure: str, event: gr.EventData) -> tuple[object, ...]:
         if not found:
-            raise gr.Error(EXPIRED, print_exception=False)
+            raise gr.Error(_(EXPIRED), print_exception=False)
         found = list(found)
         found[index] = take_action(cascade, found[index], clicked_action(event))
         count = counter.add(int(found[index].prediction.status == "ok"))
@@ -244,12 +247,12 @@ def _wire_choice(parts: _Parts) -> None:
     def show(found: list[Analysis], measure: str, event: gr.EventData) -> tuple[object, ...]:
         index = clicked_index(event, len(found))
         if index is None:
-            text = fragments.note(EXPIRED, "warning")
+            text = fragments.note(_(EXPIRED), "warning")
             return text, *[""] * (len(details.outputs) - 1), gr.skip()
         return *values(found[index], measure, "batch"), index
 
     def plot(found: list[Analysis], index: int, measure: str) -> str:
-        return fragments.plots(found[index], measure) if found else fragments.note(EXPIRED, "warning")
+        return fragments.plots(found[index], measure) if found else fragments.note(_(EXPIRED), "warning")
 
     wire_viewer(
         "batch",
@@ -279,7 +282,7 @@ def _wire_files(parts: _Parts, cascade: Cascade) -> None:
 
     def of_one(found: list[Analysis], index: int, kind: str) -> MadeFile:
         if not found:
-            raise gr.Error(EXPIRED, print_exception=False)
+            raise gr.Error(_(EXPIRED), print_exception=False)
         return make_file(cascade, found[index], kind)
 
     def of_all(found: list[Analysis], kind: str) -> MadeFile:
@@ -308,21 +311,20 @@ def left_out(paths: Sequence[str]) -> str:
     if not paths:
         return ""
     names = ", ".join(Path(path).name for path in paths)
-    return fragments.note(
-        f"Only the first {MAX_FILMS} films of a batch are analysed here; left out: {names}. "
-        "For more films use the command line: pneumocascade predict FOLDER",
-        "warning",
+    text = _(
+        "Only the first %(count)s films of a batch are analysed here; left out: %(names)s. For more films "
+        "use the command line: pneumocascade predict FOLDER",
+        count=MAX_FILMS,
+        names=names,
     )
+    return fragments.note(text, "warning")
 
 
 def summary(found: Sequence[Analysis], beyond: Sequence[str]) -> str:
     """Return how a batch went, and what to do about the films beyond the limit."""
     status = [analysis.prediction.status for analysis in found]
-    parts = [f"{_films(len(found))}: {status.count('ok')} answered"]
-    parts += [f"{status.count('refused')} refused"] if "refused" in status else []
-    parts += [f"{status.count('error')} not read"] if "error" in status else []
+    films = ngettext("%(count)s film", "%(count)s films", len(found))
+    parts = [_("%(films)s: %(count)s answered", films=films, count=status.count("ok"))]
+    parts += [_("%(count)s refused", count=status.count("refused"))] if "refused" in status else []
+    parts += [_("%(count)s not read", count=status.count("error"))] if "error" in status else []
     return fragments.note(", ".join(parts) + ".") + left_out(beyond)
-
-
-def _films(count: int) -> str:
-    return f"{count} {'film' if count == 1 else 'films'}"

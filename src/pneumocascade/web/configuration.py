@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pneumocascade.explain.verdict import percent
+from pneumocascade.i18n import decimal, gettext_noop, thousands, translated
+from pneumocascade.i18n import gettext as _
 from pneumocascade.model.spec import figures_of
 from pneumocascade.web.fragments import note, piece, table
 
@@ -15,53 +17,79 @@ if TYPE_CHECKING:
 _NAMES = {
     "auroc": "AUROC",
     "auprc": "AUPRC",
-    "ece": "Expected calibration error",
-    "brier": "Brier score",
+    "ece": gettext_noop("Expected calibration error"),
+    "brier": gettext_noop("Brier score"),
     "f1": "F1",
-    "n": "Films",
+    "n": gettext_noop("Films"),
+    "accuracy": gettext_noop("Accuracy"),
+    "balanced_accuracy": gettext_noop("Balanced accuracy"),
+    "sensitivity": gettext_noop("Sensitivity"),
+    "specificity": gettext_noop("Specificity"),
+    "undetermined": gettext_noop("Undetermined"),
+    "unlike": gettext_noop("Unlike"),
+    "coverage_normal": gettext_noop("Coverage normal"),
+    "coverage_pneumonia": gettext_noop("Coverage pneumonia"),
+    "coverage_bacterial": gettext_noop("Coverage bacterial"),
+    "coverage_viral": gettext_noop("Coverage viral"),
 }
+
+OUT_OF_FOLD = gettext_noop(
+    "out-of-fold predictions: %(films)s films of %(patients)s patients, grouped by patient, in "
+    "%(renderings)s renderings"
+)
+"""What the bundled models say of the films that they were measured on."""
 
 
 def configuration(cascade: Cascade) -> str:
     """Return the table of how each stage processes a film."""
     columns = [_settings(spec) for spec in cascade.specs]
     rows = [(name, *(column[name] for column in columns)) for name in columns[0]]
-    return table(("Setting", *(f"Stage {spec.stage}" for spec in cascade.specs)), rows)
+    return table((_("Setting"), *(_("Stage %(stage)s", stage=spec.stage) for spec in cascade.specs)), rows)
 
 
 def _settings(spec: ModelSpec) -> dict[str, str]:
-    clahe = "none"
+    clahe = smoothing = _("none")
     if spec.clahe_clip_limit is not None:
-        clahe = f"clip limit {spec.clahe_clip_limit:g}, {spec.clahe_tiles[0]} x {spec.clahe_tiles[1]} tiles"
-    smoothing = f"Gaussian, sigma {spec.smoothing_sigma:g} pixels" if spec.smoothing_sigma > 0 else "none"
-    colour = f"OpenCV {spec.colour_map.upper()}" if spec.colour_map else "none (grey)"
+        tiles = f"{spec.clahe_tiles[0]} x {spec.clahe_tiles[1]}"
+        limit = decimal(f"{spec.clahe_clip_limit:g}")
+        clahe = _("clip limit %(limit)s, %(tiles)s tiles", limit=limit, tiles=tiles)
+    if spec.smoothing_sigma > 0:
+        smoothing = _("Gaussian, sigma %(sigma)s pixels", sigma=decimal(f"{spec.smoothing_sigma:g}"))
+    colour = f"OpenCV {spec.colour_map.upper()}" if spec.colour_map else _("none (grey)")
+    size = f"{spec.size} x {spec.size}"
+    input_size = f"{spec.input_size} x {spec.input_size}"
     return {
-        "Labels": " or ".join(spec.labels),
-        "Network": f"{spec.backbone}, {spec.precision}",
-        "Recipe": spec.recipe,
-        "Grey": "ITU-R BT.601 luma",
-        "Left out on each side": f"{100 * spec.margin:g} %",
-        "Size": f"{spec.size} x {spec.size} pixels, stretched, anti-aliased",
-        "Low-pass": smoothing,
+        _("Labels"): _(" or ").join(map(_, spec.labels)),
+        _("Network"): f"{spec.backbone}, {spec.precision}",
+        _("Recipe"): spec.recipe,
+        _("Grey"): _("ITU-R BT.601 luma"),
+        _("Left out on each side"): decimal(f"{100 * spec.margin:g} %"),
+        _("Size"): _("%(size)s pixels, stretched, anti-aliased", size=size),
+        _("Low-pass"): smoothing,
         "CLAHE": clahe,
-        "Colour map": colour,
-        "Network input": f"{spec.input_size} x {spec.input_size} pixels, averaged over areas",
-        "Subtracted mean (R, G, B)": ", ".join(f"{value:g}" for value in spec.mean),
-        "Divided by (R, G, B)": ", ".join(f"{value:g}" for value in spec.std),
-        "Temperature": f"{spec.temperature:.3f}",
-        "Bias of the log-odds": f"{spec.bias:+.3f}",
-        "Model version": spec.version,
-        "Trained": spec.trained or "—",
+        _("Colour map"): colour,
+        _("Network input"): _("%(size)s pixels, averaged over areas", size=input_size),
+        _("Subtracted mean (R, G, B)"): ", ".join(f"{value:g}" for value in spec.mean),
+        _("Divided by (R, G, B)"): ", ".join(f"{value:g}" for value in spec.std),
+        _("Temperature"): decimal(f"{spec.temperature:.3f}"),
+        _("Bias of the log-odds"): decimal(f"{spec.bias:+.3f}"),
+        _("Model version"): spec.version,
+        _("Trained"): spec.trained or "—",
     }
 
 
 def operating_points(spec: ModelSpec) -> str:
     """Return the table of a stage's operating points."""
     rows = [
-        (name, percent(point.threshold), percent(point.sensitivity), percent(point.specificity))
+        (_(name), percent(point.threshold), percent(point.sensitivity), percent(point.specificity))
         for name, point in spec.operating_points.items()
     ]
-    header = ("Operating point", f"{spec.labels[1].capitalize()} from", "Sensitivity", "Specificity")
+    header = (
+        _("Operating point"),
+        _("%(label)s from", label=_(spec.labels[1].capitalize())),
+        _("Sensitivity"),
+        _("Specificity"),
+    )
     return table(header, rows) + _chosen_on(spec)
 
 
@@ -69,8 +97,12 @@ def _chosen_on(spec: ModelSpec) -> str:
     """Return what the operating points were chosen on: one line where it is the same for all."""
     names: dict[str, list[str]] = {}
     for name, point in spec.operating_points.items():
-        names.setdefault(point.data, []).append(name)
-    lines = [f"{', '.join(those)}: chosen on {data}." for data, those in names.items() if data]
+        names.setdefault(point.data, []).append(_(name))
+    lines = [
+        _("%(points)s: chosen on %(data)s.", points=", ".join(those), data=translated(data))
+        for data, those in names.items()
+        if data
+    ]
     return piece("small_print", lines)
 
 
@@ -78,19 +110,24 @@ def figures(spec: ModelSpec) -> str:
     """Return the table of what was measured on a stage's validation films, whatever there is."""
     rows = [(_title(name), _with_interval(*figure)) for name, figure in figures_of(spec.metrics).items()]
     if not rows:
-        return note("This model carries no measured figures.")
-    caption = [f"Measured on: {spec.validation_data}"] if spec.validation_data else []
-    return table(("Figure", "Value (95 % confidence interval)"), rows) + piece("small_print", caption)
+        return note(_("This model carries no measured figures."))
+    caption = (
+        [_("Measured on: %(data)s", data=translated(spec.validation_data))] if spec.validation_data else []
+    )
+    return table((_("Figure"), _("Value (95 % confidence interval)")), rows) + piece("small_print", caption)
 
 
 def _with_interval(value: float, interval: tuple[float, float] | None) -> str:
-    ends = f" ({_number(interval[0])} to {_number(interval[1])})" if interval else ""
-    return _number(value) + ends
+    if interval is None:
+        return _number(value)
+    low, high = (_number(end) for end in interval)
+    return _("%(value)s (%(low)s to %(high)s)", value=_number(value), low=low, high=high)
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) > 1 and float(value).is_integer() else f"{value:.3f}"
+    return thousands(value) if abs(value) > 1 and float(value).is_integer() else decimal(f"{value:.3f}")
 
 
 def _title(name: str) -> str:
-    return _NAMES.get(name, name.replace("_", " ").capitalize())
+    measure, *films = name.split("@")
+    return "@".join([_(_NAMES.get(measure, measure.replace("_", " ").capitalize())), *films])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import gradio as gr
 
 from pneumocascade.explain.quality import MEASURES
+from pneumocascade.i18n import gettext as _
 from pneumocascade.web import fragments
 from pneumocascade.web.analysis import Analysis
 from pneumocascade.web.inputs import ANNOUNCED, SEND_ACTION
@@ -15,7 +16,6 @@ from pneumocascade.web.verdict_card import verdict_card
 from pneumocascade.web.viewer_panel import ASK_FOR_VIEWER
 
 DEFAULT_MEASURE = next(iter(MEASURES))
-_CHOICES = [(measure.title, name) for name, measure in MEASURES.items()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +66,22 @@ def build_details(prefix: str, shown: Analysis | None, verdict: tuple[gr.HTML, g
         From :func:`build_verdict`, placed already.
     """
     filled = values(shown, DEFAULT_MEASURE, prefix) if shown is not None else ("",) * 6
-    heading("Saliency map")
+    heading(_("Saliency map"))
     saliency = gr.HTML(filled[2], elem_id=f"{prefix}-saliency", js_on_load=FOLLOW_SLIDER)
     with gr.Row(elem_classes="pc-row"):
         with gr.Column(scale=8, min_width=320):
-            heading("Steps of preprocessing")
+            heading(_("Steps of preprocessing"))
             steps = gr.HTML(filled[3], elem_id=f"{prefix}-steps")
         with gr.Column(scale=5, min_width=420):
-            heading("Image quality")
+            heading(_("Image quality"))
             quality = gr.HTML(filled[4], elem_id=f"{prefix}-quality")
-    heading("Distribution in each step")
+    heading(_("Distribution in each step"))
     measure = gr.Radio(
-        _CHOICES, value=DEFAULT_MEASURE, label="Measure", elem_id=f"{prefix}-measure", elem_classes="pc-radio"
+        [(_(each.title), name) for name, each in MEASURES.items()],
+        value=DEFAULT_MEASURE,
+        label=_("Measure"),
+        elem_id=f"{prefix}-measure",
+        elem_classes="pc-radio",
     )
     plots = gr.HTML(filled[5], elem_id=f"{prefix}-plots")
     return Details(*verdict, saliency, steps, quality, plots, measure)

@@ -6,20 +6,30 @@ from dataclasses import dataclass
 from importlib import metadata
 
 from pneumocascade.explain.html import render
+from pneumocascade.i18n import gettext_noop
 
-NAMES = ("Documentation", "Model card", "Source", "Licence")
+NAMES = (
+    gettext_noop("Documentation"),
+    gettext_noop("Model card"),
+    gettext_noop("Source"),
+    gettext_noop("Licence"),
+)
 """Labels of ``[project.urls]`` that become links, where the installed package has them."""
 
 _WHERE = {
-    "Documentation": "the folder docs of the source; mkdocs build makes a site of it",
-    "Model card": "MODEL_CARD.md of the source",
-    "Source": "this version's source distribution or checkout",
-    "Licence": "MIT, for code and models",
+    "Documentation": gettext_noop("the folder docs of the source; mkdocs build makes a site of it"),
+    "Model card": gettext_noop("MODEL_CARD.md of the source"),
+    "Source": gettext_noop("this version's source distribution or checkout"),
+    "Licence": gettext_noop("MIT, for code and models"),
 }
 
 _HERE = (
-    ("Models that run here", "api/v1/models", "specifications, operating points and figures as JSON"),
-    ("REST API", "api/v1/openapi.json", "OpenAPI description"),
+    (
+        gettext_noop("Models that run here"),
+        "api/v1/models",
+        gettext_noop("specifications, operating points and figures as JSON"),
+    ),
+    (gettext_noop("REST API"), "api/v1/openapi.json", gettext_noop("OpenAPI description")),
 )
 
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from pneumocascade.explain.html import data_uri
 from pneumocascade.explain.pictures import film_picture
+from pneumocascade.i18n import gettext as _
+from pneumocascade.i18n import gettext_noop
 from pneumocascade.imaging.read import read_radiograph
 from pneumocascade.web.analysis import Analysis, analyse
 from pneumocascade.web.fragments import piece
@@ -18,15 +20,19 @@ from pneumocascade.web.fragments import piece
 if TYPE_CHECKING:
     from pneumocascade.inference.cascade import Cascade
 
-NEW = "New to the models"
-LEARNT_FROM = "Learnt from: no test of the models"
-REFUSED = "Refused"
+NEW = gettext_noop("New to the models")
+LEARNT_FROM = gettext_noop("Learnt from: no test of the models")
+REFUSED = gettext_noop("Refused")
 
 GROUPS = {
-    NEW: "The models learnt from no film of these patients. No viral film is among them: the published split "
-    "that they come from holds none.",
-    LEARNT_FROM: "The models learnt from these very films, chosen because the answers are right.",
-    REFUSED: "The gate refuses it; one click turns it upright.",
+    NEW: gettext_noop(
+        "The models learnt from no film of these patients. No viral film is among them: the published split "
+        "that they come from holds none."
+    ),
+    LEARNT_FROM: gettext_noop(
+        "The models learnt from these very films, chosen because the answers are right."
+    ),
+    REFUSED: gettext_noop("The gate refuses it; one click turns it upright."),
 }
 """Groups of example films, in their order, and what is said of each."""
 
@@ -60,15 +66,19 @@ class Example:
 
 
 EXAMPLE_FILMS = (
-    Example("NORMAL2-IM-1442-0001.jpeg", "normal", "Normal", NEW),
-    Example("person1946_bacteria_4874.jpeg", "bacterial", "Bacterial", NEW),
-    Example("person1951_bacteria_4882.jpeg", "bacterial", "Bacterial, another", NEW),
-    Example("NORMAL2-IM-1437-0001.jpeg", "normal", "Normal: the models are wrong", NEW),
-    Example("learnt-from/person67_bacteria_333.jpeg", "bacterial", "Child, bacterial", LEARNT_FROM),
-    Example("learnt-from/person366_virus_746.jpeg", "viral", "Child, viral", LEARNT_FROM),
-    Example("learnt-from/nih-00001992_000.jpeg", "normal", "Adult, normal", LEARNT_FROM),
-    Example("learnt-from/nih-00003391_001.jpeg", "pneumonia", "Adult, pneumonia", LEARNT_FROM),
-    Example("refused/person67_bacteria_333-turned.jpeg", "bacterial", "Turned by a quarter", REFUSED),
+    Example("NORMAL2-IM-1442-0001.jpeg", "normal", gettext_noop("Normal"), NEW),
+    Example("person1946_bacteria_4874.jpeg", "bacterial", gettext_noop("Bacterial"), NEW),
+    Example("person1951_bacteria_4882.jpeg", "bacterial", gettext_noop("Bacterial, another"), NEW),
+    Example("NORMAL2-IM-1437-0001.jpeg", "normal", gettext_noop("Normal: the models are wrong"), NEW),
+    Example(
+        "learnt-from/person67_bacteria_333.jpeg", "bacterial", gettext_noop("Child, bacterial"), LEARNT_FROM
+    ),
+    Example("learnt-from/person366_virus_746.jpeg", "viral", gettext_noop("Child, viral"), LEARNT_FROM),
+    Example("learnt-from/nih-00001992_000.jpeg", "normal", gettext_noop("Adult, normal"), LEARNT_FROM),
+    Example("learnt-from/nih-00003391_001.jpeg", "pneumonia", gettext_noop("Adult, pneumonia"), LEARNT_FROM),
+    Example(
+        "refused/person67_bacteria_333-turned.jpeg", "bacterial", gettext_noop("Turned by a quarter"), REFUSED
+    ),
 )
 """All of them; the first is right and clear, and is shown when the page opens."""
 
@@ -111,7 +121,11 @@ def example_tiles(films: list[Path], chosen: int | None) -> str:
     """
     numbered = list(zip(range(len(films)), EXAMPLE_FILMS, films, strict=True))
     groups = [
-        (group, GROUPS[group], [(index, each.label, _address(path, 120)) for index, each, path in members])
+        (
+            _(group),
+            _(GROUPS[group]),
+            [(index, _(each.label), _address(path, 120)) for index, each, path in members],
+        )
         for group, members in groupby(numbered, key=lambda entry: entry[1].group)
     ]
     return piece("examples", groups, chosen)

@@ -20,6 +20,8 @@ from PIL import Image
 from pneumocascade.errors import PneumocascadeError
 from pneumocascade.explain.html import encoded
 from pneumocascade.explain.pictures import film_beside_steps, safe_stem, with_banner
+from pneumocascade.i18n import ENGLISH, speaking
+from pneumocascade.i18n import gettext as _
 from pneumocascade.model.preprocess import steps_of
 from pneumocascade.model.store import bundled_models, read_manifest
 from pneumocascade.output.rows import to_csv
@@ -74,9 +76,9 @@ def offered(analysis: Analysis) -> list[tuple[str, str]]:
     """Return kind and label of each file that can be made of an answer here."""
     kinds = [("json", "JSON")]
     if analysis.prediction.display is not None:
-        kinds.insert(0, ("png", "Picture (PNG)"))
+        kinds.insert(0, ("png", _("Picture (PNG)")))
     if _HAS_PDF:
-        kinds.insert(0, ("pdf", "Report (PDF)"))
+        kinds.insert(0, ("pdf", _("Report (PDF)")))
     if _HAS_OBJECTS and analysis.prediction.acquisition is not None and analysis.prediction.status != "error":
         kinds += [("sr", "DICOM SR"), ("sc", "DICOM Secondary Capture")]
     return kinds
@@ -99,9 +101,10 @@ def make_file(cascade: Cascade, analysis: Analysis, kind: str) -> MadeFile:
         For another kind, or where the upload that a DICOM object refers to was deleted.
     """
     if kind not in dict(offered(analysis)):
-        raise gr.Error("there is no such file", print_exception=False)
+        raise gr.Error(_("there is no such file"), print_exception=False)
     try:
-        return _MAKERS[kind](cascade, analysis)
+        with speaking(ENGLISH):  # as from the command line, whatever the page speaks
+            return _MAKERS[kind](cascade, analysis)
     except PneumocascadeError as error:
         raise gr.Error(str(error), print_exception=False) from error
 
@@ -115,20 +118,21 @@ def make_batch_file(cascade: Cascade, found: Sequence[Analysis], kind: str) -> M
         For another kind, or without answers.
     """
     if not found:
-        raise gr.Error(EXPIRED, print_exception=False)
-    if kind == "csv":
-        return _csv(found)
-    if kind == "pdf" and _HAS_PDF:
-        return MadeFile("report.pdf", "application/pdf", _report(cascade, found))
-    if kind == "zip":
-        return _archive(cascade, found)
-    raise gr.Error("there is no such file", print_exception=False)
+        raise gr.Error(_(EXPIRED), print_exception=False)
+    with speaking(ENGLISH):
+        if kind == "csv":
+            return _csv(found)
+        if kind == "pdf" and _HAS_PDF:
+            return MadeFile("report.pdf", "application/pdf", _report(cascade, found))
+        if kind == "zip":
+            return _archive(cascade, found)
+    raise gr.Error(_("there is no such file"), print_exception=False)
 
 
 def batch_kinds() -> list[tuple[str, str]]:
     """Return kind and label of each file that can be made of a batch here."""
-    pdf = [("pdf", "Report (PDF)")] if _HAS_PDF else []
-    return [("csv", "Table (CSV)"), *pdf, ("zip", "Everything (ZIP)")]
+    pdf = [("pdf", _("Report (PDF)"))] if _HAS_PDF else []
+    return [("csv", _("Table (CSV)")), *pdf, ("zip", _("Everything (ZIP)"))]
 
 
 def radiograph_of(analysis: Analysis) -> Radiograph | None:
@@ -165,7 +169,7 @@ def _png(cascade: Cascade, analysis: Analysis) -> MadeFile:
     return MadeFile(f"{_stem(analysis)}-verdict.png", "image/png", encoded(picture, "PNG"))
 
 
-def _json(_: Cascade, analysis: Analysis) -> MadeFile:
+def _json(_cascade: Cascade, analysis: Analysis) -> MadeFile:
     text = json.dumps(analysis.prediction.to_dict(), indent=1, ensure_ascii=False) + "\n"
     return MadeFile(f"{_stem(analysis)}.json", "application/json", text.encode("utf-8", "backslashreplace"))
 
@@ -176,7 +180,7 @@ def _object(cascade: Cascade, analysis: Analysis, kind: Literal["sr", "sc"]) -> 
 
     film = radiograph_of(analysis)
     if film is None or not Path(analysis.path).is_file():
-        raise gr.Error(EXPIRED, print_exception=False)
+        raise gr.Error(_(EXPIRED), print_exception=False)
     models = read_manifest(cascade.folder or bundled_models())
     prediction: Prediction = replace(analysis.prediction, source=analysis.path, display=film)
     content = object_bytes(kind, prediction, Path(analysis.path).read_bytes(), models)
@@ -206,7 +210,7 @@ def _archive(cascade: Cascade, found: Sequence[Analysis]) -> MadeFile:
         if _HAS_PDF:
             archive.writestr("report.pdf", _report(cascade, found))
         for number, analysis in enumerate(found, start=1):
-            for kind, _ in offered(analysis):
+            for kind in dict(offered(analysis)):
                 if kind == "pdf":
                     continue
                 try:

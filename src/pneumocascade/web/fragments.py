@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from pneumocascade.explain.html import environment
 from pneumocascade.explain.plots import distribution_plots
+from pneumocascade.explain.reasons import reason_text
 from pneumocascade.explain.verdict import percent, verdict_of
+from pneumocascade.i18n import decimal, gettext_noop, translated
+from pneumocascade.i18n import gettext as _
 from pneumocascade.types import reasons_of
 from pneumocascade.web.dicom_panel import dicom_panel
 from pneumocascade.web.glossary import terms_line
@@ -19,14 +22,21 @@ if TYPE_CHECKING:
     from pneumocascade.web.analysis import Analysis
 
 _QUALITY_ROWS = (
-    ("Mean", "mean", "{:.1f}"),
-    ("Standard deviation", "deviation", "{:.1f}"),
-    ("Entropy, bits", "entropy", "{:.2f}"),
-    ("Michelson contrast, 1st to 99th percentile", "michelson", "{:.3f}"),
+    (gettext_noop("Mean"), "mean", "{:.1f}"),
+    (gettext_noop("Standard deviation"), "deviation", "{:.1f}"),
+    (gettext_noop("Entropy, bits"), "entropy", "{:.2f}"),
+    (gettext_noop("Michelson contrast, 1st to 99th percentile"), "michelson", "{:.3f}"),
 )
 
 
-RESULT_COLUMNS = ("Film", "Verdict", "Pneumonia", "Bacterial", "Viral", "Remarks")
+RESULT_COLUMNS = (
+    gettext_noop("Film"),
+    gettext_noop("Verdict"),
+    gettext_noop("Pneumonia"),
+    gettext_noop("Bacterial"),
+    gettext_noop("Viral"),
+    gettext_noop("Remarks"),
+)
 """Of the table of a batch; films are sorted by the order in which they were given."""
 
 _RUNS = itertools.count()
@@ -61,11 +71,11 @@ def steps(analysis: Analysis) -> str:
 def quality(analysis: Analysis) -> str:
     """Return the table of image quality, original against processed."""
     if not analysis.quality:
-        return note("Nothing was measured: the file could not be read.")
+        return note(_("Nothing was measured: the file could not be read."))
     before, after = analysis.quality
     rows = [_quality_row(title, form, before, after, field) for title, field, form in _QUALITY_ROWS]
-    measured = table(("Grey values 0 to 255", "Original", "Processed", "Change"), rows, "pc-numbers")
-    return measured + terms_line("michelson_contrast", "entropy")
+    header = (_("Grey values 0 to 255"), _("Original"), _("Processed"), _("Change"))
+    return table(header, rows, "pc-numbers") + terms_line("michelson_contrast", "entropy")
 
 
 def _quality_row(title: str, form: str, before: Quality, after: Quality, field: str) -> tuple[str, ...]:
@@ -73,13 +83,13 @@ def _quality_row(title: str, form: str, before: Quality, after: Quality, field: 
     change = form.replace(":", ":+").format(second - first)
     if float(change) == 0:  # "+0.00" and "-0.00" are no changes
         change = form.format(0.0)
-    return title, form.format(first), form.format(second), change
+    return _(title), *map(decimal, (form.format(first), form.format(second), change))
 
 
 def plots(analysis: Analysis, measure: str) -> str:
     """Return the distribution of a measure in each step."""
     if not analysis.steps:
-        return note("Nothing was measured: the file could not be read.")
+        return note(_("Nothing was measured: the file could not be read."))
     return piece("plots", measure, distribution_plots(analysis.steps, measure))
 
 
@@ -92,7 +102,7 @@ def gallery(analyses: Sequence[Analysis], chosen: int = 0) -> str:
 def results(analyses: Sequence[Analysis], chosen: int = 0) -> str:
     """Return the table of answers, whose rows can be sorted and clicked."""
     rows = [_result_row(number, analysis.prediction) for number, analysis in enumerate(analyses, start=1)]
-    return piece("results", RESULT_COLUMNS, rows, chosen, next(_RUNS))
+    return piece("results", [_(column) for column in RESULT_COLUMNS], rows, chosen, next(_RUNS))
 
 
 def _result_row(number: int, prediction: Prediction) -> list[tuple[str, str]]:
@@ -101,8 +111,8 @@ def _result_row(number: int, prediction: Prediction) -> list[tuple[str, str]]:
         label: value for stage in prediction.stages.values() for label, value in stage.probabilities.items()
     }
     title = verdict_of(prediction).title
-    remarks = [f"{reason.code}: {reason.message}" for reason in reasons_of(prediction)]
-    remark = " ".join([*remarks, *prediction.warnings])
+    remarks = [f"{reason.code}: {reason_text(reason)}" for reason in reasons_of(prediction)]
+    remark = " ".join([*remarks, *map(translated, prediction.warnings)])
     figures = [
         (percent(shares[label]), f"{shares[label]:.6f}") if label in shares else ("—", "")
         for label in ("pneumonia", "bacterial", "viral")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pneumocascade.i18n import LANGUAGES, language
 from pneumocascade.web.fragments import piece
 
 
@@ -16,4 +17,4 @@ def header(films: int | None, *, fetched: bool = False) -> str:
         The page has asked for the count since it was loaded: its events are wired (the browser
         tests wait for it).
     """
-    return piece("header", films, fetched)
+    return piece("header", films, fetched, LANGUAGES, language())

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from pneumocascade.explain.verdict import percent
+from pneumocascade.i18n import gettext as _
+from pneumocascade.i18n import gettext_noop
 from pneumocascade.model.spec import OPERATING_POINTS
 from pneumocascade.web.fragments import piece
 
@@ -21,11 +23,11 @@ if TYPE_CHECKING:
 CONTENT = Path(__file__).parent / "content"
 """Texts, styles and scripts of the page."""
 
-FORMATS = "JPEG, PNG, TIFF, WebP, BMP or DICOM"
+FORMATS = gettext_noop("JPEG, PNG, TIFF, WebP, BMP or DICOM")
 
-NO_CHOICE = "These models have the same threshold at every operating point."
+NO_CHOICE = gettext_noop("These models have the same threshold at every operating point.")
 
-EXPIRED = "These results are no longer kept here. Please analyse the films again."
+EXPIRED = gettext_noop("These results are no longer kept here. Please analyse the films again.")
 
 QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 """Options of events that are answered at once; the REST API is the one for programs."""
@@ -103,9 +105,9 @@ def ask(prefix: str, upload: str, button: str, cascade: Cascade) -> Asked:
             render=False,
         ),
         gr.Radio(
-            list(OPERATING_POINTS),
+            [(_(name), name) for name in OPERATING_POINTS],
             value=OPERATING_POINTS[0],
-            label="Operating point",
+            label=_("Operating point"),
             info=points_in_short(cascade.stage1.spec),
             elem_id=f"{prefix}-point",
             elem_classes="pc-radio",
@@ -116,8 +118,8 @@ def ask(prefix: str, upload: str, button: str, cascade: Cascade) -> Asked:
             99,
             value=round(100 * cascade.stage1.spec.prior),
             step=1,
-            label="Pneumonia among such films, %",
-            info="Probability and threshold of stage 1 move together with it; the finding stays.",
+            label=_("Pneumonia among such films, %"),
+            info=_("Probability and threshold of stage 1 move together with it; the finding stays."),
             elem_id=f"{prefix}-prior",
             render=False,
         ),
@@ -144,42 +146,51 @@ def known_films() -> gr.HTML:
 
 def formats_note() -> gr.HTML:
     """Return the line that names the formats, to stand below an upload."""
-    return gr.HTML(piece("formats", FORMATS))
+    return gr.HTML(piece("formats", _(FORMATS)))
 
 
 def points_in_short(stage1: ModelSpec) -> str:
     """Return what the choice of the operating point changes; the thresholds stand with the answer."""
     points = {name: point.threshold for name, point in stage1.operating_points.items()}
     usual = points[OPERATING_POINTS[0]]
-    effects = {-1: "fewer pneumonias missed", 1: "fewer false alarms"}
+    effects = {-1: _("fewer pneumonias missed"), 1: _("fewer false alarms")}
     parts = [
-        f"{name}: {effects[side]}"
+        f"{_(name)}: {effects[side]}"
         for name, threshold in points.items()
         if (side := (threshold > usual) - (threshold < usual))
     ]
-    return f"{'; '.join(parts)}. The diagram with the answer shows the thresholds." if parts else NO_CHOICE
+    if not parts:
+        return _(NO_CHOICE)
+    return _("%(effects)s. The diagram with the answer shows the thresholds.", effects="; ".join(parts))
 
 
 def points_explained(stage1: ModelSpec, stage2: ModelSpec | None = None) -> str:
     """Return what the choice of the operating point changes in these models, a sentence for each stage."""
-    first = _thresholds(stage1, "fewer pneumonias missed", "fewer false alarms")
+    first = _thresholds(stage1, _("fewer pneumonias missed"), _("fewer false alarms"))
+    told = _("Stage 1: %(explained)s", explained=first)
     if stage2 is None:
-        return f"Stage 1: {first}"
-    second = _thresholds(stage2, "fewer viral films missed", "fewer bacterial films called viral")
-    return f"Stage 1: {first} Stage 2: {second}"
+        return told
+    second = _thresholds(stage2, _("fewer viral films missed"), _("fewer bacterial films called viral"))
+    return told + " " + _("Stage 2: %(explained)s", explained=second)
 
 
 def _thresholds(spec: ModelSpec, lower: str, higher: str) -> str:
-    positive = spec.labels[1]
+    positive = _(spec.labels[1])
     points = {name: point.threshold for name, point in spec.operating_points.items()}
     if len(set(points.values())) == 1:
-        return f"{positive} from {percent(next(iter(points.values())))} at every point."
+        same = percent(next(iter(points.values())))
+        return _("%(label)s from %(threshold)s at every point.", label=positive, threshold=same)
     usual = points[OPERATING_POINTS[0]]
     parts = []
     for name, threshold in points.items():
         effect = f": {lower}" if threshold < usual else f": {higher}"
-        parts.append(f"{percent(threshold)} ({name}{'' if threshold == usual else effect})")
-    return f"{positive} from {', '.join(parts[:-1])} or {parts[-1]}."
+        parts.append(f"{percent(threshold)} ({_(name)}{'' if threshold == usual else effect})")
+    return _(
+        "%(label)s from %(thresholds)s or %(last)s.",
+        label=positive,
+        thresholds=", ".join(parts[:-1]),
+        last=parts[-1],
+    )
 
 
 def clicked_index(event: gr.EventData, count: int) -> int | None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from pneumocascade.errors import UsageError
+from pneumocascade.i18n import gettext as _
+from pneumocascade.i18n import gettext_noop
 from pneumocascade.inference.repair import REPAIRS, judge_repaired
 from pneumocascade.model.gate import NEVER_JUDGED
 from pneumocascade.types import Prediction, Reason
@@ -18,12 +20,14 @@ from pneumocascade.web.inputs import EXPIRED
 if TYPE_CHECKING:
     from pneumocascade.inference.cascade import Cascade
 
-AGAIN = "With these settings the film must be read again: please analyse it once more."
+AGAIN = gettext_noop("With these settings the film must be read again: please analyse it once more.")
 
 UNREADABLE = Reason("unreadable_file", "The film can no longer be read.")
 """Why a film has no display copy where its reader does not say it."""
 
-NO_REPAIR = "No such change makes this an upright chest film for the gate: please change the film yourself."
+NO_REPAIR = gettext_noop(
+    "No such change makes this an upright chest film for the gate: please change the film yourself."
+)
 
 
 def judge_again(
@@ -47,7 +51,7 @@ def judge_again(
             before, operating_point=operating_point, prior=prior, record=record and changed
         )
     except UsageError as error:
-        raise gr.Error(AGAIN, print_exception=False) from error
+        raise gr.Error(_(AGAIN), print_exception=False) from error
     return replace(analysis, prediction=prediction)
 
 
@@ -79,13 +83,13 @@ def take_action(cascade: Cascade, analysis: Analysis, action: str) -> Analysis:
     """
     before = analysis.prediction
     if not Path(analysis.path).is_file():
-        raise gr.Error(EXPIRED, print_exception=False)
+        raise gr.Error(_(EXPIRED), print_exception=False)
     if action == "force" and may_be_forced(before):
         made = analyse(cascade, analysis.path, before.operating_point, before.prior, gate=False)
     elif action == "repair" and (code := repair_code(before)) is not None:
         made = _repaired(cascade, analysis, code)
     else:
-        raise gr.Error(EXPIRED, print_exception=False)
+        raise gr.Error(_(EXPIRED), print_exception=False)
     prediction = replace(made.prediction, source=before.source)
     return replace(made, prediction=prediction, path=analysis.path, reference=analysis.reference)
 
@@ -107,5 +111,5 @@ def _repaired(cascade: Cascade, analysis: Analysis, code: str) -> Analysis:
         prior=before.prior,
     )
     if prediction is None:
-        raise gr.Error(NO_REPAIR, print_exception=False)
+        raise gr.Error(_(NO_REPAIR), print_exception=False)
     return drawn(cascade, prediction)

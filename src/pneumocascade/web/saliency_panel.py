@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pneumocascade.explain.html import render
 from pneumocascade.explain.saliency import heat_layer
+from pneumocascade.i18n import gettext as _
 from pneumocascade.reports.stages import saliency_legend
 from pneumocascade.web.fragments import note
 from pneumocascade.web.glossary import terms_line
@@ -46,11 +47,11 @@ def saliency_view(analysis: Analysis, prefix: str) -> str:
     """
     results = analysis.prediction.stages
     if analysis.film is None or not results:
-        return note("There is no answer for this film, and so no map.")
+        return note(_("There is no answer for this film, and so no map."))
     height, width = analysis.film.shape
     mapped = [(stage, result) for stage, result in results.items() if result.activation_map is not None]
     if not mapped:
-        return note("These models give no activation map. Models exported with this version do.")
+        return note(_("These models give no activation map. Models exported with this version do."))
     coarse = mapped[0][1].activation_map
     assert coarse is not None
     view = render(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
+from pneumocascade.i18n import gettext as _
 from pneumocascade.model.spec import OPERATING_POINTS
 from pneumocascade.web import fragments
 from pneumocascade.web.analysis import Analysis
@@ -96,7 +97,7 @@ def build_single_tab(cascade: Cascade, counter: Counter, page_header: gr.HTML) -
     films = example_films()
     first = analyse_example(cascade, films[0], OPERATING_POINTS[0], record=False)
     parts = _layout(films, first, cascade)
-    with gr.Accordion("Processing configuration", open=False, elem_id="single-configuration"):
+    with gr.Accordion(_("Processing configuration"), open=False, elem_id="single-configuration"):
         gr.HTML(configuration(cascade))
     _wire_analysis(parts, films, cascade, counter, page_header)
     judging = _wire_again(parts, first, cascade, counter, page_header)
@@ -105,7 +106,7 @@ def build_single_tab(cascade: Cascade, counter: Counter, page_header: gr.HTML) -
 
 
 def _layout(films: list[Path], first: Analysis, cascade: Cascade) -> _Parts:
-    asked = ask("single", "Upload a film", "Analyze Image", cascade)
+    asked = ask("single", _("Upload a film"), _("Analyze Image"), cascade)
     verdict = build_verdict("single", first)
     with gr.Row(elem_classes="pc-row"):
         with gr.Column(scale=4, min_width=300):
@@ -115,7 +116,7 @@ def _layout(films: list[Path], first: Analysis, cascade: Cascade) -> _Parts:
             camera_button("single")
             small = gr.HTML(preview(films[0], example=True), elem_id="single-preview")
             place(*asked.settings, asked.button)
-            heading("Examples")
+            heading(_("Examples"))
             examples = gr.HTML(example_tiles(films, 0), elem_id="single-examples", js_on_load=SEND_INDEX)
         with gr.Column(scale=7, min_width=320):
             place(*verdict)
@@ -200,7 +201,7 @@ def _wire_again(
     ) -> tuple[object, ...]:
         analysis = current(shown, analysed, operating_point, percent)
         if analysis is None:
-            return fragments.note(EXPIRED, "warning"), gr.skip(), None
+            return fragments.note(_(EXPIRED), "warning"), gr.skip(), None
         kept = analysis if shown else None
         return verdict_card(analysis), saliency_view(analysis, "single"), kept
 
@@ -209,12 +210,12 @@ def _wire_again(
     ) -> MadeFile:
         analysis = current(shown, analysed, operating_point, percent)
         if analysis is None:
-            raise gr.Error(EXPIRED, print_exception=False)
+            raise gr.Error(_(EXPIRED), print_exception=False)
         return make_file(cascade, analysis, kind)
 
     def act(shown: Analysis | None, measure: str, event: gr.EventData) -> tuple[object, ...]:
         if shown is None:
-            gr.Warning(EXPIRED)
+            gr.Warning(_(EXPIRED), title=_("Warning"))
             return (gr.skip(),) * (len(details.outputs) + 2)
         analysis = take_action(cascade, shown, clicked_action(event))
         count = counter.add(int(analysis.prediction.status == "ok"))
@@ -257,7 +258,7 @@ def _wire_choice(parts: _Parts, films: list[Path], first: Analysis) -> None:
 
     def plot(shown: Analysis | None, analysed: bool, measure: str) -> str:
         if shown is None and analysed:
-            return fragments.note(EXPIRED, "warning")
+            return fragments.note(_(EXPIRED), "warning")
         return fragments.plots(shown or first, measure)
 
     wire_viewer(

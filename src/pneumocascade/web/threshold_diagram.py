@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from pneumocascade.explain.html import render
 from pneumocascade.explain.verdict import percent
+from pneumocascade.i18n import gettext as _
+from pneumocascade.i18n import gettext_noop
 from pneumocascade.model.calibration import DECIMALS, at_prior
 from pneumocascade.model.spec import OPERATING_POINTS
 from pneumocascade.web.inputs import points_explained
@@ -17,9 +19,12 @@ if TYPE_CHECKING:
     from pneumocascade.model.spec import ModelSpec
     from pneumocascade.types import Prediction
 
-_TITLES = {1: "Stage 1: probability of {}", 2: "Stage 2: probability of {}, if it is pneumonia"}
-EVERY_POINT = "threshold"
-THIS_FILM = "this film"
+_TITLES = {
+    1: gettext_noop("Stage 1: probability of %(label)s"),
+    2: gettext_noop("Stage 2: probability of %(label)s, if it is pneumonia"),
+}
+EVERY_POINT = gettext_noop("threshold")
+THIS_FILM = gettext_noop("this film")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +87,13 @@ def _axis(spec: ModelSpec, prediction: Prediction) -> _Axis:
     result = prediction.stages.get(spec.stage)
     film = None if result is None else _mark(THIS_FILM, result.probabilities[label])
     ordered = tuple(sorted(points, key=lambda point: point.at))
-    return _Axis(_TITLES[spec.stage].format(label), label, ordered, film)
+    return _Axis(_(_TITLES[spec.stage], label=_(label)), label, ordered, film)
 
 
 def _mark(name: str, probability: float, *, chosen: bool = False) -> _Mark:
-    return _Mark(name, percent(probability), round(100 * probability, 2), chosen)
+    return _Mark(_(name), percent(probability), round(100 * probability, 2), chosen)
 
 
 def _place(axis: _Axis) -> str:
     assert axis.film is not None, "asked only where the stage judged the film"
-    return f"{axis.title}: {axis.film.name} has {axis.film.text}."
+    return _("%(title)s: this film has %(text)s.", title=axis.title, text=axis.film.text)

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import gradio as gr
 from gradio.utils import get_upload_folder
 
+from pneumocascade.i18n import gettext as _
+from pneumocascade.i18n import gettext_noop
 from pneumocascade.types import Prediction, Reason
 from pneumocascade.web.analysis import Analysis, analyse
 
@@ -27,7 +29,7 @@ FOLDER_VARIABLE = "GRADIO_TEMP_DIR"
 SECONDS_KEPT = 3600
 """Uploaded films are deleted from the server when they are this old."""
 
-NOT_UPLOADED = "This file was not uploaded here; please upload it."
+NOT_UPLOADED = gettext_noop("This file was not uploaded here; please upload it.")
 
 _GONE = Reason("upload_deleted", "This upload was deleted after an hour; please upload it again.")
 _MADE_BY_GRADIO = re.compile(r"[0-9a-f]{64}|tmp[a-z0-9_]{8}")
@@ -92,10 +94,10 @@ def uploaded(path: str) -> Path:
     # of another machine.
     found = Path(os.path.abspath(path))  # noqa: PTH100
     if "\0" in path or not (found.is_relative_to(named) or found.is_relative_to(folder)):
-        raise gr.Error(NOT_UPLOADED, print_exception=False)
+        raise gr.Error(_(NOT_UPLOADED), print_exception=False)
     found = found.resolve()
     if found == folder or not found.is_relative_to(folder):
-        raise gr.Error(NOT_UPLOADED, print_exception=False)
+        raise gr.Error(_(NOT_UPLOADED), print_exception=False)
     return found
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pneumocascade.explain.html import render
+from pneumocascade.explain.reasons import reason_text
 from pneumocascade.explain.verdict import percent, verdict_of
+from pneumocascade.i18n import gettext as _
+from pneumocascade.i18n import gettext_noop, translated
 from pneumocascade.imaging.dicom.suitability import OTHER_AGE
 from pneumocascade.inference.repair import REPAIRS
 from pneumocascade.model.gate import CHILDREN_ONLY, UNCHECKED, UNFAMILIAR
@@ -23,13 +26,18 @@ if TYPE_CHECKING:
 
 
 BANNERS = {
-    "The gate was switched off": (UNCHECKED,),
-    "This picture was changed": tuple(warning for warnings in REPAIRS.values() for warning in warnings),
-    "The models do not know such films": (UNFAMILIAR, OTHER_AGE, CHILDREN_ONLY),
+    gettext_noop("The gate was switched off"): (UNCHECKED,),
+    gettext_noop("This picture was changed"): tuple(
+        warning for warnings in REPAIRS.values() for warning in warnings
+    ),
+    gettext_noop("The models do not know such films"): (UNFAMILIAR, OTHER_AGE, CHILDREN_ONLY),
 }
 """Title of a banner, and the warnings that stand in it; all other warnings are a list."""
 
-REPAIR_LABELS = {"rotated": "Turn upright and analyse", "inverted": "Invert and analyse"}
+REPAIR_LABELS = {
+    "rotated": gettext_noop("Turn upright and analyse"),
+    "inverted": gettext_noop("Invert and analyse"),
+}
 """Label of the button that puts a film right, by the gate's code."""
 
 
@@ -41,7 +49,7 @@ def verdict_card(analysis: Analysis) -> str:
         analysis=analysis,
         prediction=prediction,
         verdict=verdict_of(prediction),
-        reasons=reasons_of(prediction),
+        reasons=[(reason.code, reason_text(reason)) for reason in reasons_of(prediction)],
         figures=_figures_of(prediction),
         banners=_banners(prediction),
         remarks=_remarks(prediction),
@@ -58,14 +66,14 @@ def _agreement(prediction: Prediction, reference: str) -> str:
     """Return how an answer compares with the reference standard, by what its headline says."""
     tone = verdict_of(prediction).tone
     if prediction.finding is None:
-        return "no answer"
+        return _("no answer")
     if tone == "borderline":
-        return "the answer is borderline"
+        return _("the answer is borderline")
     if tone == reference or reference == prediction.finding:
-        return "the answer agrees"
+        return _("the answer agrees")
     if tone == "pneumonia" and reference in STAGE2_LABELS:
-        return "the finding agrees; the type is undetermined"
-    return "the answer differs"
+        return _("the finding agrees; the type is undetermined")
+    return _("the answer differs")
 
 
 def _figures_of(prediction: Prediction) -> list[tuple[str, str]]:
@@ -73,17 +81,19 @@ def _figures_of(prediction: Prediction) -> list[tuple[str, str]]:
     figures = []
     if prediction.stage1 is not None:
         positive = prediction.stage1.positive
-        figures.append((percent(prediction.stage1.probabilities[positive]), positive))
+        meaning = _("[calibrated probability] of %(label)s", label=_(positive))
+        figures.append((percent(prediction.stage1.probabilities[positive]), meaning))
     if prediction.stage2 is not None:
         label = prediction.stage2.label
-        figures.append((percent(prediction.stage2.probabilities[label]), f"{label}, if it is pneumonia"))
+        meaning = _("[calibrated probability] of %(label)s, if it is pneumonia", label=_(label))
+        figures.append((percent(prediction.stage2.probabilities[label]), meaning))
     return figures
 
 
 def _banners(prediction: Prediction) -> list[tuple[str, list[str]]]:
     """Return each banner's title and sentences, of those that there is cause for."""
     found = [
-        (title, [warning for warning in prediction.warnings if warning in warnings])
+        (_(title), [translated(warning) for warning in prediction.warnings if warning in warnings])
         for title, warnings in BANNERS.items()
     ]
     return [(title, sentences) for title, sentences in found if sentences]
@@ -92,11 +102,11 @@ def _banners(prediction: Prediction) -> list[tuple[str, list[str]]]:
 def _remarks(prediction: Prediction) -> list[str]:
     """Return the warnings that no banner holds."""
     in_banners = {warning for warnings in BANNERS.values() for warning in warnings}
-    return [warning for warning in prediction.warnings if warning not in in_banners]
+    return [translated(warning) for warning in prediction.warnings if warning not in in_banners]
 
 
 def _actions(prediction: Prediction) -> list[tuple[str, str]]:
     """Return name and label of what can be done about a refusal."""
     code = repair_code(prediction)
-    actions = [("repair", REPAIR_LABELS[code])] if code is not None else []
-    return actions + ([("force", "Analyse anyway")] if may_be_forced(prediction) else [])
+    actions = [("repair", _(REPAIR_LABELS[code]))] if code is not None else []
+    return actions + ([("force", _("Analyse anyway"))] if may_be_forced(prediction) else [])

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from pneumocascade.explain.html import encoded_uri
+from pneumocascade.i18n import gettext as _
 from pneumocascade.web.inputs import EXPIRED, QUIET
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def wire_viewer(
     def fetch(*values: object) -> tuple[str, str]:
         analysis = find(*values)
         if analysis is None or not analysis.full:
-            raise gr.Error(EXPIRED, print_exception=False)
+            raise gr.Error(_(EXPIRED), print_exception=False)
         return encoded_uri(analysis.full, "JPEG"), analysis.name
 
     fetched = pictures.click(fetch, [*inputs], [film, name], **QUIET)

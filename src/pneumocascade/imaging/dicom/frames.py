@@ -15,6 +15,7 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import pixel_array
 
 from pneumocascade.errors import FilmError, UnreadableImageError, UnsuitableImageError
+from pneumocascade.i18n import gettext_noop
 from pneumocascade.imaging.dicom import jpeg
 from pneumocascade.imaging.dicom.codestreams import (
     Size,
@@ -73,8 +74,8 @@ _ITEM = b"\xfe\xff\x00\xe0"
 _BY_FRAME = {0xC0: uid.JPEGBaseline8Bit, 0xC1: uid.JPEGExtended12Bit, 0xC3: uid.JPEGLossless}
 """Transfer syntax by the second byte of the marker that starts the frame (ITU-T T.81, table B.1)."""
 
-COMPRESSED_AFTER_ALL = "The DICOM object says that its pixels are not compressed, but they are."
-NATIVE_AFTER_ALL = "The DICOM object says that its pixels are compressed, but they are not."
+COMPRESSED_AFTER_ALL = gettext_noop("The DICOM object says that its pixels are not compressed, but they are.")
+NATIVE_AFTER_ALL = gettext_noop("The DICOM object says that its pixels are compressed, but they are not.")
 
 _RLE_OVERHEAD = 1.1
 """Run-length encoding makes noise longer by one byte in 128, and no sane encoder by more."""

@@ -17,6 +17,7 @@ from pydicom.pixels.processing import apply_color_lut
 from pydicom.uid import ExplicitVRBigEndian
 
 from pneumocascade.errors import UnreadableImageError
+from pneumocascade.i18n import gettext_noop
 from pneumocascade.imaging.dicom.frames import Layout
 from pneumocascade.imaging.dicom.lut import (
     Floats,
@@ -28,19 +29,21 @@ from pneumocascade.imaging.dicom.lut import (
 from pneumocascade.imaging.dicom.values import number_of, text_of, value_of
 from pneumocascade.imaging.dicom.window import Counts, leaves_nothing, window_from_histogram
 
-NO_WINDOW = "The DICOM object says no window of grey values: one was taken from the histogram."
-ABSURD_WINDOW = (
+NO_WINDOW = gettext_noop("The DICOM object says no window of grey values: one was taken from the histogram.")
+ABSURD_WINDOW = gettext_noop(
     "The DICOM object's window of grey values leaves nothing to see: one was taken from the histogram."
 )
-LATER_WINDOW = (
+LATER_WINDOW = gettext_noop(
     "The DICOM object's first window of grey values leaves nothing to see: a later one of its own was taken."
 )
-NARROW_TABLE = "The DICOM object's VOI LUT says {says} bits and uses {uses}: its entries were scaled."
-TWO_POLARITIES = (
+NARROW_TABLE = gettext_noop(
+    "The DICOM object's VOI LUT says %(says)s bits and uses %(uses)s: its entries were scaled."
+)
+TWO_POLARITIES = gettext_noop(
     "Photometric Interpretation and Presentation LUT Shape of the DICOM object contradict each other: the "
     "latter was followed."
 )
-FOR_PROCESSING = "The DICOM object is raw (for processing): it was not made to be looked at."
+FOR_PROCESSING = gettext_noop("The DICOM object is raw (for processing): it was not made to be looked at.")
 
 _BLOCK = 1 << 20
 """Pixels that are looked up at a time, so that a large film does not need several times its memory."""
@@ -145,7 +148,7 @@ def _by_object(dataset: Dataset, values: Floats, index: int) -> Iterator[tuple[F
     table = table_of(dataset, "VOILUTSequence", signed=bool(values.min() < 0))
     if table is not None and table.white > 0:
         narrow = table.bits_used < table.bits
-        notes = (NARROW_TABLE.format(says=table.bits, uses=table.bits_used),) if narrow else ()
+        notes = (NARROW_TABLE % {"says": table.bits, "uses": table.bits_used},) if narrow else ()
         yield np.asarray(table.of(values) / table.white), notes, Voi("lut")
     for window in windows_of(dataset, index):
         yield window.of(values), (), Voi("window", (window.centre, window.width))

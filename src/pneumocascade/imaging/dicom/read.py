@@ -10,12 +10,15 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from pneumocascade.errors import FilmError, UnreadableImageError, UnsuitableImageError
+from pneumocascade.i18n import gettext_noop
 from pneumocascade.imaging.dicom.attributes import acquisition_of
 from pneumocascade.imaging.dicom.frames import COLOUR, Layout, layout_of, stored_values
 from pneumocascade.imaging.dicom.objects import read_object
 from pneumocascade.imaging.dicom.pixels import Voi, colour_picture, grey_picture
 from pneumocascade.imaging.dicom.quiet import quiet
 from pneumocascade.types import Acquisition
+
+FIRST_FRAME = gettext_noop("The DICOM object has %(frames)s frames: the first was taken.")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,7 +90,7 @@ def _film(dataset: Dataset, max_pixels: int, frame: int | None) -> DicomFilm:
         pixels, warnings, voi = grey_picture(dataset, layout, stored, index)
     warnings = notes + warnings
     if frame is None and layout.frames > 1:
-        warnings = (f"The DICOM object has {layout.frames} frames: the first was taken.", *warnings)
+        warnings = (FIRST_FRAME % {"frames": layout.frames}, *warnings)
     acquisition = replace(acquisition_of(dataset), voi=voi.kind, window=voi.window)
     return DicomFilm(pixels, warnings, acquisition, layout.frames)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from pneumocascade.i18n import gettext_noop
 from pneumocascade.types import Acquisition, Reason
 
 
@@ -15,11 +16,15 @@ def _words(text: str) -> list[str]:
     return re.findall(r"[A-Z0-9]+", text.upper())
 
 
-OTHER_AGE = (
+OTHER_AGE = gettext_noop(
     "The DICOM object's patient is younger or older than the children of one to five years whose films both "
     "stages learnt from; stage 1 also learnt from films of one other hospital, mostly of adults."
 )
 """Warning; it does not say the age."""
+
+OTHER_MODALITY = gettext_noop("The DICOM object's modality is %(modality)s, not that of a radiograph.")
+OTHER_PART = gettext_noop("The DICOM object says that another part of the body than the chest was examined.")
+OTHER_VIEW = gettext_noop("The DICOM object says a view that is not frontal; give an AP or PA film.")
 
 LEARNT_AGES = (1.0, 6.0)
 """Years of age, the second excluded."""
@@ -88,14 +93,12 @@ def reasons_to_refuse(acquisition: Acquisition) -> tuple[Reason, ...]:
     """
     reasons = []
     if acquisition.modality.upper() in _OTHER_MODALITIES:
-        found = f"The DICOM object's modality is {acquisition.modality.upper()}, not that of a radiograph."
+        found = OTHER_MODALITY % {"modality": acquisition.modality.upper()}
         reasons.append(Reason("not_a_radiograph", found))
     if _is_other_part(acquisition.body_part):
-        found = "The DICOM object says that another part of the body than the chest was examined."
-        reasons.append(Reason("not_a_chest_radiograph", found))
+        reasons.append(Reason("not_a_chest_radiograph", OTHER_PART))
     if _SIDE & set(_words(acquisition.view_position)):
-        found = "The DICOM object says a view that is not frontal; give an AP or PA film."
-        reasons.append(Reason("not_frontal", found))
+        reasons.append(Reason("not_frontal", OTHER_VIEW))
     return tuple(reasons)
 
 

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pneumocascade.i18n import gettext_noop
 from pneumocascade.model.preprocess import to_eight_bit
 from pneumocascade.types import Reason
 
@@ -30,18 +31,18 @@ PHOTOGRAPH = Reason(
     "This looks like a photograph of a film on a light-box. Give the digital film, or a scan cropped to it.",
 )
 
-TINTED = (
+TINTED = gettext_noop(
     "The picture has a tint, as photographs and scans of films have; the models know digital radiographs."
 )
 """Warning from ``MIN_TINT`` on."""
 
-PADDED = (
+PADDED = gettext_noop(
     "There are bars of one tone on opposite sides of the film; crop the picture to the film, since the "
     "models judge the whole of it."
 )
 """Warning for bars that are neither black nor parts of a viewer."""
 
-SURROUNDED = (
+SURROUNDED = gettext_noop(
     "There is a bright surround on all four sides: if this is a photograph of a film on a light-box, crop it "
     "to the film."
 )

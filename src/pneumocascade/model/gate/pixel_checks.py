@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pneumocascade.i18n import gettext_noop
 from pneumocascade.imaging.dicom import suitability
 from pneumocascade.model.gate.layout import layout_of
 from pneumocascade.model.preprocess import to_square
@@ -24,8 +25,11 @@ MAX_COLOURFULNESS = 20.0
 NEVER_JUDGED = frozenset({"too_small"})
 """Codes for which a film is refused even where the gate is switched off."""
 
-UNCHECKED = "The gate was switched off: of this film only the size was checked."
+UNCHECKED = gettext_noop("The gate was switched off: of this film only the size was checked.")
 """Warning that goes with every answer where the gate was switched off."""
+
+TOO_SMALL = gettext_noop("The shorter side has %(shorter)s pixels; at least %(least)s are needed.")
+BLANK = gettext_noop("The grey values hardly vary (standard deviation %(deviation)s of 255).")
 
 _SQUARE = 64
 """Side, in pixels, of the square on which the grey values of a whole film are checked."""
@@ -75,15 +79,12 @@ def check_pixels(radiograph: Radiograph) -> PixelChecks:
     warnings: tuple[str, ...] = ()
     shorter = min(radiograph.height, radiograph.width)
     if shorter < MIN_JUDGED_SIDE:
-        reasons.append(
-            Reason(
-                "too_small", f"The shorter side has {shorter} pixels; at least {MIN_JUDGED_SIDE} are needed."
-            )
-        )
+        found = TOO_SMALL % {"shorter": shorter, "least": MIN_JUDGED_SIDE}
+        reasons.append(Reason("too_small", found))
     coarse = _coarse(radiograph.pixels)
     deviation = float(np.std(coarse))
     if deviation < MIN_DEVIATION:
-        found = f"The grey values hardly vary (standard deviation {deviation:.1f} of 255)."
+        found = BLANK % {"deviation": f"{deviation:.1f}"}
         reasons.append(Reason("blank", found))
     else:
         layout = layout_of(radiograph.pixels, coarse, radiograph.colourfulness)

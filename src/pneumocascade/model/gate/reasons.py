@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pneumocascade.i18n import gettext_noop
 from pneumocascade.types import Reason
 
 UPRIGHT = "upright"
@@ -31,13 +32,13 @@ STRANGE = Reason(
 )
 """Why a picture is refused that looks like a chest but lies far from all films learnt from."""
 
-UNFAMILIAR = (
+UNFAMILIAR = gettext_noop(
     "The film is unlike those that the models learnt from: children of one to five years of one hospital "
     "and, for stage 1 alone, mostly adults of another."
 )
 """Warning below the stored limit of familiarity."""
 
-CHILDREN_ONLY = (
+CHILDREN_ONLY = gettext_noop(
     "Stage 2 learnt from films of children of one to five years alone. For this film it can rule out neither "
     "type."
 )

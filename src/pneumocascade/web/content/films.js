@@ -10,7 +10,10 @@ const choose = (index) => {
     button.closest('tr')?.classList.toggle('pc-current', same);
   }
   const place = document.querySelector('#batch-gallery [data-place]');
-  if (place) place.textContent = `${index + 1} of ${tiles().length}`;
+  if (place) {
+    const values = {place: index + 1, count: tiles().length};
+    place.textContent = window.pneumocascade.gettext('%(place)s of %(count)s', values);
+  }
   tiles()[index].scrollIntoView({block: 'nearest'});
   trigger('click', {index});
 };

@@ -1,4 +1,6 @@
 () => {
+  const _ = window.pneumocascade.gettext;
+
   // Of a double click, the second click must not analyse, save or choose once more.
   const once = '#single-analyze, #batch-analyze, #batch-sample, .pc-example, [data-action], [data-file]';
   document.addEventListener('click', (event) => {
@@ -9,14 +11,24 @@
   }, true);
 
   const parts = ['verdict', 'pictures', 'saliency', 'steps', 'quality', 'plots', 'gallery', 'table'];
-  window.pneumocascade = {
+  Object.assign(window.pneumocascade, {
     // What is shown of a film while another answer, or another film, is on its way.
     stale(prefix, on) {
       for (const part of parts) {
         document.getElementById(`${prefix}-${part}`)?.classList.toggle('pc-stale', on);
       }
     },
-  };
+  });
+
+  // The switch loads the page in the other language, which forgets the films that were given to it.
+  document.addEventListener('change', (event) => {
+    const choice = event.target.closest('[data-language]');
+    if (!choice) return;
+    const given = document.querySelector('#single-upload .file-preview, #batch-upload .file-preview');
+    const question = _('The page is loaded again in the other language. Films that were given to it must be given again.');
+    if (!given || window.confirm(question)) window.pneumocascade.speak(choice.value);
+    else choice.value = [...choice.options].find((option) => option.defaultSelected).value;
+  });
 
   // Tabs: arrow keys, Home and End move between them (WAI-ARIA, pattern "Tabs").
   const tabs = () => [...document.querySelectorAll('#tabs [role="tab"]')].filter((tab) => tab.offsetParent);
@@ -56,11 +68,11 @@
   const name = () => {
     for (const button of document.querySelectorAll('[aria-label="common.upload"]')) {
       // A button around a button: the inner one is the control.
-      button.setAttribute('aria-label', 'Add films');
-      button.setAttribute('title', 'Add films');
+      button.setAttribute('aria-label', _('Add films'));
+      button.setAttribute('title', _('Add films'));
       button.setAttribute('role', 'group');
       button.setAttribute('tabindex', '-1');
-      button.querySelector('button')?.setAttribute('aria-label', 'Add films');
+      button.querySelector('button')?.setAttribute('aria-label', _('Add films'));
     }
     for (const button of document.querySelectorAll('button.upload-container')) {
       const seen = button.innerText.replace(/\s+/g, ' ').trim();

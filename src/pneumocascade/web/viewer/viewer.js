@@ -2,11 +2,13 @@
 // The film is drawn on a canvas that a linear filter windows; the steps of preprocessing and the saliency
 // maps lie over it as pictures of their own, which the filter does not touch.
 
+const _ = window.pneumocascade.gettext;
+
 const LIBRARY = 'openseadragon-6.1.1.min.js';
 const PRESETS = [
-  ['Full range', 0.5, 1],
-  ['Dark parts (lungs)', 0.3, 0.5],
-  ['Bright parts (bones)', 0.7, 0.5],
+  [_('Full range'), 0.5, 1],
+  [_('Dark parts (lungs)'), 0.3, 0.5],
+  [_('Bright parts (bones)'), 0.7, 0.5],
 ];
 const MIN_WIDTH = 0.02;
 
@@ -58,7 +60,7 @@ function layersOf(tab) {
     margin: Number(document.querySelector(`#${tab}-steps [data-margin]`)?.dataset.margin ?? 0),
   }));
   const maps = [...document.querySelectorAll(`#${tab}-saliency img.pc-heat`)].map((image) => ({
-    title: `Saliency map, stage ${image.dataset.stage}`,
+    title: _('Saliency map, stage %(stage)s', { stage: image.dataset.stage }),
     url: image.src,
     opacity: 35,
     pixelated: false,
@@ -81,7 +83,7 @@ export async function openViewer(film, tab, name) {
     return part;
   });
   const filter = svgFilter(transfer);
-  const dialog = make('dialog', { id: 'pc-viewer', 'aria-label': `Viewer: ${name}` });
+  const dialog = make('dialog', { id: 'pc-viewer', 'aria-label': _('Viewer: %(name)s', { name }) });
   const viewer = () => dialog.osd;
 
   const show = () => {
@@ -103,8 +105,11 @@ export async function openViewer(film, tab, name) {
     }
     const zoom = viewer()?.world.getItemCount() ? viewer().world.getItemAt(0).viewportToImageZoom(viewer().viewport.getZoom(true)) : 1;
     status.textContent =
-      `Zoom ${Math.round(100 * zoom)} %, window centre ${Math.round(100 * state.center)} %, ` +
-      `width ${Math.round(100 * state.width)} %${state.inverted ? ', inverted' : ''}`;
+      _('Zoom %(zoom)s %, window centre %(centre)s %, width %(width)s %', {
+        zoom: Math.round(100 * zoom),
+        centre: Math.round(100 * state.center),
+        width: Math.round(100 * state.width),
+      }) + (state.inverted ? _(', inverted') : '');
   };
 
   const overlay = { element: null, image: null };
@@ -135,12 +140,12 @@ export async function openViewer(film, tab, name) {
   };
   const toggle = (element, on) => element.setAttribute('aria-pressed', String(on));
 
-  const invert = button('Invert', 'Invert the grey values (i)', () => {
+  const invert = button(_('Invert'), _('Invert the grey values (i)'), () => {
     state.inverted = !state.inverted;
     toggle(invert, state.inverted);
     show();
   });
-  const windowing = button('Drag: window', 'Dragging changes window centre and width instead of moving the film (w)', () => {
+  const windowing = button(_('Drag: window'), _('Dragging changes window centre and width instead of moving the film (w)'), () => {
     state.windowing = !state.windowing;
     toggle(windowing, state.windowing);
     viewer().panHorizontal = viewer().panVertical = !state.windowing;
@@ -156,10 +161,10 @@ export async function openViewer(film, tab, name) {
     viewer().viewport.goHome();
   };
   const full = () => (document.fullscreenElement ? document.exitFullscreen() : dialog.requestFullscreen());
-  const choice = make('select', { 'aria-label': 'Shown over the film' }, make('option', { value: '' }, 'Film alone'));
+  const choice = make('select', { 'aria-label': _('Shown over the film') }, make('option', { value: '' }, _('Film alone')));
   layers.forEach((layer, index) => choice.append(make('option', { value: index }, layer.title)));
   choice.addEventListener('change', () => setLayer(choice.value === '' ? null : layers[Number(choice.value)]));
-  const presets = make('select', { 'aria-label': 'Window preset' });
+  const presets = make('select', { 'aria-label': _('Window preset') });
   PRESETS.forEach(([title], index) => presets.append(make('option', { value: index }, title)));
   presets.addEventListener('change', () => setWindow(...PRESETS[Number(presets.value)].slice(1)));
 
@@ -167,34 +172,34 @@ export async function openViewer(film, tab, name) {
   dialog.append(
     make(
       'div',
-      { class: 'pc-viewer-bar', role: 'toolbar', 'aria-label': 'Viewer' },
+      { class: 'pc-viewer-bar', role: 'toolbar', 'aria-label': _('Viewer') },
       group(
-        button('+', 'Zoom in (+)', () => zoomBy(1.5)),
-        button('−', 'Zoom out (-)', () => zoomBy(1 / 1.5)),
-        button('1:1', 'One pixel of the film a pixel of the screen (1)', () => {
+        button('+', _('Zoom in (+)'), () => zoomBy(1.5)),
+        button('−', _('Zoom out (-)'), () => zoomBy(1 / 1.5)),
+        button('1:1', _('One pixel of the film a pixel of the screen (1)'), () => {
           const item = viewer().world.getItemAt(0);
           viewer().viewport.zoomTo(item.imageToViewportZoom(1));
         }),
-        button('Reset', 'Whole film, full range (0)', reset),
-        button('Full screen', 'Full screen (s)', full),
+        button(_('Reset'), _('Whole film, full range (0)'), reset),
+        button(_('Full screen'), _('Full screen (s)'), full),
       ),
       group(presets, invert, windowing),
       group(
-        range('Centre', 'center', 50, (value) => setWindow(value / 100, state.width)),
-        range('Width', 'width', 100, (value) => setWindow(state.center, value / 100)),
+        range(_('Centre'), 'center', 50, (value) => setWindow(value / 100, state.width)),
+        range(_('Width'), 'width', 100, (value) => setWindow(state.center, value / 100)),
       ),
       group(choice),
       group(
-        range('Opacity', 'opacity', 0, (value) => {
+        range(_('Opacity'), 'opacity', 0, (value) => {
           state.layer.opacity = value;
           show();
         }),
-        range('Before / after', 'split', 0, (value) => {
+        range(_('Before / after'), 'split', 0, (value) => {
           state.split = value / 100;
           show();
         }),
       ),
-      button('Close', 'Close the viewer (Escape)', () => dialog.close()),
+      button(_('Close'), _('Close the viewer (Escape)'), () => dialog.close()),
     ),
     stage,
     status,
@@ -239,7 +244,8 @@ export async function openViewer(film, tab, name) {
       keys[event.originalEvent.key]();
     }
   });
-  viewer().canvas.setAttribute('aria-label', `${name}. Arrow keys move, plus and minus zoom, i inverts, w makes dragging change the window, 0 resets.`);
+  const help = _('Arrow keys move, plus and minus zoom, i inverts, w makes dragging change the window, 0 resets.');
+  viewer().canvas.setAttribute('aria-label', `${name}. ${help}`);
   viewer().canvas.focus();
 }
 
