@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -30,6 +31,8 @@ def pytest_configure() -> None:
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    settings.register_profile("tests", suppress_health_check=[HealthCheck.too_slow])  # of a busy machine
+    settings.load_profile("tests")
 
 
 def draw_chest(seed: int = 0, height: int = 480, width: int = 600, opacity: float = 0.0) -> NDArray[np.uint8]:
@@ -104,6 +107,13 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.001)
+
+
+@pytest.fixture
+def charts_undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An evaluation's charts take seconds to draw: for tests that are about something else."""
+    blank = png(np.full((8, 8), 255, np.uint8))
+    monkeypatch.setattr("pneumocascade.evaluation.chart_style.png", lambda _figure: blank)
 
 
 @pytest.fixture(scope="session")

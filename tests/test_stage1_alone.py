@@ -31,6 +31,8 @@ from pneumocascade.web.verdict_card import verdict_card
 from tests.conftest import draw_chest
 from tests.tiny_models import tiny_model, tiny_spec
 
+pytestmark = pytest.mark.usefixtures("charts_undrawn")
+
 runner = CliRunner()
 
 

@@ -13,6 +13,8 @@ from pneumocascade.evaluation.evaluate import evaluate
 from tests.conftest import vary_example
 from tests.evaluation.conftest import lay_out_films, make_cascade
 
+pytestmark = pytest.mark.usefixtures("charts_undrawn")
+
 runner = CliRunner()
 
 

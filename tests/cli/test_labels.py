@@ -15,6 +15,8 @@ from tests.conftest import draw_chest
 from tests.datasets.layouts import write_dicom, write_film
 from tests.tiny_models import write_tiny_models
 
+pytestmark = pytest.mark.usefixtures("charts_undrawn")
+
 runner = CliRunner()
 
 

@@ -20,6 +20,8 @@ from pneumocascade.evaluation.match_answers import match_answers
 from pneumocascade.evaluation.metrics import stage_figures
 from pneumocascade.types import DISCLAIMER
 
+pytestmark = pytest.mark.usefixtures("charts_undrawn")
+
 
 def answer(source: str, pneumonia: float, viral: float | None = None) -> FilmAnswer:
     """Return an answer at thresholds of 0.5; the truth is in the name, as in the data set."""

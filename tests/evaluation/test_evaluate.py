@@ -17,6 +17,8 @@ from pneumocascade.types import DISCLAIMER, ROW_COLUMNS
 from tests.conftest import vary_example
 from tests.evaluation.conftest import draw_film, lay_out_films, make_cascade
 
+pytestmark = pytest.mark.usefixtures("charts_undrawn")
+
 STAGE_FIGURES = ("auroc", "accuracy", "sensitivity", "specificity", "balanced_accuracy", "ece", "brier")
 KINDS = ("roc", "reliability", "confusion", "precision_recall", "decision_curve")
 PICTURES = {

@@ -16,6 +16,8 @@ from pneumocascade.evaluation.judge_films import judge_films
 from tests.evaluation.conftest import draw_film
 from tests.evaluation.test_subgroups import judged_film
 
+pytestmark = pytest.mark.usefixtures("charts_undrawn")
+
 
 @pytest.mark.parametrize("shape", [(1000, 500), (500, 2000), (60, 40), (3000, 2)])
 def test_thumbnails_are_small_and_keep_their_shape(shape: tuple[int, int]) -> None:

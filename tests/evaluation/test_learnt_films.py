@@ -30,6 +30,8 @@ from pneumocascade.model.store import bundled_models, write_manifest
 from tests.conftest import vary_example
 from tests.tiny_models import tiny_model, tiny_spec
 
+pytestmark = pytest.mark.usefixtures("charts_undrawn")
+
 ROOT = Path(__file__).parents[2]
 NAMES = ("NORMAL/IM-0001-0001", "PNEUMONIA/person1_bacteria_1", "PNEUMONIA/person2_virus_1")
 

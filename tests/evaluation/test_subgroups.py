@@ -24,6 +24,8 @@ from pneumocascade.evaluation.subgroups import (
 from pneumocascade.model.spec import ModelSpec
 from tests.evaluation.conftest import brightness_spec, lay_out_films, make_cascade
 
+pytestmark = pytest.mark.usefixtures("charts_undrawn")
+
 SPECS = (brightness_spec(1), brightness_spec(2))
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import gradio as gr
 from gradio import processing_utils
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from pneumocascade.inference.cascade import Cascade
+
+Made = TypeVar("Made")
 
 MAX_FILE_SIZE = "64mb"
 """Largest file that may be uploaded."""
@@ -159,6 +163,26 @@ def build_app(cascade: Cascade, counter: Counter | None = None) -> gr.Blocks:
 
 def _build(cascade: Cascade, counter: Counter) -> PageBlocks:
     """Lay the page out in the language that is spoken."""
+    return within_loop(lambda: _lay_out(cascade, counter))
+
+
+def within_loop(make: Callable[[], Made]) -> Made:
+    """Return what a function returns that is called within an event loop.
+
+    Where none runs, Gradio makes event loops of its own, and closes none.
+    """
+
+    async def made() -> Made:
+        return make()
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(made())
+    return make()
+
+
+def _lay_out(cascade: Cascade, counter: Counter) -> PageBlocks:
     blocks: PageBlocks
     with PageBlocks(
         title="pneumocascade",
@@ -206,7 +230,8 @@ def mount_app(app: FastAPI, cascade: Cascade, counter: Counter | None = None) ->
     # In the names of the folders of uploads; Gradio keeps one with its installation, which is no secret.
     processing_utils.hash_seed = secrets.token_bytes(32)
     blocks.state_session_capacity = SESSIONS_KEPT
-    mounted: FastAPI = gr.mount_gradio_app(
+    mount = partial(
+        gr.mount_gradio_app,
         app,
         blocks,
         path="/",
@@ -221,4 +246,5 @@ def mount_app(app: FastAPI, cascade: Cascade, counter: Counter | None = None) ->
         show_error=True,
         max_file_size=MAX_FILE_SIZE,
     )
+    mounted: FastAPI = within_loop(mount)
     return mounted
