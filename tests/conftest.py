@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -19,11 +21,25 @@ import pneumocascade
 from pneumocascade import Cascade, read_radiograph
 from tests.tiny_models import write_tiny_models
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
 EXAMPLES = sorted((Path(pneumocascade.__file__).parent / "examples").glob("*.jpeg"))
 """The four films that the models did not learn from: two normal, two of pneumonia."""
 
 DATA_VARIABLE = "PNEUMOCASCADE_DATA"
 """Environment variable with the folder that holds ``kermany224`` and its sister folders."""
+
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--use-fake-device-for-media-stream",  # a camera that needs no device
+    "--use-fake-ui-for-media-stream",
+]
+"""What Chromium is started with."""
 
 
 def pytest_configure() -> None:
@@ -114,6 +130,20 @@ def charts_undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """An evaluation's charts take seconds to draw: for tests that are about something else."""
     blank = png(np.full((8, 8), 255, np.uint8))
     monkeypatch.setattr("pneumocascade.evaluation.chart_style.png", lambda _figure: blank)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium, or the browser that CHROMIUM names; tests are skipped where there is none."""
+    from playwright.sync_api import sync_playwright
+
+    program = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None or not Path(program).exists():
+        pytest.skip("no browser: chromium is not installed (apt-get install chromium)")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

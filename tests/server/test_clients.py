@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.conftest import EXAMPLES
 from tests.reports.sources import planted
-from tests.web.conftest import browser, running  # noqa: F401  a fixture
+from tests.web.conftest import running
 
 pytestmark = pytest.mark.slow
 
@@ -170,7 +170,7 @@ def test_a_generated_typescript_client_is_typed_and_judges_a_film(
 
 
 @pytest.mark.browser
-def test_the_interactive_documentation_judges_a_film(browser: Browser, address: str) -> None:  # noqa: F811
+def test_the_interactive_documentation_judges_a_film(browser: Browser, address: str) -> None:
     context = browser.new_context()
     page = context.new_page()
     page.set_default_timeout(60_000)

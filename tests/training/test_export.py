@@ -143,6 +143,7 @@ def test_an_export_that_fails_halfway_leaves_the_folder_as_it_was(
         (run / stage).mkdir(parents=True)
         (run / stage / "weights.safetensors").touch()
     outputs = tmp_path / "outputs"
+    outputs.mkdir()
     new, old = outputs / "new", write_tiny_models(outputs / "old", gate=True)
     before = {path.name: path.read_bytes() for path in old.iterdir()}
     for output in (new, old):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,19 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from tests.tiny_models import write_tiny_models
-
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-background-networking",
-    "--use-fake-device-for-media-stream",  # a camera that needs no device
-    "--use-fake-ui-for-media-stream",
-]
 
 # A process of its own: the warnings of other packages' threads are not those of the tests.
 _SERVER = """
@@ -71,18 +60,6 @@ def tiny_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     models = write_tiny_models(tmp_path_factory.mktemp("models"))
     with running(tmp_path_factory.mktemp("server"), str(models)) as address:
         yield address
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium, or the browser that CHROMIUM names; tests are skipped where there is none."""
-    program = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None or not Path(program).exists():
-        pytest.skip("no browser: chromium is not installed (apt-get install chromium)")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
