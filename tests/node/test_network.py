@@ -135,7 +135,7 @@ def archive_of(folder: Path, dicom_port: int, node_port: int) -> Iterator[Web]:
             wait_for(lambda: accepts(web.port) and accepts(dicom_port))
             yield web
         finally:
-            process.terminate()
+            process.kill()
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +188,7 @@ def test_what_came_back_is_not_sent_again(archive: Web) -> None:
 
 
 def test_the_list_of_studies_finds_the_study_by_a_part_of_the_name(archive: Web, film: Dataset) -> None:
-    query = "limit=101&offset=0&fuzzymatching=false&includefield=00081030,00080060,00080090,00100030"
+    query = "limit=101&offset=0&fuzzymatching=false&includefield=00081030,00080060"
     (study,) = archive.get(f"/dicom-web/studies?PatientName=*Doe*&{query}")
     assert study["0020000D"]["Value"] == [film.StudyInstanceUID]
     assert set(study["00080061"]["Value"]) == {"CR", "SR", "OT"}
