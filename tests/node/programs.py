@@ -30,7 +30,7 @@ def program(name: str) -> str:
     folders = [folder for folder in os.environ.get("PATH", "").split(os.pathsep) if folder not in own]
     path = shutil.which(name, path=os.pathsep.join([*folders, "/usr/sbin"]))
     if path is None:
-        pytest.skip(f"{name} is not installed (Debian's packages dcmtk and orthanc)")
+        pytest.skip(f"{name} is not installed (Debian's packages dcmtk, orthanc and nginx-light)")
     return path
 
 

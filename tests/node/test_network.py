@@ -73,7 +73,7 @@ class Web:
         return self._answer(path, body, {"Authorization": f"Basic {login}"} | headers)
 
     def get(self, path: str, **headers: str) -> Any:
-        return json.loads(self.request(path, **headers))
+        return json.loads(self.request(path, None, **headers))
 
     def refusal(self, path: str, body: bytes | None = None, *, known: bool = True) -> int:
         """Return the status with which a request is refused."""
