@@ -18,8 +18,10 @@ LISTING = ("ls-files", "--cached", "--others", "--exclude-standard", "-z")
 
 NO_TEXT = frozenset({".onnx", ".npz", ".jpeg", ".jpg", ".png"})
 
+MEASURED = "docs/data/*"
+"""Tables of numbers and digests, megabytes of them, which programs write."""
+
 DIGESTS = (
-    "docs/data/*.json",  # fingerprints of the films and the models that were measured
     "src/pneumocascade/model/bundled/manifest.json",  # SHA-256 of the models
     "tests/golden/*.json",  # SHA-256 of the example films
     "requirements/*.txt",  # SHA-256 of packages
@@ -35,7 +37,7 @@ def files_of_the_tree() -> list[Path]:
     done = subprocess.run([git, *LISTING], cwd=ROOT, capture_output=True, text=True, check=True)
     paths = [ROOT / name for name in done.stdout.split("\0") if name]
     paths = [path for path in paths if path.suffix not in NO_TEXT and path.is_file()]
-    return [path for path in paths if not path.match("docs/data/*.csv")]  # numbers, megabytes of them
+    return [path for path in paths if not path.match(MEASURED)]
 
 
 def is_no_secret(path: Path, kind: str) -> bool:

@@ -22,8 +22,8 @@ def findings(cascade: Cascade, paths: list[Path]) -> np.ndarray:
 
 
 def test_originals_and_their_small_twins_get_the_same_finding(data: Path) -> None:
-    """None of these patients is among the films that the models learnt from."""
-    films = find_films(data / "kermany-original")
+    """The models have learnt from these films: what is tested is that the size changes nothing."""
+    films = find_films(data / "kermany-original")[::2]
     twins = {film.name: film.path for film in find_films(data / "kermany224")}
     truth = np.array([film.finding for film in films])
     cascade = Cascade.load()
@@ -34,8 +34,8 @@ def test_originals_and_their_small_twins_get_the_same_finding(data: Path) -> Non
     assert np.mean(small == truth) >= 0.95
 
 
-def test_two_hundred_films_give_two_hundred_lines(data: Path) -> None:
-    films = [str(film.path) for film in find_films(data / "kermany224")[::24]][:200]
+def test_a_hundred_films_give_a_hundred_lines(data: Path) -> None:
+    films = [str(film.path) for film in find_films(data / "kermany224")[::48]][:100]
     result = CliRunner().invoke(app, ["predict", "-", "--format", "jsonl"], input="\n".join(films))
     rows = [json.loads(line) for line in result.stdout.splitlines()]
     assert result.exit_code == 0

@@ -31,7 +31,7 @@ def test_a_node_that_is_killed_again_and_again_answers_each_film_once(
 ) -> None:
     rng = random.Random(11)
     port, log = free_port(), tmp_path / "log"
-    films = [make_film(MEANS[kind]) for kind in ("normal", "bacterial", "viral") for _ in range(10)]
+    films = [make_film(MEANS[kind]) for kind in ("normal", "bacterial", "viral") for _ in range(4)]
     accepted: set[Path] = set()
     over = threading.Event()
 
@@ -48,7 +48,7 @@ def test_a_node_that_is_killed_again_and_again_answers_each_film_once(
         sender = threading.Thread(target=send)
         sender.start()
         try:
-            for _ in range(6):
+            for _ in range(3):
                 with node_process(port, options, log) as process:
                     wait_until_up(process, port, log)
                     time.sleep(rng.uniform(0.05, 3.0))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import pytest
 
+from pneumocascade.evaluation import bootstrap
+from pneumocascade.training import cross_fitting, duplicates, fit_gate
+from pneumocascade.training.precision_cost import PrecisionCost
 from tests.conftest import draw_chest
 
 
@@ -35,3 +39,19 @@ def write_films(root: Path, patients: int, side: int = 96) -> Path:
 def films_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """24 patients, 48 films."""
     return write_films(tmp_path_factory.mktemp("data-set") / "train", 8).parent
+
+
+@pytest.fixture(scope="module")
+def few_of_everything() -> Iterator[None]:
+    """Phantoms are all alike: none is dropped as a duplicate, and few resamples and pictures are enough."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(duplicates, "NEAR_BITS", -1)
+        patch.setattr(cross_fitting, "SHIFTED_FILMS", 24)
+        patch.setattr(PrecisionCost, "too_high", False)  # of networks that have hardly learnt
+        patch.setattr(fit_gate, "FILMS", 12)
+        patch.setattr(fit_gate, "DRAWN_EACH", 2)
+        patch.setattr(fit_gate, "PROJECTED_EACH", 10)
+        defaults = bootstrap.bootstrap.__kwdefaults__
+        assert defaults is not None
+        patch.setitem(defaults, "resamples", 50)
+        yield

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,30 +18,15 @@ from pneumocascade.datasets.films import find_films
 from pneumocascade.errors import TrainingError
 from pneumocascade.imaging.read import read_radiograph
 from pneumocascade.model.preprocess import prepare
-from pneumocascade.training import cross_fitting, duplicates, export
-from pneumocascade.training import fit_gate as gate
+from pneumocascade.training import export
 from pneumocascade.training.network import build_network
-from pneumocascade.training.precision_cost import PrecisionCost
 from pneumocascade.training.starting_weights import metadata_of
 from tests.tiny_models import write_tiny_models
 from tests.training.conftest import write_films
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("few_of_everything")]
 
 runner = CliRunner()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _small() -> Iterator[None]:
-    """Phantoms are all alike, and few of everything is enough here."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(duplicates, "NEAR_BITS", -1)
-        patch.setattr(cross_fitting, "SHIFTED_FILMS", 24)
-        patch.setattr(PrecisionCost, "too_high", False)  # of networks that have hardly learnt
-        patch.setattr(gate, "FILMS", 12)
-        patch.setattr(gate, "DRAWN_EACH", 2)
-        patch.setattr(gate, "PROJECTED_EACH", 20)
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +47,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def run(data: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(few_of_everything: None, data: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Both stages of a ResNet-18."""
     folder = tmp_path_factory.mktemp("run")
     trained(data, weights, folder)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,39 +14,23 @@ from safetensors.torch import load_file, save_file
 from pneumocascade import Cascade
 from pneumocascade.datasets.films import find_films
 from pneumocascade.model.spec import OPERATING_POINTS
-from pneumocascade.training import cross_fitting as held_out
-from pneumocascade.training import duplicates, pipeline
-from pneumocascade.training import fit_gate as gate
+from pneumocascade.training import pipeline
 from pneumocascade.training.calibrate import StageOutputs
 from pneumocascade.training.config import TrainingConfig
 from pneumocascade.training.network import build_network
 from pneumocascade.training.pipeline import Plan, build, estimate, joined, soft_labels
-from pneumocascade.training.precision_cost import PrecisionCost
 from pneumocascade.training.run import Sources, TrainingFilms
 from pneumocascade.training.starting_weights import metadata_of
 from tests.training.conftest import write_films
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # eight exports
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("few_of_everything"), pytest.mark.timeout(600)]
 
 FAST = TrainingConfig(1, "resnet18", schedule=((32, 1),), batch_size=8, workers=0)
 CONFIGS = {"stage1": FAST, "stage2": replace(FAST, stage=2)}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _small() -> Iterator[None]:
-    """Phantoms are all alike, and few of everything is enough here."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(duplicates, "NEAR_BITS", -1)
-        patch.setattr(held_out, "SHIFTED_FILMS", 24)
-        patch.setattr(PrecisionCost, "too_high", False)  # of networks that have hardly learnt
-        patch.setattr(gate, "FILMS", 12)
-        patch.setattr(gate, "DRAWN_EACH", 2)
-        patch.setattr(gate, "PROJECTED_EACH", 20)
-        yield
-
-
 @pytest.fixture(scope="module")
-def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
+def plan(few_of_everything: None, tmp_path_factory: pytest.TempPathFactory) -> Plan:
     """Children of one hospital in two sizes, adults of another."""
     root = tmp_path_factory.mktemp("pipeline")
     write_films(root / "children" / "train", 8, side=112)

@@ -18,10 +18,12 @@ AXE = Path(__file__).parent / "axe" / "axe-4.11.4.min.js"
 pytestmark = pytest.mark.browser
 
 
-def serious(page: Page) -> list[tuple[str, list[str]]]:
-    """Return the rules that are broken, with the elements that break them."""
-    page.evaluate(AXE.read_text(encoding="utf-8"))
-    found: dict[str, Any] = page.evaluate("axe.run({resultTypes: ['violations']})")
+def serious(page: Page, *rules: str) -> list[tuple[str, list[str]]]:
+    """Return the rules that are broken, of all or of those named, with the elements that break them."""
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE.read_text(encoding="utf-8"))
+    options: dict[str, Any] = {"resultTypes": ["violations"], **({"runOnly": list(rules)} if rules else {})}
+    found: dict[str, Any] = page.evaluate("(options) => axe.run(options)", options)
     return [
         (rule["id"], [node["html"][:200] for node in rule["nodes"]])
         for rule in found["violations"]
@@ -36,16 +38,17 @@ def test_no_tab_breaks_a_rule_seriously(
     context = browser.new_context(color_scheme=scheme, viewport={"width": 1280, "height": 900})
     page = context.new_page()
     open_app(page, address)
+    rules = () if scheme == "light" else ("color-contrast",)  # all else is the same in the dark
     named = page.locator("button.upload-container").first
     expect(named).to_have_attribute("aria-label", "Drop File Here - or - Click to Upload")
-    assert serious(page) == []
+    assert serious(page, *rules) == []
     page.locator("#single-verdict .pc-term").first.click()
     expect(page.locator(".pc-explained:popover-open")).to_be_visible()
-    assert serious(page) == []
+    assert serious(page, *rules) == []
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Take a picture").click()
     expect(page.get_by_role("button", name="Use this picture")).to_be_enabled()
-    assert serious(page) == []
+    assert serious(page, *rules) == []
     page.get_by_role("button", name="Cancel").click()
     page.get_by_role("tab", name=BATCH).click()
     upload(page, "batch", [EXAMPLE_FILMS[0].path, EXAMPLE_FILMS[-1].path])
@@ -55,10 +58,10 @@ def test_no_tab_breaks_a_rule_seriously(
     page.locator("#batch-gallery .pc-tile").nth(1).click()
     expect(page.locator("#batch-verdict [data-action=repair]")).to_be_visible()
     expect(page.get_by_label("Add films").first).to_be_attached()
-    assert serious(page) == []
+    assert serious(page, *rules) == []
     page.get_by_role("tab", name="About").click()
     expect(page.locator("svg.pc-pipeline")).to_be_visible()
-    assert serious(page) == []
+    assert serious(page, *rules) == []
     context.close()
 
 

@@ -211,7 +211,7 @@ def test_names_of_a_batch(seen: Seen, server: str, names: list[str], request: py
 
 
 @pytest.mark.parametrize(
-    ("server", "names"), [("tiny_address", NAMES[:2]), ("unchanged", NAMES[::2])], ids=["some", "half"]
+    ("server", "names"), [("tiny_address", NAMES[:2]), ("unchanged", NAMES[::4])], ids=["some", "a quarter"]
 )
 def test_names_of_single_films(
     seen: Seen, server: str, names: list[str], request: pytest.FixtureRequest

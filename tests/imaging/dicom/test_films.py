@@ -43,7 +43,7 @@ def exposed(pixels: NDArray[np.uint8], index: int) -> tuple[NDArray[np.uint16], 
 
 
 def test_findings_survive_the_way_through_dicom(data: Path, cascade: Cascade) -> None:
-    paths = [film.path for film in find_films(data / "kermany-original")]
+    paths = [film.path for film in find_films(data / "kermany-original")[::2]]
     originals = [prediction.finding for prediction in cascade.predict_many(paths)]
     warned = []
 

@@ -33,7 +33,7 @@ def some_films(folder: Path, limit: int) -> list[LabelledFilm]:
 def test_no_more_than_one_film_in_a_hundred_is_refused(data: Path, gated: Cascade) -> None:
     """In all renderings together: of one alone there are too few films to tell one per cent from two."""
     folders = [data / name for name in ("kermany224", "kermany-512", "kermany-original")]
-    paths = [film.path for folder in folders if folder.is_dir() for film in some_films(folder, 200)]
+    paths = [film.path for folder in folders if folder.is_dir() for film in some_films(folder, 100)]
     refused = [p.source for p in gated.predict_many(paths) if p.status == "refused"]
     assert len(refused) <= 0.01 * len(paths), refused
 
