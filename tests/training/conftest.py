@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import cv2
 import pytest
+from monai.networks.nets import resnet
 
 from pneumocascade.evaluation import bootstrap
-from pneumocascade.training import cross_fitting, duplicates, fit_gate
+from pneumocascade.training import backbones, cross_fitting, duplicates, fit_gate
 from pneumocascade.training.precision_cost import PrecisionCost
 from tests.conftest import draw_chest
+
+SMALL = "small-resnet"
+"""A backbone that tests alone know: a ResNet-18 with half its blocks and an eighth of its channels."""
+
+SMALL_CHANNELS = 64
+
+
+def _small_resnet() -> backbones.Backbone:
+    network = partial(resnet.ResNet, "basic", [1, 1, 1, 1], [8, 16, 32, SMALL_CHANNELS])
+    build = partial(backbones._resnet, network)
+    return replace(
+        backbones.BACKBONES["resnet18"], title="small ResNet", build=build, channels=SMALL_CHANNELS
+    )
 
 
 def write_films(root: Path, patients: int, side: int = 96) -> Path:
@@ -43,8 +59,9 @@ def films_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def few_of_everything() -> Iterator[None]:
-    """Phantoms are all alike: none is dropped as a duplicate, and few resamples and pictures are enough."""
+    """Phantoms are all alike: none is dropped as a duplicate; few resamples, pictures and weights do."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(backbones.BACKBONES, SMALL, _small_resnet())
         patch.setattr(duplicates, "NEAR_BITS", -1)
         patch.setattr(cross_fitting, "SHIFTED_FILMS", 24)
         patch.setattr(PrecisionCost, "too_high", False)  # of networks that have hardly learnt

@@ -21,11 +21,11 @@ from pneumocascade.training.network import build_network
 from pneumocascade.training.pipeline import Plan, build, estimate, joined, soft_labels
 from pneumocascade.training.run import Sources, TrainingFilms
 from pneumocascade.training.starting_weights import metadata_of
-from tests.training.conftest import write_films
+from tests.training.conftest import SMALL, write_films
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("few_of_everything"), pytest.mark.timeout(600)]
 
-FAST = TrainingConfig(1, "resnet18", schedule=((32, 1),), batch_size=8, workers=0)
+FAST = TrainingConfig(1, SMALL, schedule=((32, 1),), batch_size=8, workers=0)
 CONFIGS = {"stage1": FAST, "stage2": replace(FAST, stage=2)}
 
 
@@ -41,8 +41,8 @@ def plan(few_of_everything: None, tmp_path_factory: pytest.TempPathFactory) -> P
         film.path.rename(film.path.with_name(name))
     torch.manual_seed(0)
     weights = root / "weights.safetensors"
-    metadata = metadata_of("resnet18", (80.0, 40.0, 20.0), (60.0, 60.0, 60.0), stride_in_1x1=False)
-    state = build_network("resnet18").state_dict()
+    metadata = metadata_of(SMALL, (80.0, 40.0, 20.0), (60.0, 60.0, 60.0), stride_in_1x1=False)
+    state = build_network(SMALL).state_dict()
     save_file({name: value.contiguous() for name, value in state.items()}, weights, metadata)
     sources = Sources(root / "children", str(weights), (root / "large",), elsewhere=(root / "adults",))
     return Plan(sources, root / "run", "9.9.9", CONFIGS, CONFIGS, folds=2)

@@ -28,11 +28,11 @@ from pneumocascade.training.onnx_export import to_onnx
 from pneumocascade.training.run import Sources, train, train_stage
 from pneumocascade.training.starting_weights import metadata_of
 from tests.conftest import draw_chest
-from tests.training.conftest import write_films
+from tests.training.conftest import SMALL, SMALL_CHANNELS, write_films
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("few_of_everything")]
 
-CONFIG = TrainingConfig(1, "resnet18", schedule=((32, 1), (64, 1)), batch_size=8, workers=0)
+CONFIG = TrainingConfig(1, SMALL, schedule=((32, 1), (64, 1)), batch_size=8, workers=0)
 HELD_OUT = (
     "NORMAL/IM-0003-0001.png",
     "PNEUMONIA/person1003_bacteria_1.png",
@@ -288,7 +288,7 @@ def test_exported_models_agree_with_pytorch(
         # norm of phantoms that are all alike enlarges the noise of INT8, but half a million values leave no
         # doubt. That float32 agrees to 1e-3 is checked by the export itself.
         assert np.corrcoef(features.ravel(), expected.numpy().ravel())[0, 1] > 0.2
-        assert features.shape == (len(films), 512, 2, 2)
+        assert features.shape == (len(films), SMALL_CHANNELS, 2, 2)
         assert tuple(model.spec.operating_points) == OPERATING_POINTS
         assert isinstance(model.spec, ModelSpec)
         assert model.spec.metrics["auroc"] == pytest.approx(
@@ -301,7 +301,7 @@ def test_exported_models_agree_with_pytorch(
 
 def test_a_file_of_another_network_is_not_let_out(sources: Sources, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    network, other = build_network("resnet18"), build_network("resnet18")
+    network, other = build_network(SMALL), build_network(SMALL)
     spec = for_recipe(1, "clahe-hot", input_size=64)
     films = find_films(sources.renderings[0])
     samples = samples_of(films, frozenset(film.name for film in films), spec, {})[:3]
