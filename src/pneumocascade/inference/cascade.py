@@ -38,6 +38,8 @@ from pneumocascade.model.store import (
 from pneumocascade.types import Prediction, Radiograph, StageResult
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from pneumocascade.inference.prepare import AnySource
 
 DEFAULT_OPERATING_POINT = OPERATING_POINTS[0]
@@ -105,7 +107,8 @@ class Cascade:
         Reads a film and prepares it, as :func:`pneumocascade.inference.prepare.prepare_film` does.
     recorder : callable, optional
         Is given each answer before it is returned, such as ``History.add``. What it raises goes to whoever
-        asked: an answer that cannot be recorded is not given.
+        asked: an answer that cannot be recorded is not given. See :meth:`record` for what a DICOM node
+        gives it besides.
 
     Examples
     --------
@@ -122,7 +125,7 @@ class Cascade:
         version: str,
         gate: FeatureGate | None = None,
         reader: Callable[..., PreparedFilm] = prepare_film,
-        recorder: Callable[[Prediction], object] | None = None,
+        recorder: Callable[..., object] | None = None,
     ) -> None:
         self.stage1 = stage1
         self.stage2 = stage2
@@ -167,10 +170,19 @@ class Cascade:
             raise UsageError(f"models {self.version} are a stage 1 alone: there is no stage 2")
         return model
 
-    def record(self, prediction: Prediction) -> Prediction:
-        """Return an answer after the recorder, where there is one, was given it."""
+    def record(self, prediction: Prediction, *, since: datetime | None = None) -> Prediction:
+        """Return an answer after the recorder, where there is one, was given it.
+
+        Parameters
+        ----------
+        prediction : Prediction
+        since : datetime, optional
+            The recorder may have been given this answer at or after this moment, by a process that was
+            killed: it is told so by an argument of this name, as :meth:`History.add` has it.
+        """
         if self.recorder is not None:
-            self.recorder(prediction)
+            again = {} if since is None else {"since": since}
+            self.recorder(prediction, **again)
         return prediction
 
     @classmethod
@@ -181,7 +193,7 @@ class Cascade:
         threads: int = 0,
         provider: str = "cpu",
         reader: Callable[..., PreparedFilm] = prepare_film,
-        recorder: Callable[[Prediction], object] | None = None,
+        recorder: Callable[..., object] | None = None,
     ) -> Cascade:
         """Load two models and their gate, and check them against their manifest.
 
