@@ -1,9 +1,10 @@
-"""``pneumocascade node`` in which spool and senders live faster: part of ``python -m torture.node``.
+"""``pneumocascade node`` whose senders wait less, and whose time passes faster: part of ``torture.node``.
 
     python -m torture.fast_node FACTOR BEGAN node --port 11112 ...
 
-Back-off and ``--give-up`` are measured in a time that passes FACTOR times as fast since BEGAN (seconds since
-1970). Sockets, decoders and judging keep the right time. libfaketime cannot do this: the waits of Python's
+Pauses of the senders are FACTOR times as short. The clock by which they and the spool tell how old something
+is, and when it is due, runs FACTOR times as fast since BEGAN (seconds since 1970); with 0 it stays right.
+Sockets, decoders and judging keep the right time. libfaketime cannot do this: the waits of Python's
 threads (``sem_clockwait``) are not among the calls that it speeds up.
 """
 
@@ -36,7 +37,8 @@ def fast_threading(factor: float) -> SimpleNamespace:
 def main() -> None:
     """Run the command that follows the two numbers."""
     factor, began = float(sys.argv.pop(1)), float(sys.argv.pop(1))
-    vars(spool)["time"] = vars(sender)["time"] = fast_clock(factor, began)
+    if began:
+        vars(spool)["time"] = vars(sender)["time"] = fast_clock(factor, began)
     vars(sender)["threading"] = fast_threading(factor)
     run()
 

@@ -11,13 +11,15 @@ import threading
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from pneumocascade.node.spool import FILE_NAME
 from tests.node.archives import CountingArchive
+from tests.node.processes import node_process, wait_until_up
+from tests.node.programs import free_port
 from tests.reports.sources import MEANS, film_object, film_of, saved
 from tests.tiny_models import write_tiny_models
 from torture.load import memory_of
@@ -70,6 +72,18 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
     while not condition():
         check(time.monotonic() < deadline, f"not in time: {what}")
         time.sleep(0.1)
+
+
+@contextmanager
+def fast_node(
+    folder: Path, options: Sequence[str], began: float, factor: float
+) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """Run a node of :mod:`torture.fast_node`, with its log in a folder; give its process and port."""
+    port, log = free_port(), folder / "log"
+    program = ("-m", "torture.fast_node", str(factor), str(began))
+    with node_process(port, options, log, program) as process:
+        wait_until_up(process, port, log)
+        yield process, port
 
 
 def ended(process: subprocess.Popen[bytes]) -> None:

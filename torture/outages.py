@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pneumocascade.node.sender import FIRST_PAUSE, LONGEST_PAUSE
 from tests.node.archives import counting_archive
-from tests.node.processes import node_process, wait_until_up
 from tests.node.programs import free_port, store
 from torture.nodes import (
     RESULTS,
     check_answers,
     ended,
+    fast_node,
     films_in,
     memory_over_time,
     options_of,
@@ -61,7 +59,7 @@ def _come_back(folder: Path, films: int, rng: random.Random, factor: float) -> d
     options = options_of(folder, destination, "--http-port", str(http_port))
     paths = films_in(folder / "films", films)
     moments = sorted(rng.uniform(0, HOUR / factor) for _ in paths)
-    with _fast_node(folder, options, time.time(), factor) as (process, port):
+    with fast_node(folder, options, time.time(), factor) as (process, port):
         began = time.monotonic()
         with memory_over_time(process.pid) as memory:
             for path, moment in zip(paths, moments, strict=True):
@@ -101,7 +99,7 @@ def _give_up(folder: Path, films: int, factor: float) -> dict[str, Any]:
     )
     paths = films_in(folder / "films", films)
     results, real = RESULTS * films, time.time()
-    with _fast_node(folder, options, real, factor) as (process, port):
+    with fast_node(folder, options, real, factor) as (process, port):
         began = time.monotonic()
         check(store(port, *paths).returncode == 0, "films were not taken")
         wait_until(lambda: state_of_node(http_port)["failed"] > 0, "results are given up")
@@ -114,7 +112,7 @@ def _give_up(folder: Path, films: int, factor: float) -> dict[str, Any]:
         ended(process)
     with (
         counting_archive(destination) as archive,
-        _fast_node(folder, [*options, "--retry-failed"], real, factor) as (process, port),
+        fast_node(folder, [*options, "--retry-failed"], real, factor) as (process, port),
     ):
         wait_until(lambda: state_of_node(http_port)["sent"] == results, "results are sent after all")
         check(state_of_node(http_port)["failed"] == 0, "results are still given up")
@@ -129,16 +127,6 @@ def _give_up(folder: Path, films: int, factor: float) -> dict[str, Any]:
         "results": results,
         "sent_when_asked_for": len(archive.times),
     }
-
-
-@contextmanager
-def _fast_node(folder: Path, options: list[str], began: float, factor: float) -> Iterator[tuple[Any, int]]:
-    """Run a node whose senders' time has passed so many times as fast since a moment."""
-    port, log = free_port(), folder / "log"
-    program = ("-m", "torture.fast_node", str(factor), str(began))
-    with node_process(port, options, log, program) as process:
-        wait_until_up(process, port, log)
-        yield process, port
 
 
 def _most_attempts(seconds: float) -> int:

@@ -23,7 +23,6 @@ from pydicom.dataset import Dataset
 from pynetdicom import AE
 
 from tests.node.archives import counting_archive
-from tests.node.processes import node_process, wait_until_up
 from tests.node.programs import CALLED, free_port
 from tests.reports.sources import MEANS, film_object, film_of
 from torture.disks import disk, in_namespace, remount
@@ -31,6 +30,7 @@ from torture.nodes import (
     RESULTS,
     check_answers,
     ended,
+    fast_node,
     memory_over_time,
     options_of,
     sent_again,
@@ -41,6 +41,9 @@ from torture.serving import check
 
 ROOM = 4_000_000
 """Kilobytes of the disk while it is free."""
+
+FACTOR = 10.0
+"""How many times as short the senders' pauses are: 3 s in place of 30 where the spool cannot be used."""
 
 BETWEEN_FILMS = 0.1
 """Seconds."""
@@ -76,11 +79,13 @@ def fill_spool(folder: Path, times: int, rng: random.Random) -> dict[str, Any]:
 
 def _fill(folder: Path, times: int, rng: random.Random) -> dict[str, Any]:
     """Fill the disk at once, or down to a rest for a few films or results, and free it, in turn."""
-    port, http_port, log = free_port(), free_port(), folder / "log"
+    http_port = free_port()
     with disk(folder / "spool", ROOM) as place, counting_archive() as archive:
         options = options_of(folder, archive.port, "--http-port", str(http_port))
-        with node_process(port, options, log) as process, memory_over_time(process.pid) as memory:
-            wait_until_up(process, port, log)
+        with (
+            fast_node(folder, options, 0, FACTOR) as (process, port),
+            memory_over_time(process.pid) as memory,
+        ):
             with _modality(port, random.Random(rng.random())) as sent:
                 for number in range(times):
                     time.sleep(rng.uniform(0.0, 1.0))
@@ -101,7 +106,7 @@ def _fill(folder: Path, times: int, rng: random.Random) -> dict[str, Any]:
         check(counted == stored, f"the node counted {counted} bytes in its spool, there are {stored}")
         check_answers(archive, films, folder)
     check(sent.statuses[OUT_OF_RESOURCES] > 0, f"no film was refused with 0xA700: {sent.statuses}")
-    said = log.read_text(encoding="utf-8")
+    said = (folder / "log").read_text(encoding="utf-8")
     return {
         "films": films,
         "results": len(archive.times),
