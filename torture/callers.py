@@ -26,8 +26,8 @@ from torture.serving import check
 FILMS = 50
 """Sent meanwhile by one who behaves."""
 
-LIMITS = ("--acse-timeout", "3", "--timeout", "5", "--max-object", "1")
-"""Short waits, so that each caller is cut off soon."""
+LIMITS = ("--acse-timeout", "3", "--timeout", "5", "--max-object", "4")
+"""Short waits, so that each caller is cut off soon, and an object of 5 MB is too large."""
 
 SLOW_BYTES = 30
 """Sent by a slow caller, one a second, each within one PDU: far more than the limits allow."""
@@ -201,7 +201,7 @@ KINDS_OF_CALLERS: dict[str, HostileCaller] = {
     "nothing": _sends(lambda _: b""),
     "half an object": _after_association(_half),
     "half an object, then A-ABORT": _after_association(lambda rng: _half(rng) + _ABORT),
-    "an object without end": _after_association(lambda _: _START + hostile.data(b"x" * 10_000) * 400),
+    "an object without end": _after_association(lambda _: _START + hostile.data(b"x" * 10_000) * 500),
     "an object in another transfer syntax": _after_association(_another_syntax),
     "an element of 2 GB": _after_association(_two_gigabytes),
     "a context that was not accepted": _after_association(
