@@ -15,7 +15,7 @@ import threading
 import time
 from types import SimpleNamespace
 
-from pneumocascade.__main__ import main as run
+from pneumocascade.cli import main as run
 from pneumocascade.node import sender, spool
 
 

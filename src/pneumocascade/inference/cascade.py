@@ -38,8 +38,6 @@ from pneumocascade.model.store import (
 from pneumocascade.types import Prediction, Radiograph, StageResult
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from pneumocascade.inference.prepare import AnySource
 
 DEFAULT_OPERATING_POINT = OPERATING_POINTS[0]
@@ -107,8 +105,8 @@ class Cascade:
         Reads a film and prepares it, as :func:`pneumocascade.inference.prepare.prepare_film` does.
     recorder : callable, optional
         Is given each answer before it is returned, such as ``History.add``. What it raises goes to whoever
-        asked: an answer that cannot be recorded is not given. See :meth:`record` for what a DICOM node
-        gives it besides.
+        asked: an answer that cannot be recorded is not given. A DICOM node gives it the argument ``since`` of
+        ``History.add``, too, with an answer that may have been recorded by a process that was killed.
 
     Examples
     --------
@@ -170,19 +168,10 @@ class Cascade:
             raise UsageError(f"models {self.version} are a stage 1 alone: there is no stage 2")
         return model
 
-    def record(self, prediction: Prediction, *, since: datetime | None = None) -> Prediction:
-        """Return an answer after the recorder, where there is one, was given it.
-
-        Parameters
-        ----------
-        prediction : Prediction
-        since : datetime, optional
-            The recorder may have been given this answer at or after this moment, by a process that was
-            killed: it is told so by an argument of this name, as :meth:`History.add` has it.
-        """
+    def record(self, prediction: Prediction) -> Prediction:
+        """Return an answer after the recorder, where there is one, was given it."""
         if self.recorder is not None:
-            again = {} if since is None else {"since": since}
-            self.recorder(prediction, **again)
+            self.recorder(prediction)
         return prediction
 
     @classmethod

@@ -117,9 +117,8 @@ class Judge:
                 extra={"film": film.id},
             )
         results = self._results(film, prediction)
-        # First, for no film may be answered without an entry. A film that was tried before has one, perhaps.
-        since = None if tried_since is None else datetime.fromtimestamp(tried_since, timezone.utc)
-        self._cascade.record(prediction, since=since)
+        # First, for no film may be answered without an entry.
+        self._record(prediction, tried_since)
         self._spool.finish(film, prediction.outcome, digest, results, self._destinations)
         codes = " ".join(reason.code for reason in reasons_of(prediction))
         facts = {"film": film.id, "outcome": prediction.outcome, "codes": codes, "results": len(results)}
@@ -129,6 +128,14 @@ class Judge:
             extra=facts,
         )
         return prediction.outcome
+
+    def _record(self, prediction: Prediction, tried_since: float | None) -> None:
+        """Give an answer to the recorder, which may have got it when the film was tried before."""
+        recorder = self._cascade.recorder
+        if recorder is None or tried_since is None:
+            self._cascade.record(prediction)
+        else:
+            recorder(prediction, since=datetime.fromtimestamp(tried_since, timezone.utc))
 
     def _results(self, film: ReceivedFilm, prediction: Prediction) -> list[ResultObject]:
         """Return the objects of an answer; none where the film's object cannot be referred to."""
