@@ -39,10 +39,10 @@ CUT_OFF, NEVER, AT_THE_END = ", cut off", ", never cut off", ", not yet cut off 
 """How a call ended, where it was not by itself."""
 
 
-def harass(folder: Path, callers: int, rng: random.Random) -> dict[str, Any]:
+def harass(folder: Path, callers: int, rng: random.Random, count: int = FILMS) -> dict[str, Any]:
     """Let many hostile callers in at once; return what they did, and how one that behaves fared."""
     port, log = free_port(), folder / "log"
-    films = films_in(folder / "films", FILMS)
+    films = films_in(folder / "films", count)
     with counting_archive() as archive:
         options = options_of(folder, archive.port, *LIMITS, "--max-associations", str(callers + 10))
         with node_process(port, options, log) as process:
