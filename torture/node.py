@@ -145,7 +145,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--callers", type=int, default=200, help="hostile ones, at once")
     parser.add_argument("--objects", type=int, default=10_000, help="films, one after the other")
-    parser.add_argument("--films", type=int, default=300, help="films while the destination is down")
+    parser.add_argument("--films", type=int, default=200, help="films while the destination is down")
     parser.add_argument("--disks", type=int, default=30, help="how often the disk fills up")
     parser.add_argument("--only", choices=tuple(KINDS), nargs="+", default=tuple(KINDS))
     parser.add_argument("--seed", type=int, default=0)
