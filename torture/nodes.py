@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -139,9 +140,15 @@ def sent_again(archive: CountingArchive) -> int:
 
 
 def state_of_node(http_port: int) -> dict[str, Any]:
-    """Return what ``/readyz`` says."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{http_port}/readyz", timeout=20) as answer:
-        return dict(json.loads(answer.read()))
+    """Return what ``/readyz`` says, once the node is ready: it listens a moment before."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{http_port}/readyz", timeout=20) as answer:
+                return dict(json.loads(answer.read()))
+        except urllib.error.HTTPError as error:
+            check(error.code == 503 and time.monotonic() < deadline, f"/readyz: status {error.code}")
+            time.sleep(0.1)
 
 
 def unreachable(http_port: int) -> int:
