@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
 import signal
@@ -9,8 +10,6 @@ import sqlite3
 import subprocess
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -142,20 +141,22 @@ def sent_again(archive: CountingArchive) -> int:
 def state_of_node(http_port: int) -> dict[str, Any]:
     """Return what ``/readyz`` says, once the node is ready: it listens a moment before."""
     deadline = time.monotonic() + 60
-    while True:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{http_port}/readyz", timeout=20) as answer:
-                return dict(json.loads(answer.read()))
-        except urllib.error.HTTPError as error:
-            check(error.code == 503 and time.monotonic() < deadline, f"/readyz: status {error.code}")
-            time.sleep(0.1)
+    while (found := _get(http_port, "/readyz"))[0] == 503 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    status, text = found
+    check(status == 200, f"/readyz: status {status}")
+    return dict(json.loads(text))
 
 
 def unreachable(http_port: int) -> int:
     """Return how often a node found its destination unreachable, by its metrics."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{http_port}/metrics", timeout=20) as answer:
-        text = answer.read().decode()
-    found = re.search(
-        r'^pneumocascade_node_results_total\{.*state="unreachable"\} ([\d.]+)', text, re.MULTILINE
-    )
+    _, text = _get(http_port, "/metrics")
+    found = re.search(r'^\w+_results_total\{.*state="unreachable"\} ([\d.]+)', text, re.MULTILINE)
     return int(float(found.group(1))) if found else 0
+
+
+def _get(http_port: int, path: str) -> tuple[int, str]:
+    with closing(http.client.HTTPConnection("127.0.0.1", http_port, timeout=20)) as connection:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
