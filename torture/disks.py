@@ -46,7 +46,12 @@ _SAID = {**dict.fromkeys(_OUTPUTS, FULL), "--history": "disk is full"}
 
 def fill_disks(folder: Path, times: int, rng: random.Random) -> dict[str, Any]:
     """Fill disks under everything that writes, in a namespace of its own; return what was counted."""
-    command = (*NAMESPACE, sys.executable, "-m", "torture.disks", str(folder), str(times))
+    return in_namespace("torture.disks", folder, times, rng)
+
+
+def in_namespace(module: str, folder: Path, times: int, rng: random.Random) -> dict[str, Any]:
+    """Run a module where it can mount disks, with folder, times and a seed; return its JSON."""
+    command = (*NAMESPACE, sys.executable, "-m", module, str(folder), str(times))
     done = subprocess.run((*command, str(rng.getrandbits(32))), capture_output=True, text=True)
     check(done.returncode == 0, done.stderr[-3000:])
     return dict(json.loads(done.stdout.splitlines()[-1]))

@@ -72,6 +72,28 @@ def test_each_kind_of_answer_is_entered_as_it_was_given(tiny: Cascade, history: 
     assert viral.elapsed_ms == given[0].elapsed_ms > 0
 
 
+def test_an_answer_that_may_have_been_entered_is_entered_once(history: History) -> None:
+    began = datetime.now(timezone.utc)
+    one = replace(answer(), pixels_sha256="ab", acquisition=Acquisition(sop_instance_uid=UID))
+    history.add(one)
+    history.add(replace(one, elapsed_ms=7.0), since=began)
+    assert len(list(history.entries())) == 1
+    # Another film, another answer, an earlier film's answer, and one that tells no film.
+    others = [
+        replace(one, pixels_sha256="cd"),
+        replace(one, acquisition=Acquisition(sop_instance_uid="1.2")),
+        replace(one, finding="pneumonia"),
+        replace(one, operating_point="high_sensitivity"),
+    ]
+    for other in others:
+        history.add(other, since=began)
+    history.add(one, since=datetime.now(timezone.utc) + timedelta(seconds=1))
+    unread = replace(answer(), status="error")
+    history.add(unread, since=began)
+    history.add(unread, since=began)
+    assert len(list(history.entries())) == 1 + len(others) + 1 + 2
+
+
 def test_an_answer_that_is_not_to_be_recorded_is_not(tiny: Cascade, history: History) -> None:
     given = list(recording(tiny, history).predict_many([film_of(VIRAL)], record=False))
     assert list(history.entries()) == []

@@ -8,6 +8,8 @@ import struct
 from tests.node.programs import CALLED
 
 CR = "1.2.840.10008.5.1.4.1.1.1"
+CT = "1.2.840.10008.5.1.4.1.1.2"
+"""CT Image Storage, which the node does not take."""
 EXPLICIT = "1.2.840.10008.1.2.1"
 
 
@@ -56,14 +58,28 @@ def command(uid: str, *, abstract: str = CR) -> bytes:
     return element(0x0000, struct.pack("<I", len(elements))) + elements
 
 
+def object_of(uid: str, content: bytes, *, fragment: int = 10_000) -> bytes:
+    """Return a C-STORE-RQ: the command, and the object in fragments."""
+    starts = range(0, len(content), fragment)
+    parts = [data(command(uid), command=True, last=True)]
+    parts += [data(content[start : start + fragment], last=start == starts[-1]) for start in starts]
+    return b"".join(parts)
+
+
+def status_in(answer: bytes) -> int:
+    """Return the status of a C-STORE-RSP, in implicit little endian."""
+    place = answer.index(b"\0\0\0\x09\x02\0\0\0") + 8  # the element Status (0000,0900)
+    return int.from_bytes(answer[place : place + 2], "little")
+
+
 def connected(port: int, seconds: float = 15) -> socket.socket:
     return socket.create_connection(("127.0.0.1", port), seconds)
 
 
-def associated(port: int) -> socket.socket:
-    """Return a connection whose association was accepted."""
+def associated(port: int, **wanted: str) -> socket.socket:
+    """Return a connection whose association was accepted; its context need not be. See :func:`request`."""
     caller = connected(port)
-    caller.sendall(request())
+    caller.sendall(request(**wanted))
     assert caller.recv(6)[0] == 2, "the association was not accepted"
     caller.recv(65536)
     return caller

@@ -13,9 +13,11 @@ from tests.node.programs import accepts, wait_for
 
 
 @contextlib.contextmanager
-def node_process(port: int, options: Sequence[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run ``pneumocascade node``, which is killed at the end of the block."""
-    command = [sys.executable, "-m", "pneumocascade", "node", "--port", str(port), *options]
+def node_process(
+    port: int, options: Sequence[str], log: Path, program: Sequence[str] = ("-m", "pneumocascade")
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run ``pneumocascade node``, or another program's ``node``, which is killed at the end of the block."""
+    command = [sys.executable, *program, "node", "--port", str(port), *options]
     with (
         log.open("ab") as stream,
         subprocess.Popen(

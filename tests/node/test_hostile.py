@@ -5,18 +5,22 @@ from __future__ import annotations
 import contextlib
 import logging
 import random
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydicom import dcmread
+from pynetdicom.dsutils import encode
 
-from pneumocascade.node.receiver import CANNOT_UNDERSTAND, DOES_NOT_MATCH
+from pneumocascade.node.receiver import CANNOT_UNDERSTAND, DOES_NOT_MATCH, SUCCESS
 from pneumocascade.node.service import Node
 from tests.node import hostile
 from tests.node.conftest import QUICK, RunNode
 from tests.node.programs import echo, store, wait_for
+from tests.reports.sources import MEANS
 
 MakeFilm = Callable[..., Path]
 
@@ -117,9 +121,45 @@ def test_an_object_that_cannot_be_read_is_refused(node: Node, make_film: MakeFil
         caller.sendall(hostile.data(hostile.command("1.2.3"), command=True, last=True))
         caller.sendall(hostile.data(content, last=True))
         answer = caller.recv(65536)
-    place = answer.index(b"\0\0\0\x09\x02\0\0\0") + 8  # the element Status (0000,0900)
-    assert int.from_bytes(answer[place : place + 2], "little") in (CANNOT_UNDERSTAND, DOES_NOT_MATCH)
+    assert hostile.status_in(answer) in (CANNOT_UNDERSTAND, DOES_NOT_MATCH)
     still_answers(node, make_film())
+
+
+def test_a_context_that_was_not_accepted_cannot_be_used(node: Node, make_film: MakeFilm) -> None:
+    with hostile.associated(node.port, abstract=hostile.CT) as caller:
+        caller.sendall(hostile.data(hostile.command("1.2.3", abstract=hostile.CT), command=True, last=True))
+        caller.sendall(hostile.data(b"x" * 1000, last=True))
+        hostile.ended(caller)
+    still_answers(node, make_film())
+
+
+@pytest.mark.parametrize("little", [True, False], ids=["implicit", "big"])
+def test_a_film_in_another_transfer_syntax_is_refused_or_answered_as_itself(
+    node: Node, make_film: MakeFilm, little: bool
+) -> None:
+    film = dcmread(make_film(MEANS["viral"]))
+    with hostile.associated(node.port) as caller:
+        caller.sendall(hostile.object_of(film.SOPInstanceUID, encode(film, little, little) or b""))
+        status = hostile.status_in(caller.recv(65536))
+    if little:  # what is plainly implicit is read as that
+        assert status == SUCCESS
+        wait_for(lambda: node.spool.counts().judged == 1)
+        assert node.spool.outcomes_of(film.StudyInstanceUID) == {"viral": 1}
+    else:
+        assert status in (CANNOT_UNDERSTAND, DOES_NOT_MATCH)
+        assert node.spool.counts().received == node.spool.counts().judged == 0
+
+
+def test_pixels_that_are_said_to_be_two_gigabytes_lead_to_no_result(node: Node, make_film: MakeFilm) -> None:
+    film = dcmread(make_film())
+    del film.PixelData
+    pixels = struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OB", 0, 0x7FFFFFFE) + b"x" * 1000
+    with hostile.associated(node.port) as caller:
+        caller.sendall(hostile.object_of(film.SOPInstanceUID, (encode(film, False, True) or b"") + pixels))
+        caller.recv(65536)
+    wait_for(lambda: node.spool.counts().received == 0)
+    assert node.spool.results_of(film.StudyInstanceUID) == []
+    assert store(node.port, make_film()).returncode == 0
 
 
 def test_an_object_of_another_uid_than_announced_or_without_study_is_refused(

@@ -116,6 +116,26 @@ def test_a_film_that_ended_the_process_comes_after_the_others(spool: Spool) -> N
     assert [film.id for film in spool.waiting()] == [good.id, bad.id]
 
 
+def test_a_film_that_was_tried_before_is_told_by_when_it_came(spool: Spool) -> None:
+    began = time.time()
+    film = received(spool)
+    assert spool.trying(film.id) is None
+    moment = spool.trying(film.id)
+    assert moment is not None
+    assert began <= moment <= time.time()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="writes to /dev/full")
+def test_an_object_whose_last_bytes_find_no_room_leaves_nothing(spool: Spool) -> None:
+    with pytest.raises(StorageError, match="cannot be kept"), spool.incoming() as incoming:
+        incoming._file.close()
+        incoming._file = Path("/dev/full").open("wb")  # noqa: SIM115  takes bytes into memory, not to the disk
+        incoming.write(b"film")
+        incoming.keep("1.2.3", "1.2", "00", MODELS)
+    assert spool.stored_bytes == 0
+    assert files_in(spool.folder) == set()
+
+
 def test_a_second_process_is_kept_out(spool: Spool) -> None:
     with pytest.raises(UsageError, match="another process"):
         Spool(spool.folder, 1)

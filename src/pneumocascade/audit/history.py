@@ -168,8 +168,15 @@ class History:
             (entries,) = copy.execute("SELECT count(*) FROM analysis").fetchone()
         return int(entries)
 
-    def add(self, prediction: Prediction) -> None:
+    def add(self, prediction: Prediction, *, since: datetime | None = None) -> None:
         """Enter one answer, in a transaction of its own.
+
+        Parameters
+        ----------
+        prediction : Prediction
+        since : datetime, optional
+            With a time zone: the same answer to the same film that was entered at or after this moment is not
+            entered again. An answer without a digest of grey values, which tells no film, always is.
 
         Raises
         ------
@@ -178,13 +185,19 @@ class History:
         """
         values = _values(prediction)
         names, marks = ", ".join(values), ", ".join("?" * len(values))
-        statement = f"INSERT INTO analysis ({names}) VALUES ({marks})"  # noqa: S608  names are our own
+        statement = f"INSERT INTO analysis ({names}) SELECT {marks}"
+        parameters = [*values.values()]
+        if since is not None and prediction.pixels_sha256:
+            same = [name for name in values if name not in ("time", "elapsed_ms")]
+            test = " AND ".join(f"{name} IS ?" for name in same)
+            statement += f" WHERE NOT EXISTS (SELECT 1 FROM analysis WHERE time >= ? AND {test})"  # noqa: S608  names are our own
+            parameters += [_text(since), *(values[name] for name in same)]
         with (
             self._lock,
             self._storage_errors("no answer can be entered"),
             transaction(self._connection) as connection,
         ):
-            connection.execute(statement, tuple(values.values()))
+            connection.execute(statement, parameters)
 
     def entries(self, *, since: datetime | None = None, until: datetime | None = None) -> Iterator[Entry]:
         """Yield what was entered, in that order, as it was when the first was asked for.

@@ -105,7 +105,8 @@ class Cascade:
         Reads a film and prepares it, as :func:`pneumocascade.inference.prepare.prepare_film` does.
     recorder : callable, optional
         Is given each answer before it is returned, such as ``History.add``. What it raises goes to whoever
-        asked: an answer that cannot be recorded is not given.
+        asked: an answer that cannot be recorded is not given. A DICOM node gives it the argument ``since`` of
+        ``History.add``, too, with an answer that may have been recorded by a process that was killed.
 
     Examples
     --------
@@ -122,7 +123,7 @@ class Cascade:
         version: str,
         gate: FeatureGate | None = None,
         reader: Callable[..., PreparedFilm] = prepare_film,
-        recorder: Callable[[Prediction], object] | None = None,
+        recorder: Callable[..., object] | None = None,
     ) -> None:
         self.stage1 = stage1
         self.stage2 = stage2
@@ -181,7 +182,7 @@ class Cascade:
         threads: int = 0,
         provider: str = "cpu",
         reader: Callable[..., PreparedFilm] = prepare_film,
-        recorder: Callable[[Prediction], object] | None = None,
+        recorder: Callable[..., object] | None = None,
     ) -> Cascade:
         """Load two models and their gate, and check them against their manifest.
 

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from pneumocascade.errors import FilmError, StorageError
@@ -85,8 +86,7 @@ class Judge:
         while (film := self._schedule.take()) is not None:
             started = time.perf_counter()
             try:
-                self._spool.trying(film.id)
-                outcome = self._judge(film)
+                outcome = self._judge(film, self._spool.trying(film.id))
             except StorageError as error:
                 _log.error("an answer could not be kept: the film is judged again", exc_info=error)
                 self._schedule.again(film, RETRY_SECONDS)
@@ -97,7 +97,7 @@ class Judge:
             self._metrics.judged(outcome, time.perf_counter() - started)
             self._done()
 
-    def _judge(self, film: ReceivedFilm) -> str:
+    def _judge(self, film: ReceivedFilm, tried_since: float | None) -> str:
         prediction = self._cascade.predict(
             str(film.path),
             name=f"film {film.id}",
@@ -117,7 +117,8 @@ class Judge:
                 extra={"film": film.id},
             )
         results = self._results(film, prediction)
-        self._cascade.record(prediction)
+        # First, for no film may be answered without an entry.
+        self._record(prediction, tried_since)
         self._spool.finish(film, prediction.outcome, digest, results, self._destinations)
         codes = " ".join(reason.code for reason in reasons_of(prediction))
         facts = {"film": film.id, "outcome": prediction.outcome, "codes": codes, "results": len(results)}
@@ -127,6 +128,14 @@ class Judge:
             extra=facts,
         )
         return prediction.outcome
+
+    def _record(self, prediction: Prediction, tried_since: float | None) -> None:
+        """Give an answer to the recorder, which may have got it when the film was tried before."""
+        recorder = self._cascade.recorder
+        if recorder is None or tried_since is None:
+            self._cascade.record(prediction)
+        else:
+            recorder(prediction, since=datetime.fromtimestamp(tried_since, timezone.utc))
 
     def _results(self, film: ReceivedFilm, prediction: Prediction) -> list[ResultObject]:
         """Return the objects of an answer; none where the film's object cannot be referred to."""

@@ -7,6 +7,7 @@ for each destination. A process that is killed at any moment goes on where the l
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import threading
@@ -297,10 +298,18 @@ class Spool:
             rows = connection.execute(statement).fetchall()
         return [ReceivedFilm(number, uid, study, self.folder / file) for number, uid, study, file in rows]
 
-    def trying(self, film: int) -> None:
-        """Enter that a film is about to be judged: one that ends the process comes last the next time."""
+    def trying(self, film: int) -> float | None:
+        """Enter that a film is about to be judged: one that ends the process comes last the next time.
+
+        Returns
+        -------
+        float or None
+            Where it was tried before: when it was received, in seconds since 1970.
+        """
         with self._writing() as connection:
             connection.execute("UPDATE film SET tries = tries + 1 WHERE id = ?", (film,))
+            found = connection.execute("SELECT received FROM film WHERE id = ? AND tries > 1", (film,))
+            return next((float(moment) for (moment,) in found), None)
 
     def digests_of(self, film: ReceivedFilm, model_version: str) -> set[str]:
         """Return the SHA-256 of the grey values of other films with the same SOP Instance UID."""
@@ -555,7 +564,8 @@ class IncomingObject:
 
     def __exit__(self, *_: object) -> None:
         """Delete what was not kept."""
-        self._file.close()
+        with contextlib.suppress(OSError):  # the disk is full: the rest goes with the file
+            self._file.close()
         if not self._kept:
             self._spool._release(self.size, [self.path, self._spool.folder / self._name])
 

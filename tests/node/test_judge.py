@@ -1,0 +1,47 @@
+"""What becomes of a film whose judging is interrupted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from pneumocascade import Cascade
+from pneumocascade.audit.history import History
+from pneumocascade.errors import StorageError
+from pneumocascade.node import judge
+from pneumocascade.node.spool import ReceivedFilm, Spool
+from tests.node.conftest import RunNode
+from tests.node.programs import store, wait_for
+from tests.reports.sources import REFUSED_MEAN
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_film_whose_results_could_not_be_kept_has_one_entry_in_the_history(
+    run_node: RunNode,
+    tiny_cascade: Cascade,
+    make_film: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    failures: list[int] = []
+
+    def fail(spool: Spool, film: ReceivedFilm, *_: object) -> None:
+        assert film.path.parent.parent == spool.folder
+        failures.append(film.id)
+        raise StorageError("as if the process was killed here")
+
+    with closing(History(tmp_path / "history.sqlite3")) as history:
+        stages = (tiny_cascade.stage1, tiny_cascade.stage2, tiny_cascade.version, tiny_cascade.gate)
+        cascade = Cascade(*stages, recorder=history.add)
+        with monkeypatch.context() as patch, run_node(cascade) as node:
+            patch.setattr(judge, "RETRY_SECONDS", 0.1)
+            patch.setattr(Spool, "finish", fail)
+            assert store(node.port, make_film(), make_film(), make_film(REFUSED_MEAN)).returncode == 0
+            wait_for(lambda: len(set(failures)) == 3 and len(failures) > 6)  # tried again by this process
+        with run_node(cascade) as node:  # and by the next
+            wait_for(lambda: node.spool.counts().judged == 3)
+        assert sorted(entry.status for entry in history.entries()) == ["ok", "ok", "refused"]
