@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 
 from tests.test_packaging import read
@@ -44,6 +45,12 @@ def needed(wanted: Iterable[str]) -> Iterator[Requirement]:
                 waiting.append(inner)
 
 
+def pinned() -> dict[NormalizedName, str]:
+    """Return the versions that the tests run with."""
+    pins = re.findall(r"^([\w.-]+)==(\S+) ;", read("constraints.txt"), re.MULTILINE)
+    return {canonicalize_name(package): version for package, version in pins}
+
+
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="constraints.txt has versions for 3.11 and newer")
 def test_all_that_the_image_needs_is_locked() -> None:
     lock = locked("container")
@@ -56,10 +63,16 @@ def test_all_that_the_image_needs_is_locked() -> None:
 
 @pytest.mark.parametrize("name", ["container", "build"])
 def test_the_image_has_the_versions_that_the_tests_run_with(name: str) -> None:
-    pins = re.findall(r"^([\w.-]+)==(\S+) ;", read("constraints.txt"), re.MULTILINE)
-    tested = {canonicalize_name(package): version for package, version in pins}
+    tested = pinned()
     lock = locked(name)
     assert {each: lock[each] for each in lock.keys() & tested.keys()} == {
         each: tested[each] for each in lock.keys() & tested.keys()
     }
     assert name == "build" or lock.keys() <= tested.keys()
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="constraints.txt has versions for 3.11 and newer")
+def test_every_release_of_a_python_takes_the_versions_that_the_tests_run_with() -> None:
+    """Debian's Python 3.11.2, too: a package may ask for a later one."""
+    asked = {name: importlib.metadata.metadata(name).get("Requires-Python") for name in pinned()}
+    assert {name: text for name, text in asked.items() if "3.11.0" not in SpecifierSet(text or "")} == {}
