@@ -76,6 +76,14 @@ def test_every_message_is_translated_with_its_placeholders(code: str) -> None:
             assert sorted(PLACEHOLDER.findall(text)) == sorted(PLACEHOLDER.findall(english)), text
 
 
+def test_french_keeps_its_punctuation_on_the_line() -> None:
+    """No line break before ``:``, ``;``, ``?``, ``!``, ``%`` and within quotation marks."""
+    breakable = re.compile(r"\S (?:[:;?!»](?:\s|$)|%%|%(?![(\d]))|« ")
+    forms = [message.string for message in i18n.catalogue("fr")]
+    texts = [text for form in forms for text in ([form] if isinstance(form, str) else form or ())]
+    assert [text for text in texts if breakable.search(text)] == []
+
+
 @pytest.mark.parametrize("code", OTHERS)
 def test_the_disclaimer_says_the_same(code: str) -> None:
     with speaking(code):
