@@ -38,7 +38,9 @@ run: install ## Classify the example films, then serve the web app on http://127
 
 install-dev: $(VENV)/.dev ## Also install what training and the tests need (a CPU build of PyTorch)
 
-test: lint types tests ## Linters, types and the whole test suite
+# mypy has one core for two minutes: the tests take the other meanwhile.
+test: lint ## Linters, types and the whole test suite
+	@$(MAKE) --no-print-directory --jobs 2 types tests
 
 lint: install-dev ## Linters
 	$(BIN)/ruff check .

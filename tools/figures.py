@@ -358,6 +358,7 @@ BLOCKS: dict[str, Callable[[Cascade], str]] = {
                 "many": load("many-files.json"),
                 "keras": load("speed-keras.json"),
                 "page": load("page.json"),
+                "actors": load("actors.json"),
             }
         ),
         table,

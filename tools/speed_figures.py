@@ -178,6 +178,38 @@ def sizing(report: Report) -> Table:
     return table
 
 
+ENGINES = {"cpu": "ONNX Runtime", "openvino": "OpenVINO"}
+
+
+def actors(report: Report) -> Table:
+    """Return what ``benchmarks/actors.py`` measured of actors, by engine."""
+    rows = [["", *(ENGINES[name] for name in report["actors"]["engines"])]]
+    found = list(report["actors"]["engines"].values())
+    for key, title in (
+        ("start_s", "start of Ray, s"),
+        ("load_s", "start of an actor until its models are loaded, s"),
+        ("film_ms", "a film in an actor, ms"),
+        ("films_per_core_hour", "films a core-hour"),
+        ("block", "films a block"),
+        ("real_s", "two actors, measured, s"),
+        ("simulated_s", "two actors, simulated, s"),
+    ):
+        rows.append([title, *(f"{one[key]:,}" for one in found)])
+    return rows
+
+
+def archive(report: Report) -> Table:
+    """Return the simulated runs of an archive."""
+    engines = report["actors"]["engines"]
+    heads = [f"{ENGINES[name]}: {what}" for name in engines for what in ("hours", "actors busy")]
+    rows = [["actors", *heads]]
+    for number, row in enumerate(next(iter(engines.values()))["archive"]):
+        runs = [one["archive"][number] for one in engines.values()]
+        cells = [text for run in runs for text in (f"{run['hours']:,.2f}", f"{run['share']:.1%}")]
+        rows.append([str(row["actors"]), *cells])
+    return rows
+
+
 BLOCKS: dict[str, Callable[[Report], str | Table]] = {
     f"speed_{made.__name__}": made
     for made in (
@@ -194,6 +226,8 @@ BLOCKS: dict[str, Callable[[Report], str | Table]] = {
         keras,
         page,
         variants,
+        actors,
+        archive,
     )
 }
 BLOCKS["sizing"] = sizing

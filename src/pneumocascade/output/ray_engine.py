@@ -267,12 +267,17 @@ def _rows(ray: Any, sources: Sequence[str], job: Job, workers: int) -> Iterator[
         yield from table.to_pylist()
 
 
+def block_size(films: int, batch_size: int, workers: int) -> int:
+    """Return how many films a block has: whole batches, and blocks enough for all actors."""
+    share = -(-films // (batch_size * workers * BLOCKS_PER_ACTOR))
+    return batch_size * max(1, min(BLOCK // batch_size, share))
+
+
 def _blocks(sources: Sequence[str], batch_size: int, workers: int) -> Iterator[Any]:
     """Yield tables of names, of whole batches each, so that films meet in batches as on one machine."""
     import pyarrow as pa
 
-    share = -(-len(sources) // (batch_size * workers * BLOCKS_PER_ACTOR))
-    size = batch_size * max(1, min(BLOCK // batch_size, share))
+    size = block_size(len(sources), batch_size, workers)
     for start in range(0, len(sources), size):
         names = [_bytes(name) for name in sources[start : start + size]]
         yield pa.table({"source": pa.array(names, pa.binary())})
