@@ -18,8 +18,8 @@ LISTING = ("ls-files", "--cached", "--others", "--exclude-standard", "-z")
 
 NO_TEXT = frozenset({".onnx", ".npz", ".jpeg", ".jpg", ".png"})
 
-MEASURED = "docs/data/*"
-"""Tables of numbers and digests, megabytes of them, which programs write."""
+LONG = ("docs/data/*", "*.po", "*.min.js")
+"""Megabytes of what programs write and others publish: figures and digests, sentences, libraries."""
 
 DIGESTS = (
     "src/pneumocascade/model/bundled/manifest.json",  # SHA-256 of the models
@@ -37,7 +37,7 @@ def files_of_the_tree() -> list[Path]:
     done = subprocess.run([git, *LISTING], cwd=ROOT, capture_output=True, text=True, check=True)
     paths = [ROOT / name for name in done.stdout.split("\0") if name]
     paths = [path for path in paths if path.suffix not in NO_TEXT and path.is_file()]
-    return [path for path in paths if not path.match(MEASURED)]
+    return [path for path in paths if not any(path.match(each) for each in LONG)]
 
 
 def is_no_secret(path: Path, kind: str) -> bool:

@@ -30,7 +30,7 @@ def test_the_block_is_written_from_the_benchmark(
     cascade: Cascade, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "speed.json").write_text(json.dumps(REPORT))
-    for name in ("speed-variants.json", "many-files.json", "speed-keras.json", "page.json"):
+    for name in ("speed-variants.json", "many-files.json", "speed-keras.json", "page.json", "actors.json"):
         (tmp_path / name).write_text("{}")
     monkeypatch.setattr(figures, "DATA", tmp_path)
     text = figures.filled("before\n<!-- figures: sizing -->\n<!-- end -->\nafter", cascade)
@@ -44,4 +44,5 @@ def test_the_block_is_written_from_the_benchmark(
 
 def test_the_document_has_the_block() -> None:
     text = (figures.ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
-    assert [match.group(1) for match in figures.BLOCK.finditer(text)] == ["speed_machine", "sizing"]
+    blocks = ["speed_machine", "sizing", "speed_actors", "speed_archive"]
+    assert [match.group(1) for match in figures.BLOCK.finditer(text)] == blocks

@@ -14,8 +14,9 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -104,9 +105,9 @@ def fill_batch(folder: Path, models: Path, times: int, rng: random.Random) -> di
     """Fill the disk that answers go to, free it, go on: no answer is lost or given twice."""
     film_in(folder)
     names = [f"{folder}/{'./' * (index % 300)}film.png" for index in range(1000)]
-    wholes = {shape: _size_of(folder, models, names, shape) for shape in ("jsonl", "csv", "parquet")}
-    for number, shape in zip(range(times), itertools.cycle(wholes), strict=False):
-        with disk(folder / f"disk-{number}", rng.randrange(4, wholes[shape] // 1024 - 4)) as place:
+    size_of = lru_cache(partial(_size_of, folder, models, tuple(names)))
+    for number, shape in zip(range(times), itertools.cycle(("jsonl", "csv", "parquet")), strict=False):
+        with disk(folder / f"disk-{number}", rng.randrange(4, size_of(shape) // 1024 - 4)) as place:
             output = place / f"answers.{shape}"
             run = ("predict", "-", "--resume", "--models", models, "--output", output)
             command_line(*run, status=1, message=FULL, names="\n".join(names))
@@ -118,7 +119,7 @@ def fill_batch(folder: Path, models: Path, times: int, rng: random.Random) -> di
     return {"full_disks_under_answers": times, "films": len(names)}
 
 
-def _size_of(folder: Path, models: Path, names: list[str], shape: str) -> int:
+def _size_of(folder: Path, models: Path, names: Sequence[str], shape: str) -> int:
     """Return how many bytes the answers take."""
     output = folder / f"whole.{shape}"
     command_line("predict", "-", "--models", models, "--output", output, status=0, names="\n".join(names))
