@@ -60,7 +60,7 @@ OBSTACLES = {
     "not_frontal": gettext_noop("not a frontal view that the models know"),
     "inverted": gettext_noop("looks inverted"),
     "rotated": gettext_noop("looks rotated"),
-    "cropped": gettext_noop("only a part of the chest"),
+    "cropped": gettext_noop("not a whole chest radiograph"),
 }
 """The obstacle in a headline, by the code of the first reason."""
 

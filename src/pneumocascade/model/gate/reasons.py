@@ -16,7 +16,11 @@ REASONS = {
         "inverted", "This looks like a negative: the lungs are bright. Invert it, so that they are dark."
     ),
     "turned": Reason("rotated", "This looks turned by a quarter or half of a circle. Turn it upright."),
-    "part": Reason("cropped", "This looks like a part of a chest. Give the whole frontal radiograph."),
+    "part": Reason(
+        "cropped",
+        "This does not look like a whole chest: it may be a part of one, or something else. "
+        "Give the whole frontal radiograph.",
+    ),
     LATERAL: Reason(
         "not_frontal", "This looks like a chest from the side. The models know radiographs from the front."
     ),
