@@ -91,7 +91,8 @@ def test_every_tone_has_a_colour_and_words_for_counts() -> None:
             answer(stage1_of(0.031)),
             "normal",
             "Normal",
-            "The calibrated probability of pneumonia is 3.1 %, below the threshold of 50.0 %.",
+            "The calibrated probability of pneumonia is 3.1 %, below the threshold of 50.0 %. "
+            "The models know no other disease.",
         ),
         (
             answer(stage1_of(0.45, members={0, 1})),
@@ -111,8 +112,8 @@ def test_every_tone_has_a_colour_and_words_for_counts() -> None:
             answer(stage1_of(0.55, members=set()), stage2_of(0.9)),
             "borderline",
             "Borderline, above the threshold",
-            "The calibrated probability of pneumonia is 55.0 %, above the threshold of 50.0 %, but the film "
-            "is like neither the normal films nor those with pneumonia.",
+            "The calibrated probability of pneumonia is 55.0 %, above the threshold of 50.0 %: too uncertain "
+            "to call either normal or pneumonia.",
         ),
         (
             answer(stage1_of(0.969), stage2_of(0.62, members={0, 1})),

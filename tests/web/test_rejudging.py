@@ -97,12 +97,12 @@ def test_a_film_that_is_too_small_has_no_way_around_the_gate(cascade: Cascade, t
             take_action(cascade, refused, action)
 
 
-@pytest.mark.parametrize("warning", [UNFAMILIAR, CHILDREN_ONLY])
-def test_films_that_the_models_do_not_know_have_a_banner(warning: str) -> None:
+@pytest.mark.parametrize(("warning", "who"), [(UNFAMILIAR, "The models do"), (CHILDREN_ONLY, "Stage 2 does")])
+def test_films_that_the_models_do_not_know_have_a_banner(warning: str, who: str) -> None:
     unknown = replace(PNEUMONIA, warnings=(warning, "Something else."))
     html = verdict_card(Analysis(unknown))
     banner, card = html.split("<section", 1)
-    assert f"The models do not know such films {warning}" in text_of(banner)
+    assert f"{who} not know such films {warning}" in text_of(banner)
     assert warning not in text_of(card)
     assert "Something else." in text_of(card.split("pc-facts")[0])
     assert "pc-banner" not in verdict_card(Analysis(NORMAL))

@@ -139,6 +139,8 @@ def verdict_of(prediction: Prediction) -> Verdict:
         return Verdict("borderline", title, sentence, (sentence, *probabilities))
     finding = _(prediction.finding.capitalize())
     sentence = _("%(probability)s.", probability=_against_threshold(stage1))
+    if stage1.label != stage1.positive:
+        sentence += " " + _("The models know no other disease.")
     tone = prediction.finding
     if stage2 is not None and is_borderline(stage2):
         finding = _("%(finding)s, type undetermined", finding=finding)
@@ -205,7 +207,7 @@ def _borderline_sentence(stage1: StageResult) -> str:
             positive=positive,
         )
     return _(
-        "%(start)s, but the film is like neither the %(negative)s films nor those with %(positive)s.",
+        "%(start)s: too uncertain to call either %(negative)s or %(positive)s.",
         start=start,
         negative=negative,
         positive=positive,
@@ -219,7 +221,7 @@ def _other(result: StageResult) -> str:
 def _undetermined_sentence(stage2: StageResult) -> str:
     first, second = (_(label) for label in stage2.probabilities)
     if not stage2.prediction_set:
-        return _("The film is like neither %(first)s nor %(second)s pneumonia.", first=first, second=second)
+        return _("Too uncertain to call either %(first)s or %(second)s.", first=first, second=second)
     return _("Neither %(first)s nor %(second)s can be ruled out.", first=first, second=second)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pneumocascade.explain.html import data_uri
 from pneumocascade.explain.saliency import FULL_HEAT, overlay
-from pneumocascade.explain.verdict import percent
+from pneumocascade.explain.verdict import is_borderline, percent
 from pneumocascade.i18n import decimal, gettext_noop
 from pneumocascade.i18n import gettext as _
 from pneumocascade.model.spec import OPERATING_POINTS, figures_of
@@ -53,7 +53,7 @@ class Bar:
     mark : float or None
         Where the threshold is drawn, 0..100; ``None`` for the label that it is not for.
     chosen : bool
-        Whether this label was given.
+        Whether this label was given, and the stage can tell it from the other one.
     """
 
     label: str
@@ -138,7 +138,7 @@ def _bars(result: StageResult) -> tuple[Bar, ...]:
             percent(value),
             round(100 * value, 2),
             round(100 * result.threshold, 2) if label == result.positive else None,
-            label == result.label,
+            label == result.label and not is_borderline(result),
         )
         for label, value in result.probabilities.items()
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pneumocascade.explain.html import render
 from pneumocascade.explain.reasons import reason_text
-from pneumocascade.explain.verdict import percent, verdict_of
+from pneumocascade.explain.verdict import is_borderline, percent, verdict_of
 from pneumocascade.i18n import gettext as _
 from pneumocascade.i18n import gettext_noop, translated
 from pneumocascade.imaging.dicom.suitability import OTHER_AGE
@@ -30,7 +30,8 @@ BANNERS = {
     gettext_noop("This picture was changed"): tuple(
         warning for warnings in REPAIRS.values() for warning in warnings
     ),
-    gettext_noop("The models do not know such films"): (UNFAMILIAR, OTHER_AGE, CHILDREN_ONLY),
+    gettext_noop("The models do not know such films"): (UNFAMILIAR, OTHER_AGE),
+    gettext_noop("Stage 2 does not know such films"): (CHILDREN_ONLY,),
 }
 """Title of a banner, and the warnings that stand in it; all other warnings are a list."""
 
@@ -57,7 +58,7 @@ def verdict_card(analysis: Analysis) -> str:
         files=offered(analysis),
         stages=stage_cards(prediction),
         agreement=_agreement(prediction, analysis.reference),
-        thresholds=threshold_diagram(prediction, analysis.specs) if prediction.status != "error" else "",
+        thresholds=threshold_diagram(prediction, analysis.specs) if prediction.stage1 is not None else "",
         terms=terms_line("prediction_set", "coverage", "aetiology", "prior"),
     )
 
@@ -77,13 +78,13 @@ def _agreement(prediction: Prediction, reference: str) -> str:
 
 
 def _figures_of(prediction: Prediction) -> list[tuple[str, str]]:
-    """Return the probability of pneumonia and, where stage 2 ran, that of its label, and what each is of."""
+    """Return the probability of pneumonia and, where stage 2 can tell, that of its label, and meanings."""
     figures = []
     if prediction.stage1 is not None:
         positive = prediction.stage1.positive
         meaning = _("[calibrated probability] of %(label)s", label=_(positive))
         figures.append((percent(prediction.stage1.probabilities[positive]), meaning))
-    if prediction.stage2 is not None:
+    if prediction.stage2 is not None and not is_borderline(prediction.stage2):
         label = prediction.stage2.label
         meaning = _("[calibrated probability] of %(label)s, if it is pneumonia", label=_(label))
         figures.append((percent(prediction.stage2.probabilities[label]), meaning))
