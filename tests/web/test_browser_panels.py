@@ -55,3 +55,23 @@ def test_the_viewer_is_loaded_when_it_is_asked_for(browser: Browser, address: st
     assert [url for url in asked if "/viewer/viewer.js" in url]
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     context.close()
+
+
+def test_an_explanation_opens_at_its_term(page: Page) -> None:
+    term = page.locator("#single-verdict .pc-term").first
+    term.click()
+    opened, asked = page.locator(".pc-explained:popover-open").bounding_box(), term.bounding_box()
+    assert opened is not None
+    assert asked is not None
+    assert 0 <= opened["y"] - (asked["y"] + asked["height"]) < 12
+
+
+def test_what_is_chosen_is_seen_in_forced_colours(browser: Browser, address: str) -> None:
+    """The browser draws the controls: Gradio shows what is chosen by backgrounds, which are left out then."""
+    context = browser.new_context(forced_colors="active")
+    page = context.new_page()
+    open_app(page, address)
+    for control in page.locator("input[type=radio], input[type=range]").all():
+        expect(control).to_have_css("appearance", "auto")
+    expect(page.get_by_role("tab", selected=True).first).to_have_css("border-bottom-width", "3px")
+    context.close()

@@ -238,6 +238,7 @@ def mount_app(app: FastAPI, cascade: Cascade, counter: Counter | None = None) ->
         app_kwargs={"middleware": [Middleware(PageLanguage)]},
         theme=theme(),
         css="".join((CONTENT / name).read_text(encoding="utf-8") for name in STYLES),
+        head=f"<style>{(CONTENT / 'head.css').read_text(encoding='utf-8')}</style>",
         js=(CONTENT / "page.js").read_text(encoding="utf-8"),
         footer_links=[],
         run_history=False,
