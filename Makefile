@@ -77,7 +77,7 @@ models: install-dev ## Rebuild the models that ship from the folder of films DAT
 bench: install-dev ## Measure speed on the films in FILMS (kermany224, kermany-original): docs/data/speed.json
 	$(BIN)/python -m benchmarks.speed $(FILMS)/kermany224 $(FILMS)/kermany-original --output docs/data/speed.json
 
-torture: install-dev ## Hostile files, kills at random moments, load: docs/data/torture-*.json (an hour and a half)
+torture: install-dev ## Hostile files, kills at random moments, load: docs/data/torture-*.json (two to three hours)
 	$(BIN)/python -m torture.files --inputs 100000 --seconds 1200 --output docs/data/torture-files.json
 	$(BIN)/python -m torture.faults --output docs/data/torture-faults.json
 	$(BIN)/python -m torture.load $(FILMS)/kermany224 --output docs/data/torture-load.json

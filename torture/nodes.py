@@ -122,7 +122,8 @@ def memory_over_time(session: int, seconds: float = 2.0) -> Iterator[list[float]
 
     def watch() -> None:
         while not over.wait(seconds):
-            memory.append(round(memory_of(session), 1))
+            if now := memory_of(session):  # nothing where the node has ended
+                memory.append(round(now, 1))
 
     watcher = threading.Thread(target=watch)
     watcher.start()
