@@ -112,7 +112,7 @@ def stage_cards(
         return card, StageCard(_(STAGE_TITLES[1]), (), (_(NO_STAGE2),))
     why = _(
         "Did not run: the probability of %(label)s (%(shown)s) is below the threshold of the %(point)s "
-        "operating point (%(threshold)s), so there is no aetiology to tell.",
+        "operating point (%(threshold)s).",
         label=_(stage1.positive),
         shown=percent(stage1.probabilities[stage1.positive]),
         point=_(point),
