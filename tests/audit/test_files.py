@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pneumocascade.audit.files import written_whole
+from pneumocascade.audit.files import remove_unfinished, written_whole
 
 
 def test_a_file_appears_with_all_of_its_content(tmp_path: Path) -> None:
@@ -32,3 +32,15 @@ def test_where_writing_fails_the_old_file_stays_and_nothing_else(tmp_path: Path)
         fail()
     assert target.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    left = tmp_path / "below" / ".film.jpeg.json.b3365c14ce35.part"
+    names = "film.part", ".film.part", ".film.json.abc.part", "a.b3365c14ce35.part"
+    others = [tmp_path / name for name in names]
+    for path in (left, *others):
+        path.write_bytes(b"half")
+    remove_unfinished(tmp_path)
+    assert not left.exists()
+    assert all(path.exists() for path in others)

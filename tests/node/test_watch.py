@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from pneumocascade import Cascade, UsageError
 from pneumocascade.model.store import read_manifest
 from pneumocascade.node.results import ResultMaker
 from pneumocascade.node.watch import FolderWatch, WatchSettings
+from pneumocascade.node.watch_record import WatchRecord
 from tests.conftest import EXAMPLES
 from tests.node.programs import wait_for
 from tests.reports.sources import MEANS
@@ -200,6 +202,23 @@ def test_an_answer_that_cannot_be_written_is_written_later(
         wait_for(lambda: watching.statuses["failed"] >= 1)
         (output / "sub").unlink()
         wait_for(lambda: (output / "sub" / "film.jpeg.json").exists())
+
+
+def test_what_a_killed_watch_left_is_removed(watch: Watching, folder: Path, output: Path) -> None:
+    output.mkdir()
+    left = output / ".film.jpeg.json.b3365c14ce35.part"
+    left.write_text("{", encoding="utf-8")
+    shutil.copy(EXAMPLES[0], folder / "film.jpeg")
+    with watch(once=True):
+        assert results_in(output) == ["film.jpeg.json"]
+    assert not left.exists()
+
+
+def test_a_second_watch_of_the_same_results_is_refused(output: Path) -> None:
+    output.mkdir()
+    with closing(WatchRecord(output)), pytest.raises(UsageError, match="another process uses the results"):
+        WatchRecord(output)
+    WatchRecord(output).close()
 
 
 def test_folders_that_make_no_sense_are_refused(watch: Watching, folder: Path, tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pneumocascade.errors import UsageError
+
 BUSY_SECONDS = 30.0
 """Longest wait for another process that writes."""
 
@@ -29,6 +31,35 @@ def connect(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def hold(path: Path, what: str) -> sqlite3.Connection:
+    """Keep other processes out of what a file stands for, until the connection is closed or the process ends.
+
+    Parameters
+    ----------
+    path : Path
+        Of a file that serves for nothing else.
+    what : str
+        Name for the message.
+
+    Raises
+    ------
+    UsageError
+        Where another process holds it.
+    sqlite3.Error
+        Where the file cannot be opened or written.
+    """
+    held = sqlite3.connect(path, timeout=1.0, isolation_level=None, check_same_thread=False)
+    try:
+        held.execute("PRAGMA locking_mode = EXCLUSIVE")
+        held.execute("BEGIN EXCLUSIVE")
+    except sqlite3.Error as error:
+        held.close()
+        if "locked" not in str(error):
+            raise
+        raise UsageError(f"another process uses {what}: stop it, or give another folder") from error
+    return held
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import uuid
 from collections.abc import Iterator
@@ -13,12 +14,15 @@ PART = ".part"
 """Suffix of a file that is being written."""
 
 
+_OWN_PART = re.compile(rf"\..+\.[0-9a-f]{{12}}{re.escape(PART)}")
+
+
 @contextmanager
 def written_whole(target: Path) -> Iterator[Path]:
     """Give the path of a new file; where the block succeeds, it takes the target's place.
 
     What was written is on the disk before the name is (``fsync`` of file and folder). Where the block fails,
-    the target is as it was.
+    the target is as it was. A process that is killed leaves the new file: see :func:`remove_unfinished`.
 
     Parameters
     ----------
@@ -40,6 +44,16 @@ def written_whole(target: Path) -> Iterator[Path]:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Delete what killed processes left of :func:`written_whole` in a folder and below.
+
+    Only where no other process writes there.
+    """
+    for place, _, names in os.walk(folder):
+        for name in filter(_OWN_PART.fullmatch, names):
+            Path(place, name).unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pneumocascade.audit.database import checkpoint, connect, transaction
+from pneumocascade.audit.database import checkpoint, connect, hold, transaction
 from pneumocascade.audit.files import PART, sync_folder, written_whole
 from pneumocascade.errors import StorageError, UsageError
 from pneumocascade.node.commitment_record import COMMITMENT_TABLE, CommitmentRecord, want
@@ -184,7 +184,7 @@ class Spool:
             for name in (_FILMS, _RESULTS):
                 (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
             folder.chmod(0o700)
-            self._held = _hold(folder)
+            self._held = hold(folder / _LOCK_NAME, f"the spool {folder}")
             self._connection = connect(folder / FILE_NAME)
             self._prepare()
         except (sqlite3.Error, OSError) as error:
@@ -647,17 +647,3 @@ def _enter(
         [(cursor.lastrowid, destination, now, now) for destination in destinations],
     )
     return True
-
-
-def _hold(folder: Path) -> sqlite3.Connection:
-    """Keep other processes out for as long as the connection is open."""
-    held = sqlite3.connect(folder / _LOCK_NAME, timeout=1.0, isolation_level=None, check_same_thread=False)
-    try:
-        held.execute("PRAGMA locking_mode = EXCLUSIVE")
-        held.execute("BEGIN EXCLUSIVE")
-    except sqlite3.Error as error:
-        held.close()
-        raise UsageError(
-            f"another process uses the spool {folder}: stop it, or give another folder"
-        ) from error
-    return held

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pneumocascade.audit.files import written_whole
+from pneumocascade.audit.files import remove_unfinished, written_whole
 from pneumocascade.errors import FilmError, StorageError, UsageError
 from pneumocascade.imaging.dicom.objects import read_object
 from pneumocascade.imaging.files import MAX_BYTES
@@ -24,7 +24,7 @@ from pneumocascade.imaging.studies import kind_of
 from pneumocascade.inference.cascade import DEFAULT_OPERATING_POINT
 from pneumocascade.inference.prefetch import usable_cores
 from pneumocascade.node.settling import Settling, files_below, may_be_whole, state_of
-from pneumocascade.node.watch_record import RECORD_NAME, FileState, WatchRecord
+from pneumocascade.node.watch_record import FileState, WatchRecord
 from pneumocascade.types import encodable
 
 if TYPE_CHECKING:
@@ -111,9 +111,10 @@ class FolderWatch:
     def run(self, stop: threading.Event) -> None:
         """Judge until the event is set or, with ``once``, until everything has its answer."""
         with (
-            closing(WatchRecord(self._output / RECORD_NAME)) as record,
+            closing(WatchRecord(self._output)) as record,
             ThreadPoolExecutor(usable_cores()) as pool,
         ):
+            remove_unfinished(self._output)
             self._known = {self._folder / path: state for path, state in record.states().items()}
             first = True
             for changed in self._changes(stop):

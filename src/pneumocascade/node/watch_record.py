@@ -8,11 +8,11 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from pneumocascade.audit.database import checkpoint, connect, transaction
+from pneumocascade.audit.database import checkpoint, connect, hold, transaction
 from pneumocascade.errors import StorageError, UsageError
 
-RECORD_NAME = ".pneumocascade-watch.sqlite3"
-"""Of the record, in the folder of the results."""
+_RECORD_NAME = ".pneumocascade-watch.sqlite3"
+_LOCK_NAME = ".pneumocascade-watch.lock"
 
 _APPLICATION_ID = 0x504E4333
 _TABLE = """CREATE TABLE IF NOT EXISTS file (
@@ -33,22 +33,24 @@ class FileState(NamedTuple):
 
 
 class WatchRecord:
-    """A record in an SQLite file. May be shared between threads.
+    """A record in an SQLite file, which one process at a time may use. May be shared between threads.
 
     Parameters
     ----------
-    path : Path
+    folder : Path
+        Of the results.
 
     Raises
     ------
     UsageError
-        Where the file cannot be used, or is something else.
+        Where the file cannot be used, another process uses it, or it is something else.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, folder: Path) -> None:
+        self._path = path = folder / _RECORD_NAME
         self._lock = threading.Lock()
         try:
+            self._held = hold(folder / _LOCK_NAME, f"the results in {folder}")
             self._connection = connect(path)
             (tables,) = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
             (found,) = self._connection.execute("PRAGMA application_id").fetchone()
@@ -60,10 +62,11 @@ class WatchRecord:
             raise UsageError(f"{path} cannot be used as a record: {error}") from error
 
     def close(self) -> None:
-        """Move what the write-ahead log holds into the file, and close it."""
+        """Move what the write-ahead log holds into the file, close it, and let another process in."""
         with self._lock:
             checkpoint(self._connection)
             self._connection.close()
+            self._held.close()
 
     def states(self) -> dict[str, FileState]:
         """Return each file that has its answer, as it was then."""
