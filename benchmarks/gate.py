@@ -3,11 +3,13 @@ r"""What does the gate let through? Held-out films, films spoilt, drawings, and 
     python -m benchmarks.gate --data kermany224 --models build/models/held-out \
         --split build/models/fold1/split.json --renderings kermany-512 --renderings nih
     python -m benchmarks.gate --others others --others other-films
+    python -m benchmarks.gate --domains kermany224 kermany-512 other-films/nih other-films/frontal-adult
     python -m benchmarks.gate --layouts kermany224 kermany-512 other-films/nih --made-of kermany-original
 
 ``others`` holds a folder of pictures for each group. Held-out films are those on the validation side of the
 split; without ``--data`` there are none. Prints tables in Markdown: how many of each group were tried and
-refused, and which codes they got; and what the checks on the features take. ``--layouts`` tries the checks on
+refused, and which codes they got; and what the checks on the features take. ``--domains`` counts whose films
+those of a folder are taken for, and of how many stage 2 may name a type. ``--layouts`` tries the checks on
 pixels alone: on every film of these folders, and on pairs, screenshots and photographs made of the films of
 ``--made-of``.
 """
@@ -31,8 +33,9 @@ from pneumocascade.evaluation.shift_conditions import SHIFTS, Condition
 from pneumocascade.evaluation.shift_suite import choose_films, shifted_films
 from pneumocascade.imaging.read import SUFFIXES, read_radiograph
 from pneumocascade.inference.cascade import Cascade
-from pneumocascade.model.gate import check_pixels, reasons_to_refuse
+from pneumocascade.model.gate import Assessment, check_pixels, reasons_to_refuse
 from pneumocascade.model.preprocess import prepare, to_eight_bit
+from pneumocascade.model.spec import UNCERTAIN_DOMAIN
 from pneumocascade.training.synthetic_pictures import FROM_FILMS, PICTURES, inverted, part_of, turned
 from pneumocascade.training.synthetic_radiographs import LATERALS, OTHER_FILMS
 from pneumocascade.types import Radiograph
@@ -68,12 +71,16 @@ class Gate:
         assert cascade.gate is not None, "these models have no gate.npz"
         self.checks, self.model = cascade.gate, cascade.stage1
 
+    def assess(self, radiograph: Radiograph) -> Assessment:
+        """Return what pixels and features tell of a film."""
+        if reasons := reasons_to_refuse(radiograph):
+            return Assessment(reasons)
+        features = self.model.run(prepare(radiograph, self.model.spec)).features
+        return self.checks.assess(features, [radiograph.acquisition])[0]
+
     def code(self, radiograph: Radiograph) -> str | None:
         """Return the code of the first reason to refuse a film."""
-        reasons = reasons_to_refuse(radiograph)
-        if not reasons:
-            features = self.model.run(prepare(radiograph, self.model.spec)).features
-            reasons = self.checks.assess(features, [radiograph.acquisition])[0].reasons
+        reasons = self.assess(radiograph).reasons
         return reasons[0].code if reasons else None
 
     def group(self, name: str, radiographs: Iterable[Radiograph]) -> Group:
@@ -169,6 +176,17 @@ def layouts(folders: Sequence[Path], made_of: Path, each: int) -> Iterator[Group
         yield pixels_alone(name, (read_radiograph(make(one, other, rng)) for one, other in pairs))
 
 
+def domains(gate: Gate, folder: Path) -> str:
+    """Return as a row of a table whose films those of a folder are taken for, refused ones left out."""
+    found = [gate.assess(film) for film in readable(films_below(folder))]
+    judged = [each for each in found if not each.reasons]
+    of_domain = Counter(each.domain for each in judged)
+    counts = [of_domain[name] for name in (*gate.checks.domains, UNCERTAIN_DOMAIN)]
+    typed = sum(not each.stage2_warnings for each in judged)
+    cells = [folder.name, len(judged), *counts, typed]
+    return f"| {' | '.join(map(str, cells))} |"
+
+
 def films_below(folder: Path) -> list[Path]:
     """Return the films in a folder and below, sorted."""
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
@@ -216,6 +234,7 @@ def main() -> None:
         "--others", type=Path, action="append", default=[], help="holds a folder for each group of pictures"
     )
     parser.add_argument("--models", type=Path, help="by default the bundled ones")
+    parser.add_argument("--domains", type=Path, nargs="+", default=[], help="folders of films")
     parser.add_argument("--layouts", type=Path, nargs="+", default=[], help="folders, for pixels alone")
     parser.add_argument("--made-of", type=Path, help="films to make pictures of; goes with --layouts")
     parser.add_argument("--made", type=int, default=400, help="pictures made of each sort")
@@ -232,6 +251,12 @@ def main() -> None:
     cascade = Cascade.load(given.models)
     gate = Gate(cascade)
     print(f"Models {cascade.version}.")
+    if given.domains:
+        titles = ["films", "judged", *(name or "main data set" for name in gate.checks.domains), "uncertain"]
+        print(f"\n| {' | '.join(titles)} | stage 2 may name a type |\n|{' --- |' * (len(titles) + 1)}")
+        for folder in given.domains:
+            print(domains(gate, folder), flush=True)
+        return
     if given.data:
         split = Split.load(given.split)
         folders = [given.data, *given.renderings]

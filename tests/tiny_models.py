@@ -101,6 +101,7 @@ def tiny_gate(stage1_sha256: str = "") -> FeatureGate:
         chest_mean=np.zeros(3, np.float32),
         chest_directions=np.eye(3, 1, dtype=np.float32),
         distances=np.array([[0, 20], [0, 20]], np.float32),
+        minimum_leads=np.zeros(2, np.float32),
         minimum_upright=0.5,
     )
 

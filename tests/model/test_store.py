@@ -46,7 +46,8 @@ def test_the_bundled_models_agree_with_their_manifest(cascade: Cascade) -> None:
     assert sorted(manifest.files) == sorted(manifest.sha256)
     assert set(STAGES) <= set(manifest.files) <= {*STAGES, GATE}
     for spec in cascade.specs:
-        assert spec.version == manifest.version
+        # A third number above 0 stands for another gate: the networks are those of the version before.
+        assert spec.version.split(".")[:2] == manifest.version.split(".")[:2]
         assert set(spec.operating_points) == set(OPERATING_POINTS)
         assert all(set(minima) == set(spec.labels) for minima in spec.prediction_set_minimum.values())
         assert "" in spec.prediction_set_minimum

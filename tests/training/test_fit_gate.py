@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from pneumocascade.datasets.films import find_films
-from pneumocascade.model.gate import FeatureGate
+from pneumocascade.model.gate import FeatureGate, Scores
 from pneumocascade.model.onnx_classifier import OnnxClassifier
 from pneumocascade.model.preprocess import prepare
 from pneumocascade.model.spec import METADATA_KEY
 from pneumocascade.model.store import GATE_FILE
 from pneumocascade.training import fit_gate as room
 from pneumocascade.training.data import Sample
+from pneumocascade.training.gate_examples import AS_IT_IS
 from pneumocascade.training.synthetic_pictures import document, inverted, turned
 from pneumocascade.types import Radiograph
 from tests.conftest import draw_chest
@@ -151,8 +152,24 @@ def test_the_gate_belongs_to_the_file_it_was_fitted_on(fitted: Fitted) -> None:
     assert gate.stage1_sha256 == hashlib.sha256(stage1.read_bytes()).hexdigest()
 
 
+def test_the_least_lead_leaves_out_the_share_of_films_that_resemble_their_domain_least() -> None:
+    count = 100
+    described = room.Described(
+        np.full(count, "upright"), np.full(count, AS_IT_IS), np.full(count, "p"), np.full(count, "adults"),
+        np.zeros((count, 1), np.float32),
+    )  # fmt: skip
+    nothing, leads = np.zeros(count, np.float32), np.arange(count, dtype=np.float32)
+    right = np.arange(count) < 98
+    for domains, expected in ((np.ones(count), 5.0), (right, 3.0), (np.zeros(count), 0.0)):
+        scores = Scores(nothing[:, None], nothing, nothing, domains.astype(np.int64), leads)
+        assert room.UNCERTAIN == 0.05
+        assert room.least_lead(described, scores, "adults", ["", "adults"]) == expected
+    assert room.least_lead(described, scores, "", [""]) == 0
+
+
 def test_the_report_counts_what_was_tried(fitted: Fitted) -> None:
     gate, _, report, _ = fitted
+    assert list(report["minimum_leads"].values()) == pytest.approx(gate.minimum_leads.tolist())
     assert report["limits"] == {
         name: pytest.approx(getattr(gate, name))
         for name in ("minimum_upright", "maximum_lateral", "maximum_distance")

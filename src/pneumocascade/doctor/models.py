@@ -25,7 +25,7 @@ class Expected(NamedTuple):
     probability: float
 
 
-EXPECTED_OF = "2.0.0"
+EXPECTED_OF = "2.0.1"
 """Version of the models whose answers ``EXPECTED`` holds."""
 
 EXPECTED = {

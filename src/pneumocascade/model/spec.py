@@ -28,6 +28,9 @@ PRECISIONS = ("int8", "float16", "float32")
 STAGE1_LABELS = (gettext_noop("normal"), gettext_noop("pneumonia"))
 STAGE2_LABELS = (gettext_noop("bacterial"), gettext_noop("viral"))
 
+UNCERTAIN_DOMAIN = "uncertain"
+"""Domain of a film that clearly resembles none of those learnt from."""
+
 DEFAULT_BACKBONE = "resnet50"
 """Of models that name none: those of versions before 2.1."""
 
@@ -80,7 +83,7 @@ class ModelSpec:
     labels : tuple of str
         Negative class first; the order of the model's logits.
     version : str
-        Version of the trained model.
+        Of the models that the network was made for. Theirs may have a higher last number: a later gate.
     backbone : str
         Name of the network that was trained, such as ``"resnet50"``; shown, and used to build it again.
     precision : str
@@ -225,10 +228,10 @@ class ModelSpec:
         ----------
         domain : str or None
             Whose films the film resembles. Where the model learnt from none of these, nothing can be ruled
-            out; ``None``, not known: the least of all domains' minima.
+            out; ``None`` and ``UNCERTAIN_DOMAIN``: the least of all domains' minima.
         """
         domains = self.prediction_set_minimum
-        if domain is not None:
+        if domain not in (None, UNCERTAIN_DOMAIN):
             return domains.get(domain, {})
         return {
             label: min((minima.get(label, 0.0) for minima in domains.values()), default=0.0)

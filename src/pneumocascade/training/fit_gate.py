@@ -69,6 +69,9 @@ DISTANCE_MARGIN = 1.05
 QUANTILES = 201
 """Of the distances of each domain's films, for the familiarity."""
 
+UNCERTAIN = 0.05
+"""Share of each domain's films whose domain counts as uncertain: they resemble it the least."""
+
 UNFAMILIAR = 0.01
 """Familiarity below which an answer has a warning."""
 
@@ -119,10 +122,12 @@ def fit_gate(
             for name in domains
         ]
     )
+    leads = {name: least_lead(described, scores, name, domains) for name in domains}
     gate = replace(
         fit_checks(described, seed),
         stage1_sha256=digest,
         distances=distances.astype(np.float32),
+        minimum_leads=np.array(list(leads.values()), np.float32),
         minimum_familiarity=UNFAMILIAR,
         **limits,
     )
@@ -132,7 +137,7 @@ def fit_gate(
         | (scores.lateral > gate.maximum_lateral)
         | (scores.distances > gate.maximum_distance)
     )
-    report: dict[str, Any] = {"limits": limits, "sorts": _count(described, refused)}
+    report: dict[str, Any] = {"limits": limits, "minimum_leads": leads, "sorts": _count(described, refused)}
     report["held_out"] = _held_out_refusals(gate, model, held_out, seed)
     say(f"gate: refuses {report['held_out']['refused']} of {report['held_out']['tried']} held-out films")
     return report
@@ -219,6 +224,7 @@ def fit_checks(described: Described, seed: int) -> FeatureGate:
         "chest_mean": space.mean_,
         "chest_directions": space.components_.T,
         "distances": np.tile([0.0, 1e9], (len(domains), 1)),
+        "minimum_leads": np.zeros(len(domains)),
     }
     single: dict[str, Any] = {name: np.ascontiguousarray(array, np.float32) for name, array in arrays.items()}
     return FeatureGate("", kinds, domains, **single)
@@ -239,14 +245,15 @@ def _cross_validated(described: Described, seed: int) -> Scores:
     shuffled = np.random.default_rng(seed).permutation(len(patients)) % FOLDS
     fold_of = dict(zip(patients, shuffled.tolist(), strict=True))
     folds = np.array([fold_of[patient] for patient in described.patients.tolist()])
-    upright, lateral, distances = (np.empty(len(folds), np.float32) for _ in range(3))
+    upright, lateral, distances, leads = (np.empty(len(folds), np.float32) for _ in range(4))
     domains = np.empty(len(folds), np.int64)
     for fold in range(FOLDS):
         inside = folds == fold
         scores = fit_checks(described.where(~inside), seed).judge(described.features[inside])
         upright[inside], lateral[inside] = scores.kinds[:, 0], scores.lateral
         distances[inside], domains[inside] = scores.distances, scores.domains
-    return Scores(upright[:, None], lateral, distances, domains)
+        leads[inside] = scores.leads
+    return Scores(upright[:, None], lateral, distances, domains, leads)
 
 
 def _limits(described: Described, scores: Scores) -> dict[str, Any]:
@@ -263,6 +270,15 @@ def _limits(described: Described, scores: Scores) -> dict[str, Any]:
             -lower_limit(-distances[changed], CHANGED_REFUSALS),
         ),
     }
+
+
+def least_lead(described: Described, scores: Scores, domain: str, domains: Sequence[str]) -> float:
+    """Return the lead that all but ``UNCERTAIN`` of a domain's films have, as they are; at least 0."""
+    if len(domains) < 2:
+        return 0.0
+    own = (described.sorts == AS_IT_IS) & (described.domains == domain)
+    right = scores.domains[own] == domains.index(domain)
+    return max(0.0, lower_limit(np.where(right, scores.leads[own], -scores.leads[own]), UNCERTAIN))
 
 
 def lower_limit(scores: Floats, share: float = FALSE_REFUSALS) -> float:

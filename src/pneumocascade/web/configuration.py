@@ -42,12 +42,12 @@ OUT_OF_FOLD = gettext_noop(
 
 def configuration(cascade: Cascade) -> str:
     """Return the table of how each stage processes a film."""
-    columns = [_settings(spec) for spec in cascade.specs]
+    columns = [_settings(spec, cascade.version) for spec in cascade.specs]
     rows = [(name, *(column[name] for column in columns)) for name in columns[0]]
     return table((_("Setting"), *(_("Stage %(stage)s", stage=spec.stage) for spec in cascade.specs)), rows)
 
 
-def _settings(spec: ModelSpec) -> dict[str, str]:
+def _settings(spec: ModelSpec, version: str) -> dict[str, str]:
     clahe = smoothing = _("none")
     if spec.clahe_clip_limit is not None:
         tiles = f"{spec.clahe_tiles[0]} x {spec.clahe_tiles[1]}"
@@ -73,7 +73,7 @@ def _settings(spec: ModelSpec) -> dict[str, str]:
         _("Divided by (R, G, B)"): ", ".join(f"{value:g}" for value in spec.std),
         _("Temperature"): decimal(f"{spec.temperature:.3f}"),
         _("Bias of the log-odds"): decimal(f"{spec.bias:+.3f}"),
-        _("Model version"): spec.version,
+        _("Model version"): version,
         _("Trained"): spec.trained or "—",
     }
 

@@ -24,6 +24,7 @@ from pneumocascade.model.gate import (
     pooled,
 )
 from pneumocascade.model.gate.feature_gate import OTHER_DOMAIN
+from pneumocascade.model.spec import UNCERTAIN_DOMAIN
 from pneumocascade.types import Acquisition
 
 KINDS = (UPRIGHT, "inverted", "turned", "turned", "part")
@@ -40,6 +41,7 @@ def a_gate(seed: int = 0, **values: Any) -> FeatureGate:
     gate = FeatureGate(
         "a" * 64, KINDS, ("", "adults"), draw(12), draw(12, 4), draw(4, 5), draw(5), draw(4), draw(1),
         draw(4, 2), draw(2), draw(12), directions, np.sort(np.abs(draw(2, 9)), axis=1),
+        np.zeros(2, np.float32),
     )  # fmt: skip
     return replace(gate, **values)
 
@@ -168,6 +170,34 @@ def test_stage_two_knows_children_alone(
         assert film.stage2_warnings == (() if known else (CHILDREN_ONLY,))
 
 
+@pytest.mark.parametrize(("age", "known"), [(None, False), (3.0, True), (68.0, False)])
+def test_where_the_domain_is_uncertain_stage_two_goes_by_the_age_alone(
+    age: float | None, known: bool, features: NDArray[np.float32]
+) -> None:
+    lead = a_gate().judge(features).leads
+    limit = float(np.sort(lead)[3:5].mean())
+    gate = a_gate(minimum_leads=np.full(2, limit, np.float32))
+    films = assessed(gate, features, Acquisition(age_years=age))
+    assert [film.domain == UNCERTAIN_DOMAIN for film in films] == (lead < limit).tolist()
+    for film in films:
+        if film.domain == UNCERTAIN_DOMAIN:
+            assert film.stage2_domain == ("" if known else OTHER_DOMAIN)
+            assert film.stage2_warnings == (() if known else (CHILDREN_ONLY,))
+
+
+def test_the_lead_is_the_log_odds_of_the_likeliest_domain_against_the_next(
+    features: NDArray[np.float32],
+) -> None:
+    gate = a_gate()
+    logits = (features - gate.mean) @ gate.projection @ gate.domain_weights + gate.domain_bias
+    scores = gate.judge(features)
+    np.testing.assert_allclose(scores.leads, np.abs(logits[:, 0] - logits[:, 1]), rtol=1e-4)
+    single = {"domain_weights": gate.domain_weights[:, :1], "domain_bias": gate.domain_bias[:1]}
+    one = a_gate(domains=("",), distances=gate.distances[:1], minimum_leads=np.zeros(1, np.float32), **single)
+    assert (one.judge(features).leads == np.inf).all()
+    assert {film.domain for film in assessed(one, features)} == {""}
+
+
 def test_other_features_are_an_error() -> None:
     with pytest.raises(ModelError, match="stage 1 gives 3 features, the gate takes 12"):
         a_gate().assess(np.zeros((1, 3, 5, 5), np.float32), [None])
@@ -182,6 +212,14 @@ def test_a_gate_survives_being_written_and_read(features: NDArray[np.float32]) -
     for field in fields(FeatureGate):
         np.testing.assert_array_equal(getattr(again, field.name), getattr(gate, field.name))
     assert codes_by(again, features) == codes_by(gate, features)
+
+
+def test_a_gate_of_models_up_to_2_0_0_finds_no_domain_uncertain() -> None:
+    stream = io.BytesIO()
+    values = {field.name: getattr(a_gate(), field.name) for field in fields(FeatureGate)}
+    del values["minimum_leads"]
+    np.savez(stream, **values)
+    assert (FeatureGate.from_bytes(stream.getvalue()).minimum_leads == 0).all()
 
 
 def test_nothing_is_pickled() -> None:
@@ -206,6 +244,7 @@ def test_damaged_bytes_are_a_model_error(content: bytes) -> None:
         ({"projection": np.full((12, 4), np.nan, np.float32)}, "projection is float32"),
         ({"view_weights": np.zeros(9, np.float32)}, "view_weights is"),
         ({"domain_bias": np.zeros(3, np.float32)}, "domain_bias is"),
+        ({"minimum_leads": np.zeros(3, np.float32)}, "minimum_leads is"),
         ({"domains": ("adults", "")}, "it tells the domains"),
         ({"domains": ("", "")}, "it tells the domains"),
         ({"distances": np.array([[0, 2, 1]] * 2, np.float32)}, "ascend"),

@@ -17,12 +17,16 @@ from numpy.typing import NDArray
 from pneumocascade.errors import ModelError
 from pneumocascade.imaging.dicom import suitability
 from pneumocascade.model.gate.reasons import CHILDREN_ONLY, LATERAL, REASONS, STRANGE, UNFAMILIAR, UPRIGHT
+from pneumocascade.model.spec import UNCERTAIN_DOMAIN
 from pneumocascade.types import Acquisition, Reason
 
 Floats = NDArray[np.float32]
 
 OTHER_DOMAIN = "other"
-"""Domain, for stage 2, of a film whose object says an age that it did not learn from."""
+"""Domain, for stage 2, of a film of an age that it did not learn from, or that it may not have."""
+
+_LATER = "minimum_leads"
+"""Array that gates of models up to 2.0.0 do not have: the domain of no film was uncertain."""
 
 FRONTAL_VIEWS = frozenset({"AP", "PA"})
 """View positions (DICOM PS3.3, C.8.11.5.1.1) of films that are not refused as from the side."""
@@ -40,7 +44,8 @@ class Assessment:
         Share, 0..1, of the films learnt from that are less typical than this one of the domain it resembles
         most.
     domain : str or None
-        The domain, for stage 1's prediction set; ``None`` where it is not known.
+        The domain, for stage 1's prediction set; ``UNCERTAIN_DOMAIN`` where none resembles the film clearly,
+        ``None`` where there is no gate to tell it.
     stage2_domain : str or None
         The same for stage 2, which learnt from other films.
     warnings, stage2_warnings : tuple of str
@@ -68,12 +73,15 @@ class Scores(NamedTuple):
         From the films learnt from.
     domains : ndarray of int, shape (N,)
         Index of the domain that the film resembles most.
+    leads : ndarray of float32, shape (N,)
+        Log-odds of that domain against the next; infinite where there is one domain only.
     """
 
     kinds: Floats
     lateral: Floats
     distances: Floats
     domains: NDArray[np.int64]
+    leads: Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,6 +111,8 @@ class FeatureGate:
         Mean and orthonormal principal directions of upright chests.
     distances : ndarray of float32, shape (D, P)
         Evenly spaced quantiles, ascending, of the distances of each domain's films.
+    minimum_leads : ndarray of float32, shape (D,)
+        For each domain the least lead over the others of a film that clearly resembles it.
     minimum_upright : float
         Least probability (0..1) of being upright of a film that is judged.
     maximum_lateral, maximum_distance : float
@@ -125,6 +135,7 @@ class FeatureGate:
     chest_mean: Floats
     chest_directions: Floats
     distances: Floats
+    minimum_leads: Floats
     minimum_upright: float = 0.0
     maximum_lateral: float = float("inf")
     maximum_distance: float = float("inf")
@@ -145,6 +156,7 @@ class FeatureGate:
             "chest_mean": (channels,),
             "chest_directions": (channels, self.chest_directions.shape[-1]),
             "distances": (domains, self.distances.shape[-1]),
+            "minimum_leads": (domains,),
         }
         for name, shape in shapes.items():
             array = getattr(self, name)
@@ -183,11 +195,15 @@ class FeatureGate:
         centred = features - self.chest_mean
         spanned = centred @ self.chest_directions  # (N, U)
         squares = np.square(centred).sum(axis=1) - np.square(spanned).sum(axis=1)
+        resembled = along @ self.domain_weights + self.domain_bias  # (N, D)
+        ascending = np.sort(resembled, axis=1)
+        leads = ascending[:, -1] - ascending[:, -2] if len(self.domains) > 1 else np.inf
         return Scores(
             powers / powers.sum(axis=1, keepdims=True),
             np.asarray(along @ self.view_weights + self.view_bias[0], np.float32),
             np.sqrt(np.maximum(squares, 0)),
-            (along @ self.domain_weights + self.domain_bias).argmax(axis=1),
+            resembled.argmax(axis=1),
+            np.broadcast_to(np.asarray(leads, np.float32), len(features)),
         )
 
     def familiarity(self, distance: float, domain: int) -> float:
@@ -224,10 +240,11 @@ class FeatureGate:
         lateral: np.float32,
         distance: np.float32,
         domain: np.int64,
+        lead: np.float32,
         acquisition: Acquisition | None,
     ) -> Assessment:
         familiarity = self.familiarity(float(distance), int(domain))
-        name = self.domains[domain]
+        name = self.domains[domain] if lead >= self.minimum_leads[domain] else UNCERTAIN_DOMAIN
         second = stage2_domain(name, acquisition)
         return Assessment(
             self._reasons(kinds, lateral, distance, acquisition),
@@ -278,13 +295,18 @@ class FeatureGate:
         """
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-                values: dict[str, Any] = {field.name: archive[field.name] for field in fields(cls)}
+                values: dict[str, Any] = {
+                    field.name: archive[field.name]
+                    for field in fields(cls)
+                    if field.name in archive or field.name != _LATER
+                }
             for field in fields(cls):
                 if field.type == "float":
                     values[field.name] = float(values[field.name])
             for name in ("kinds", "domains"):
                 values[name] = tuple(map(str, values[name].tolist()))
             values["stage1_sha256"] = str(values["stage1_sha256"])
+            values.setdefault(_LATER, np.zeros(len(values["domains"]), np.float32))
             return cls(**values)
         except ModelError as error:
             raise ModelError(f"{name}: {error}") from error
@@ -300,10 +322,14 @@ def stage2_domain(domain: str | None, acquisition: Acquisition | None) -> str | 
     domain : str or None
         For stage 1; ``None``, where there is no gate to tell it, stays.
     acquisition : Acquisition or None
-        An age that it says is believed.
+        An age that it says is believed; without one, an uncertain domain is another.
     """
-    if domain is not None and acquisition is not None and suitability.is_of_other_age(acquisition):
+    if domain is None:
+        return None
+    if acquisition is not None and suitability.is_of_other_age(acquisition):
         return OTHER_DOMAIN
+    if domain == UNCERTAIN_DOMAIN:
+        return OTHER_DOMAIN if acquisition is None or acquisition.age_years is None else ""
     return domain
 
 
