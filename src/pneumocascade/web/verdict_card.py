@@ -31,7 +31,7 @@ BANNERS = {
         warning for warnings in REPAIRS.values() for warning in warnings
     ),
     gettext_noop("The models do not know such films"): (UNFAMILIAR, OTHER_AGE),
-    gettext_noop("Stage 2 does not know such films"): (CHILDREN_ONLY,),
+    gettext_noop("Stage 2 may not know such films"): (CHILDREN_ONLY,),
 }
 """Title of a banner, and the warnings that stand in it; all other warnings are a list."""
 

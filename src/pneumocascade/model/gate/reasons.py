@@ -43,7 +43,7 @@ UNFAMILIAR = gettext_noop(
 """Warning below the stored limit of familiarity."""
 
 CHILDREN_ONLY = gettext_noop(
-    "Stage 2 learnt from films of children of one to five years alone. For this film it can rule out neither "
-    "type."
+    "Stage 2 learnt from films of children of one to five years alone. This film is not clearly one of "
+    "these: stage 2 can rule out neither type."
 )
-"""Warning where stage 2 answers to a film of another age, by the object or by its looks."""
+"""Warning where stage 2 answers to a film that is, or may be, of another age, by the object or its looks."""
