@@ -37,7 +37,7 @@ from pneumocascade import Cascade
 from pneumocascade.imaging.read import read_radiograph
 from pneumocascade.inference.prefetch import usable_cores
 from pneumocascade.model.gate import reasons_to_refuse
-from pneumocascade.model.preprocess import normalise, prepare, steps_of
+from pneumocascade.model.preprocess import prepare
 from pneumocascade.training.network import build_network
 from pneumocascade.training.onnx_export import to_onnx
 
@@ -94,12 +94,11 @@ def per_step(cascade: Cascade, films: Sequence[Path]) -> dict[str, Row]:
     for path in films:
         film = timed("read", read_radiograph, path)
         timed("gate: pixels", reasons_to_refuse, film)
-        pictures = timed("steps", steps_of, film, spec)
-        timed("normalise", normalise, pictures.coloured, spec)
-        output = timed("stage 1", cascade.stage1.run, prepare(film, spec))
+        inputs = timed("preprocessing", prepare, film, spec)
+        output = timed("stage 1", cascade.stage1.run, inputs)
         if cascade.gate is not None:
             timed("gate: features", cascade.gate.assess, output.features, [None])
-        timed("stage 2", cascade.model_of(2).run, prepare(film, cascade.specs[1]))
+        timed("stage 2", cascade.model_of(2).run, inputs)  # the same input: Cascade prepares it once
     return {name: spread(values) for name, values in steps.items()}
 
 
