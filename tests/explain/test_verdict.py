@@ -112,28 +112,29 @@ def test_every_tone_has_a_colour_and_words_for_counts() -> None:
             answer(stage1_of(0.55, members=set()), stage2_of(0.9)),
             "borderline",
             "Borderline, above the threshold",
-            "The calibrated probability of pneumonia is 55.0 %, above the threshold of 50.0 %: too uncertain "
-            "to call either normal or pneumonia.",
+            "The calibrated probability of pneumonia is 55.0 %, above the threshold of 50.0 %, a value "
+            "that is unusual for both normal and pneumonia.",
         ),
         (
             answer(stage1_of(0.969), stage2_of(0.62, members={0, 1})),
             "pneumonia",
             "Pneumonia, type undetermined",
             "The calibrated probability of pneumonia is 96.9 %, above the threshold of 50.0 %. Neither "
-            "bacterial nor viral can be ruled out.",
+            "bacterial nor viral can be ruled out. The models know no other disease.",
         ),
         (
             answer(stage1_of(0.969), stage2_of(0.93)),
             "viral",
             "Pneumonia, probably viral",
             "The calibrated probability of pneumonia is 96.9 %, above the threshold of 50.0 %. If it is "
-            "pneumonia, the probability that it is viral is 93.0 %.",
+            "pneumonia, the probability that it is viral is 93.0 %. The models know no other disease.",
         ),
         (
             answer(stage1_of(0.969)),
             "pneumonia",
             "Pneumonia",
-            "The calibrated probability of pneumonia is 96.9 %, above the threshold of 50.0 %.",
+            "The calibrated probability of pneumonia is 96.9 %, above the threshold of 50.0 %. "
+            "The models know no other disease.",
         ),
     ],
 )

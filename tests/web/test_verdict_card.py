@@ -55,7 +55,7 @@ def test_card_of_pneumonia_shows_both_stages() -> None:
     assert "Pneumonia, probably bacterial" in text
     assert "Did not run" not in text
     assert headline(PNEUMONIA) == [
-        "90.0 % calibrated probability of pneumonia",
+        "90.0 % calibrated probability of pneumonia, if 50 % of such films show it",
         "75.0 % calibrated probability of bacterial, if it is pneumonia",
     ]
 
@@ -97,9 +97,9 @@ def test_a_reference_is_held_against_what_the_headline_says() -> None:
         assert f"Reference standard: {reference} ({words})" in text
 
 
-def test_card_of_a_refusal_has_sentence_and_code() -> None:
+def test_card_of_a_refusal_has_the_sentence() -> None:
     html = verdict_card(Analysis(REFUSED))
-    assert "<code>blank</code>" in html
+    assert '<li data-code="blank">' in html
     assert "Hardly <any> tone." in unescape(re.sub(r"<[^>]+>", "", html))
     text = text_of(html)
     assert "No answer: the film was refused." in text

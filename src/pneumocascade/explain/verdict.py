@@ -139,8 +139,6 @@ def verdict_of(prediction: Prediction) -> Verdict:
         return Verdict("borderline", title, sentence, (sentence, *probabilities))
     finding = _(prediction.finding.capitalize())
     sentence = _("%(probability)s.", probability=_against_threshold(stage1))
-    if stage1.label != stage1.positive:
-        sentence += " " + _("The models know no other disease.")
     tone = prediction.finding
     if stage2 is not None and is_borderline(stage2):
         finding = _("%(finding)s, type undetermined", finding=finding)
@@ -153,6 +151,7 @@ def verdict_of(prediction: Prediction) -> Verdict:
         sentence += " " + _(
             "If it is pneumonia, the probability that it is %(label)s is %(shown)s.", label=label, shown=shown
         )
+    sentence += " " + _("The models know no other disease.")
     return Verdict(tone, finding, sentence, (sentence, *probabilities))
 
 
@@ -207,7 +206,7 @@ def _borderline_sentence(stage1: StageResult) -> str:
             positive=positive,
         )
     return _(
-        "%(start)s: too uncertain to call either %(negative)s or %(positive)s.",
+        "%(start)s, a value that is unusual for both %(negative)s and %(positive)s.",
         start=start,
         negative=negative,
         positive=positive,
@@ -221,7 +220,7 @@ def _other(result: StageResult) -> str:
 def _undetermined_sentence(stage2: StageResult) -> str:
     first, second = (_(label) for label in stage2.probabilities)
     if not stage2.prediction_set:
-        return _("Too uncertain to call either %(first)s or %(second)s.", first=first, second=second)
+        return _("The probability is unusual for both %(first)s and %(second)s.", first=first, second=second)
     return _("Neither %(first)s nor %(second)s can be ruled out.", first=first, second=second)
 
 

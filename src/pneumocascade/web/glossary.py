@@ -91,8 +91,9 @@ TERMS = {
     "prediction_set": (
         gettext_noop("Prediction set"),
         gettext_noop(
-            "the labels that cannot be ruled out. Two labels mean undetermined; none means that the film "
-            "fits neither."
+            "the labels for which the probability is not unusual: of films like those learnt from, nine in "
+            "ten have their true label in the set. Two labels mean undetermined; none means that the "
+            "probability is unusual for both."
         ),
     ),
     "prior": (

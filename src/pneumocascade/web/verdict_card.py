@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from pneumocascade.explain.html import render
 from pneumocascade.explain.reasons import reason_text
 from pneumocascade.explain.verdict import is_borderline, percent, verdict_of
+from pneumocascade.i18n import decimal, gettext_noop, translated
 from pneumocascade.i18n import gettext as _
-from pneumocascade.i18n import gettext_noop, translated
 from pneumocascade.imaging.dicom.suitability import OTHER_AGE
 from pneumocascade.inference.repair import REPAIRS
 from pneumocascade.model.gate import CHILDREN_ONLY, UNCHECKED, UNFAMILIAR
@@ -82,7 +82,11 @@ def _figures_of(prediction: Prediction) -> list[tuple[str, str]]:
     figures = []
     if prediction.stage1 is not None:
         positive = prediction.stage1.positive
-        meaning = _("[calibrated probability] of %(label)s", label=_(positive))
+        meaning = _(
+            "[calibrated probability] of %(label)s, if %(share)s %% of such films show it",
+            label=_(positive),
+            share=decimal(f"{100 * prediction.prior:g}"),
+        )
         figures.append((percent(prediction.stage1.probabilities[positive]), meaning))
     if prediction.stage2 is not None and not is_borderline(prediction.stage2):
         label = prediction.stage2.label

@@ -18,8 +18,8 @@ REASONS = {
     "turned": Reason("rotated", "This looks turned by a quarter or half of a circle. Turn it upright."),
     "part": Reason(
         "cropped",
-        "This does not look like a whole chest: it may be a part of one, or something else. "
-        "Give the whole frontal radiograph.",
+        "This does not look like a whole chest: it may be a part of one, or another part of "
+        "the body. Give the whole frontal radiograph of a chest.",
     ),
     LATERAL: Reason(
         "not_frontal", "This looks like a chest from the side. The models know radiographs from the front."
