@@ -99,21 +99,21 @@ def test_every_tone_has_a_colour_and_words_for_counts() -> None:
             "borderline",
             "Borderline, below the threshold",
             "The calibrated probability of pneumonia is 45.0 %, below the threshold of 50.0 %, but neither "
-            "normal nor pneumonia can be ruled out.",
+            "normal nor pneumonia can be ruled out. The models know no other disease.",
         ),
         (
             answer(stage1_of(0.66, threshold=0.685)),
             "borderline",
             "Borderline, below the threshold",
             "The calibrated probability of pneumonia is 66.0 %, below the threshold of 68.5 %, although "
-            "pneumonia is likelier.",
+            "pneumonia is likelier. The models know no other disease.",
         ),
         (
             answer(stage1_of(0.55, members=set()), stage2_of(0.9)),
             "borderline",
             "Borderline, above the threshold",
             "The calibrated probability of pneumonia is 55.0 %, above the threshold of 50.0 %, a value "
-            "that is unusual for both normal and pneumonia.",
+            "that is unusual for both normal and pneumonia. The models know no other disease.",
         ),
         (
             answer(stage1_of(0.969), stage2_of(0.62, members={0, 1})),

@@ -129,13 +129,14 @@ def verdict_of(prediction: Prediction) -> Verdict:
     if stage1 is None or prediction.finding is None:
         return _no_finding(prediction)
     probabilities = tuple(map(_probability_line, prediction.stages.values()))
+    alone = _("The models know no other disease.")
     if is_borderline(stage1):
         title = (
             _("Borderline, above the threshold")
             if stage1.label == stage1.positive
             else _("Borderline, below the threshold")
         )
-        sentence = _borderline_sentence(stage1)
+        sentence = f"{_borderline_sentence(stage1)} {alone}"
         return Verdict("borderline", title, sentence, (sentence, *probabilities))
     finding = _(prediction.finding.capitalize())
     sentence = _("%(probability)s.", probability=_against_threshold(stage1))
@@ -151,7 +152,7 @@ def verdict_of(prediction: Prediction) -> Verdict:
         sentence += " " + _(
             "If it is pneumonia, the probability that it is %(label)s is %(shown)s.", label=label, shown=shown
         )
-    sentence += " " + _("The models know no other disease.")
+    sentence += f" {alone}"
     return Verdict(tone, finding, sentence, (sentence, *probabilities))
 
 
