@@ -9,9 +9,9 @@ r"""What does the gate let through? Held-out films, films spoilt, drawings, and 
 ``others`` holds a folder of pictures for each group. Held-out films are those on the validation side of the
 split; without ``--data`` there are none. Prints tables in Markdown: how many of each group were tried and
 refused, and which codes they got; and what the checks on the features take. ``--domains`` counts whose films
-those of a folder are taken for, and of how many stage 2 may name a type. ``--layouts`` tries the checks on
-pixels alone: on every film of these folders, and on pairs, screenshots and photographs made of the films of
-``--made-of``.
+those of a folder are taken for, of how many stage 2 may name a type, and how many are unfamiliar.
+``--layouts`` tries the checks on pixels alone: on every film of these folders, and on pairs, screenshots and
+photographs made of the films of ``--made-of``.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ def domains(gate: Gate, folder: Path) -> str:
     of_domain = Counter(each.domain for each in judged)
     counts = [of_domain[name] for name in (*gate.checks.domains, UNCERTAIN_DOMAIN)]
     typed = sum(not each.stage2_warnings for each in judged)
-    cells = [folder.name, len(judged), *counts, typed]
+    cells = [folder.name, len(judged), *counts, typed, sum(bool(each.warnings) for each in judged)]
     return f"| {' | '.join(map(str, cells))} |"
 
 
@@ -253,7 +253,8 @@ def main() -> None:
     print(f"Models {cascade.version}.")
     if given.domains:
         titles = ["films", "judged", *(name or "main data set" for name in gate.checks.domains), "uncertain"]
-        print(f"\n| {' | '.join(titles)} | stage 2 may name a type |\n|{' --- |' * (len(titles) + 1)}")
+        titles += ["stage 2 may name a type", "unfamiliar"]
+        print(f"\n| {' | '.join(titles)} |\n|{' --- |' * len(titles)}")
         for folder in given.domains:
             print(domains(gate, folder), flush=True)
         return

@@ -2,6 +2,8 @@
 
     python -m benchmarks.probe kermany224 --split build/models/fold1/split.json \
         --backbone-weights resnet50-imagenet-conv1-conv4.safetensors --sizes 128 160 224
+    python -m benchmarks.probe kermany224 --split docs/data/folds.json \
+        --backbone-weights resnet50-imagenet-conv1-conv4.safetensors --sizes 224
 
 Mean and deviation over positions of layer2 and layer3 of the ImageNet network, by size of its input, and a
 logistic regression whose strength is chosen by cross-validation over patients of the training side. Once
@@ -12,6 +14,7 @@ over films and over patients. Needs the extra ``[train]``.
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -25,7 +28,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks.label_noise import features_of
-from pneumocascade.datasets.films import Split, find_films
+from pneumocascade.datasets.films import LabelledFilm, Split, find_films
 from pneumocascade.evaluation.results import weights_by_patient
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -52,34 +55,61 @@ def best_strength(
     return STRENGTHS[int(np.argmax(aurocs))]
 
 
+def splits_in(path: Path) -> dict[str, Split]:
+    """Return the split of a run, or those of all folds of a record such as docs/data/folds.json, by name."""
+    numbers = json.loads(path.read_text(encoding="utf-8"))
+    if "validation" in numbers:
+        return {path.parent.name: Split.load(path)}
+    folds = {number: {name for name, own in numbers.items() if own == number} for number in numbers.values()}
+    return {
+        f"fold {number}": Split(frozenset(numbers.keys() - fold), frozenset(fold))
+        for number, fold in sorted(folds.items())
+    }
+
+
 def main() -> None:
-    """Print a table by size of the input."""
+    """Print a table by size of the input and split."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("data", type=Path)
-    parser.add_argument("--split", type=Path, required=True)
+    parser.add_argument("--split", type=Path, required=True, help="of a run, or a record of folds")
     parser.add_argument("--backbone-weights", required=True)
     parser.add_argument("--sizes", type=int, nargs="+", default=[128, 160, 224])
     arguments = parser.parse_args()
-    split = Split.load(arguments.split)
     films = [film for film in find_films(arguments.data) if film.aetiology is not None]
-    sides = [[film for film in films if film.name in side] for side in (split.train, split.validation)]
-    labels = [np.array([film.aetiology == "viral" for film in side], np.int64) for side in sides]
-    over_patients = [weights_by_patient(side) for side in sides]
-    patients = [film.patient for film in sides[0]]
-    print(
-        "| input | each weighs the same | AUROC over films | over patients |\n| --- | --- | --- | --- |",
-        flush=True,
-    )
+    labels = np.array([film.aetiology == "viral" for film in films], np.int64)
+    print("| input | held out | each weighs the same | AUROC over films | over patients |\n|" + " --- |" * 5)
     for size in arguments.sizes:
-        learnt, held_out = (features_of(side, arguments.backbone_weights, size) for side in sides)
-        for what, weights in (("film", np.ones(len(learnt))), ("patient", over_patients[0])):
-            strength = best_strength(learnt, labels[0], weights, patients)
-            score = fitted(learnt, labels[0], weights, strength).decision_function(held_out)
-            found = (roc_auc_score(labels[1], score, sample_weight=each) for each in (None, over_patients[1]))
-            print(
-                f"| {size} x {size} | {what} | " + " | ".join(f"{value:.4f}" for value in found) + " |",
-                flush=True,
+        features = features_of(films, arguments.backbone_weights, size)
+        for name, split in splits_in(arguments.split).items():
+            learnt, held_out = (
+                np.array([film.name in side for film in films]) for side in (split.train, split.validation)
             )
+            for what, values in judged(films, features, labels, learnt, held_out).items():
+                row = (f"{size} x {size}", name, what, *(f"{value:.4f}" for value in values))
+                print(f"| {' | '.join(row)} |", flush=True)
+
+
+def judged(
+    films: Sequence[LabelledFilm],
+    features: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    learnt: NDArray[np.bool_],
+    held_out: NDArray[np.bool_],
+) -> dict[str, tuple[float, float]]:
+    """Return AUROC over films and over patients of the films held out, by what weighs the same in fitting."""
+    sides = [[film for film, own in zip(films, side, strict=True) if own] for side in (learnt, held_out)]
+    fitting, judging = (weights_by_patient(side) for side in sides)
+    patients = [film.patient for film in sides[0]]
+    found = {}
+    for what, weights in (("film", np.ones(len(fitting))), ("patient", fitting)):
+        strength = best_strength(features[learnt], labels[learnt], weights, patients)
+        probe = fitted(features[learnt], labels[learnt], weights, strength)
+        score = probe.decision_function(features[held_out])
+        over_films, over_patients = (
+            float(roc_auc_score(labels[held_out], score, sample_weight=each)) for each in (None, judging)
+        )
+        found[what] = over_films, over_patients
+    return found
 
 
 if __name__ == "__main__":

@@ -97,7 +97,7 @@ def test_a_film_that_is_too_small_has_no_way_around_the_gate(cascade: Cascade, t
             take_action(cascade, refused, action)
 
 
-@pytest.mark.parametrize(("warning", "who"), [(UNFAMILIAR, "The models do"), (CHILDREN_ONLY, "Stage 2 may")])
+@pytest.mark.parametrize(("warning", "who"), [(UNFAMILIAR, "The models may"), (CHILDREN_ONLY, "Stage 2 may")])
 def test_films_that_the_models_do_not_know_have_a_banner(warning: str, who: str) -> None:
     unknown = replace(PNEUMONIA, warnings=(warning, "Something else."))
     html = verdict_card(Analysis(unknown))

@@ -55,7 +55,7 @@ def test_card_of_pneumonia_shows_both_stages() -> None:
     assert "Pneumonia, probably bacterial" in text
     assert "Did not run" not in text
     assert headline(PNEUMONIA) == [
-        "90.0 % calibrated probability of pneumonia, if 50 % of such films show it",
+        "90.0 % calibrated probability of pneumonia, assuming that 50 % of such films show it",
         "75.0 % calibrated probability of bacterial, if it is pneumonia",
     ]
 

@@ -152,15 +152,7 @@ def _notes(result: StageResult, spec: ModelSpec | None, point: str) -> tuple[str
     )
     if spec is not None and spec.stage == 1:  # in reports, which are English
         marked = f"The line marks the threshold of the {point} operating point: {label} from {threshold}."
-    notes = [
-        marked
-        + " "
-        + _(
-            "Prediction set: %(members)s. Of such sets, 90 %% hold the true label, on films like those "
-            "learnt from.",
-            members=members,
-        )
-    ]
+    notes = [marked + " " + _("Prediction set: %(members)s.", members=members)]
     if spec is not None and point in spec.operating_points:
         stored = spec.point(point)
         data = "the films named under Models" if stored.data == spec.validation_data else stored.data

@@ -72,7 +72,7 @@ QUANTILES = 201
 UNCERTAIN = 0.05
 """Share of each domain's films whose domain counts as uncertain: they resemble it the least."""
 
-UNFAMILIAR = 0.01
+UNFAMILIAR = 0.05
 """Familiarity below which an answer has a warning."""
 
 HEAD_PENALTY = 0.05

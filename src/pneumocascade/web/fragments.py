@@ -79,8 +79,8 @@ def quality(analysis: Analysis) -> str:
 
 
 def _quality_row(title: str, form: str, before: Quality, after: Quality, field: str) -> tuple[str, ...]:
-    first, second = getattr(before, field), getattr(after, field)
-    change = form.replace(":", ":+").format(second - first)
+    first, second = (float(form.format(getattr(each, field))) for each in (before, after))
+    change = form.replace(":", ":+").format(second - first)  # of the values as they are shown
     if float(change) == 0:  # "+0.00" and "-0.00" are no changes
         change = form.format(0.0)
     return _(title), *map(decimal, (form.format(first), form.format(second), change))

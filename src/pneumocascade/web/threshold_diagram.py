@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pneumocascade.explain.html import render
-from pneumocascade.explain.verdict import percent
+from pneumocascade.explain.verdict import is_borderline, percent
 from pneumocascade.i18n import gettext as _
 from pneumocascade.i18n import gettext_noop
 from pneumocascade.model.calibration import DECIMALS, at_prior
@@ -39,19 +39,23 @@ class _Mark:
 
 @dataclass(frozen=True, slots=True)
 class _Axis:
-    """One stage: its thresholds from left to right, and the film where the stage judged it."""
+    """One stage: its thresholds from left to right, and the film where the stage judged it.
+
+    The label's side is shaded, but not where stage 2 cannot tell the types apart.
+    """
 
     title: str
     tone: str
     points: tuple[_Mark, ...]
     film: _Mark | None
+    shaded: bool
 
 
 def threshold_diagram(prediction: Prediction, specs: Sequence[ModelSpec]) -> str:
     """Return the diagram for a film, with a text that says the same.
 
-    Stage 1's thresholds are those at the prior of the answer. Stage 2 has one threshold where its operating
-    points agree, as those of the bundled models do.
+    Stage 1's thresholds are those at the prior of the answer. Stage 2 is left out where it did not run; it
+    has one threshold where its operating points agree, as those of the bundled models do.
 
     Parameters
     ----------
@@ -62,8 +66,9 @@ def threshold_diagram(prediction: Prediction, specs: Sequence[ModelSpec]) -> str
     if not specs:
         return ""
     first = _at_prior(specs[0], prediction.prior)
-    axes = [_axis(spec, prediction) for spec in (first, *specs[1:])]
-    text = " ".join([points_explained(first, *specs[1:]), *(_place(axis) for axis in axes if axis.film)])
+    shown = (first, *(spec for spec in specs[1:] if spec.stage in prediction.stages))
+    axes = [_axis(spec, prediction) for spec in shown]
+    text = " ".join([points_explained(*shown), *(_place(axis) for axis in axes if axis.film)])
     return render("web/thresholds.html.j2", axes=axes, text=text)
 
 
@@ -87,7 +92,8 @@ def _axis(spec: ModelSpec, prediction: Prediction) -> _Axis:
     result = prediction.stages.get(spec.stage)
     film = None if result is None else _mark(THIS_FILM, result.probabilities[label])
     ordered = tuple(sorted(points, key=lambda point: point.at))
-    return _Axis(_(_TITLES[spec.stage], label=_(label)), label, ordered, film)
+    shaded = spec.stage == 1 or result is None or not is_borderline(result)
+    return _Axis(_(_TITLES[spec.stage], label=_(label)), label, ordered, film, shaded)
 
 
 def _mark(name: str, probability: float, *, chosen: bool = False) -> _Mark:

@@ -30,7 +30,7 @@ BANNERS = {
     gettext_noop("This picture was changed"): tuple(
         warning for warnings in REPAIRS.values() for warning in warnings
     ),
-    gettext_noop("The models do not know such films"): (UNFAMILIAR, OTHER_AGE),
+    gettext_noop("The models may not know such films"): (UNFAMILIAR, OTHER_AGE),
     gettext_noop("Stage 2 may not know such films"): (CHILDREN_ONLY,),
 }
 """Title of a banner, and the warnings that stand in it; all other warnings are a list."""
@@ -83,7 +83,7 @@ def _figures_of(prediction: Prediction) -> list[tuple[str, str]]:
     if prediction.stage1 is not None:
         positive = prediction.stage1.positive
         meaning = _(
-            "[calibrated probability] of %(label)s, if %(share)s %% of such films show it",
+            "[calibrated probability] of %(label)s, assuming that %(share)s %% of such films show it",
             label=_(positive),
             share=decimal(f"{100 * prediction.prior:g}"),
         )

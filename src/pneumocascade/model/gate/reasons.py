@@ -25,7 +25,9 @@ REASONS = {
         "not_frontal", "This looks like a chest from the side. The models know radiographs from the front."
     ),
     "other film": Reason(
-        "not_a_chest_radiograph", "This does not look like a chest radiograph that the models know."
+        "not_a_chest_radiograph",
+        "This does not look like a chest radiograph that the models know. Give a whole frontal radiograph "
+        "of a chest.",
     ),
     "picture": Reason("not_a_radiograph", "This does not look like a radiograph that the models know."),
 }
@@ -37,13 +39,13 @@ STRANGE = Reason(
 """Why a picture is refused that looks like a chest but lies far from all films learnt from."""
 
 UNFAMILIAR = gettext_noop(
-    "The film is unlike those that the models learnt from: children of one to five years of one hospital "
-    "and, for stage 1 alone, mostly adults of another."
+    "The film is unlike most of those that the models learnt from: children of one to five years of one "
+    "hospital and, for stage 1 alone, mostly adults of another."
 )
 """Warning below the stored limit of familiarity."""
 
 CHILDREN_ONLY = gettext_noop(
     "Stage 2 learnt from films of children of one to five years alone. This film is not clearly one of "
-    "these: stage 2 can rule out neither type."
+    "these: stage 2 can rule out neither type. Of adults, stage 1 knows those of one hospital alone."
 )
 """Warning where stage 2 answers to a film that is, or may be, of another age, by the object or its looks."""
