@@ -216,8 +216,8 @@ class StageResult:
     threshold : float
         Of the operating point in use, 0..1.
     prediction_set : tuple of str
-        Labels that cannot be ruled out at 90 % coverage, ``label`` among them; empty where the film fits
-        neither label.
+        Labels for which the probability is not unusual: of the films of each class, 90 % have their label in
+        it. ``label`` is a member; empty where the probability is unusual for both.
     activation_map : ndarray of float32, shape (h, w), or None
         Contribution of each place of the film to the calibrated log-odds of the positive label; see
         :mod:`pneumocascade.explain.saliency`. ``None`` where the model has none. Not part of the JSON.

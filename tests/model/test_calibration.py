@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pneumocascade.errors import UsageError
 from pneumocascade.model.calibration import DECIMALS, judge, positive_probability
-from pneumocascade.model.spec import OPERATING_POINTS
+from pneumocascade.model.spec import OPERATING_POINTS, UNCERTAIN_DOMAIN
 from tests.tiny_models import tiny_spec
 
 logit = st.floats(min_value=-1e4, max_value=1e4, width=32)
@@ -99,6 +99,14 @@ def test_the_prediction_set_is_that_of_the_domain() -> None:
     assert found("adults") == ("normal", "pneumonia")
     assert found(None) == ("normal", "pneumonia"), "what is in any domain's set"
     assert found("dogs") == ("normal", "pneumonia"), "of films never learnt from nothing is ruled out"
+
+
+def test_where_the_domain_is_uncertain_a_label_is_left_out_that_every_domain_leaves_out() -> None:
+    minima = {"": {"normal": 0.4, "pneumonia": 0.5}, "adults": {"normal": 0.3, "pneumonia": 0.8}}
+    spec = replace(tiny_spec(1), prediction_set_minimum=minima)
+    for logits, expected in (([0.0, 1.0], ("pneumonia",)), ([0.0, 0.5], ("normal", "pneumonia"))):
+        found = judge(np.array(logits), spec, "balanced", domain=UNCERTAIN_DOMAIN)
+        assert found.prediction_set == expected
 
 
 @given(st.floats(-8, 8), st.floats(0.01, 0.99), st.sampled_from(OPERATING_POINTS))

@@ -52,7 +52,7 @@ THRESHOLDS = {
 """By the label that a threshold is for."""
 
 LABEL = own("LABEL", "Label at the operating point")
-IN_SET = own("PREDICTION_SET", "Cannot be ruled out at a coverage of 90 %")
+IN_SET = own("PREDICTION_SET", "In the prediction set (coverage of 90 %)")
 OPERATING_POINT = own("OPERATING_POINT", "Operating point")
 GATE = own("GATE", "May the film be judged?")
 REFUSED = own("REFUSED", "Refused: there is no finding")

@@ -113,7 +113,7 @@ class Stage(BaseModel):
     probabilities: Share = Field(description="Calibrated, 0 to 1, of each label; they sum to 1.")
     label: str
     threshold: float = Field(ge=0, le=1, description="Of the operating point.")
-    prediction_set: list[str] = Field(description="Labels that cannot be ruled out at 90 % coverage.")
+    prediction_set: list[str] = Field(description="The labels of the 90 % prediction set.")
 
 
 class ReasonBody(BaseModel):

@@ -100,7 +100,7 @@ SPECIFICITY_TERMS = {
     for label, name in _POSITIVE.items()
 }
 GIVEN_LABEL = Term(OWN, "LABEL", "Label at the operating point")
-SET_MEMBER = Term(OWN, "PREDICTION_SET", "Cannot be ruled out at a coverage of 90 %")
+SET_MEMBER = Term(OWN, "PREDICTION_SET", "In the prediction set (coverage of 90 %)")
 POINT = Term(OWN, "OPERATING_POINT", "Operating point")
 PRIOR = Term(OWN, "PRIOR", "Share of pneumonia that the probability holds for")
 FAMILIARITY = Term(OWN, "FAMILIARITY", "Share of the films learnt from that are less typical than this one")
