@@ -185,7 +185,7 @@ def test_stage_two_runs_only_where_stage_one_says_pneumonia(
         assert prediction.stage2.probabilities["viral"] == pytest.approx(logistic, abs=0.02)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.floats(20, 230), st.sampled_from(OPERATING_POINTS))
 def test_every_answer_is_consistent(tiny: Cascade, mean: float, point: str) -> None:
     assert_consistent(tiny.predict(film_of(mean), operating_point=point), tiny)
@@ -297,7 +297,7 @@ def outcome(prediction: Prediction) -> str:
     return prediction.aetiology or prediction.finding or prediction.status
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(st.sampled_from(MIXED), max_size=20), st.integers(1, 7), st.integers(1, 3), st.integers(1, 3))
 def test_order_is_kept_and_bad_films_disturb_no_other(
     tiny: Cascade, chosen: list[tuple[int | bytes, str]], batch_size: int, workers: int, parallel: int

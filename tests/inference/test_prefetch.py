@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pneumocascade.inference.prefetch import prefetch_map
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.integers(0, 3), max_size=30), st.integers(1, 4), st.integers(1, 9))
 def test_results_come_in_order(delays: list[int], workers: int, prefetch: int) -> None:
     def slow(item: tuple[int, int]) -> int:

@@ -207,7 +207,7 @@ def test_answers_are_as_the_description_says(models: Path, operation: str) -> No
     described = schemathesis.openapi.from_asgi("/api/v1/openapi.json", app)
     method, path = operation.split()
 
-    @settings(max_examples=25, deadline=None, derandomize=True)
+    @settings(max_examples=25, derandomize=True)
     @given(case=described[path][method].as_strategy())
     def check(case: schemathesis.Case[Any]) -> None:
         form: dict[str, Any] = case.body if isinstance(case.body, dict) else {}

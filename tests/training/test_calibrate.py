@@ -179,7 +179,7 @@ def test_too_few_films_give_sets_that_leave_nothing_out() -> None:
     assert prediction_set_minimum(np.array([0.4, 0.9])) == 0.0
 
 
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(st.integers(0, 10_000))
 def test_operating_points_keep_their_promises(seed: int) -> None:
     rng = np.random.default_rng(seed)

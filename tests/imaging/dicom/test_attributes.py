@@ -141,14 +141,13 @@ KEYWORDS = st.sampled_from(
 )
 
 
-@settings(deadline=None)
 @given(st.dictionaries(KEYWORDS, st.text(max_size=12)))
 def test_nothing_that_is_said_raises(attributes: dict[str, str]) -> None:
     found = acquisition_of(patched(**attributes))
     assert found.age_years is None or 0 <= found.age_years <= 130
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.binary(min_size=8, max_size=8), st.binary(min_size=4, max_size=4))
 def test_nor_do_bytes_of_any_kind(day: bytes, age: bytes) -> None:
     item = dataset(GREY, 8, PatientBirthDate="19991231", PatientAge="077W", AcquisitionDate="20010101")

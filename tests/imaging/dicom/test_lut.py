@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pydicom import Dataset
@@ -24,7 +24,6 @@ INPUTS = np.arange(4096, dtype=np.float64)
 FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 
 
-@settings(deadline=None)
 @given(st.floats(-500, 5000), st.floats(2, 5000), st.sampled_from(FUNCTIONS))
 def test_windows_are_those_of_pydicom(centre: float, width: float, function: str) -> None:
     item = dataset(DEEP, WindowCenter=round(centre, 3), WindowWidth=round(width, 3), VOILUTFunction=function)
@@ -42,7 +41,6 @@ def test_a_linear_window_as_the_standard_has_it() -> None:
     assert Window(100, 10, "SIGMOID").of(np.array([-1e9, 100.0, 1e9])).tolist() == pytest.approx([0, 0.5, 1])
 
 
-@settings(deadline=None)
 @given(st.floats(-100, 100), st.floats(1, 3000), st.sampled_from(FUNCTIONS))
 def test_a_window_rises_from_black_to_white(centre: float, width: float, function: str) -> None:
     shown = Window(centre, width, function).of(np.linspace(-5000, 5000, 1001))
@@ -74,7 +72,6 @@ def test_a_narrow_exact_window_is_one() -> None:
     assert windows_of(item, 0) == [Window(100, 0.5, "LINEAR_EXACT")]
 
 
-@settings(deadline=None)
 @given(st.floats(-4, 4), st.floats(-2000, 2000))
 def test_rescaling_is_that_of_pydicom(slope: float, intercept: float) -> None:
     item = dataset(DEEP, RescaleSlope=round(slope, 4) or 1, RescaleIntercept=round(intercept, 4))

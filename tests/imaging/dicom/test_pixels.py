@@ -70,7 +70,7 @@ def test_polarity_comes_after_the_window(
     assert_shows(film, 255 - plain if inverted else plain)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     bits=st.integers(8, 16),
     signed=st.booleans(),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pneumocascade.errors import FilmError
@@ -137,7 +137,6 @@ def test_changed_codestreams_give_a_film_or_a_code(way: str, objects: dict[str, 
         film_or_code(bytes(data))
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=400), st.booleans())
 def test_any_bytes_get_a_film_or_a_code(data: bytes, prefix: bool) -> None:
     assert isinstance(film_or_code(bytes(128) + b"DICM" + data if prefix else data), str)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -19,7 +19,6 @@ def counts_of(film: NDArray[np.uint16]) -> NDArray[np.int64]:
     return np.bincount(film.ravel(), minlength=4096).astype(np.int64)
 
 
-@settings(deadline=None)
 @given(st.floats(0.05, 20), st.floats(-3000, 3000), st.booleans())
 def test_exposure_does_not_change_what_is_shown(slope: float, offset: float, negative: bool) -> None:
     values = (-slope if negative else slope) * VALUES + offset
@@ -78,7 +77,6 @@ def test_no_pixels_no_verdict() -> None:
     assert not leaves_nothing(VALUES / 4095, np.zeros(4096, np.int64))
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 4095), min_size=1, max_size=300), st.floats(0, 1))
 def test_quantiles_are_those_of_numpy(pixels: list[int], share: float) -> None:
     film = np.array(pixels, np.uint16)
