@@ -18,7 +18,7 @@ DISCLAIMER = gettext_noop("Research demonstration only. Not intended for medical
 UNDETERMINED = "type undetermined"
 """Stands beside an aetiology where stage 2 can rule neither out."""
 
-NEITHER = gettext_noop("none of the two labels")
+NEITHER = gettext_noop("neither label")
 """In place of the labels of an empty prediction set."""
 
 NO_STAGE2 = gettext_noop("These models have no stage 2: they do not tell the aetiology.")

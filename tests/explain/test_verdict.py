@@ -92,49 +92,49 @@ def test_every_tone_has_a_colour_and_words_for_counts() -> None:
             "normal",
             "Normal",
             "The calibrated probability of pneumonia is 3.1 %, below the threshold of 50.0 %. "
-            "The models know no other disease.",
+            "The models look for no other disease.",
         ),
         (
             answer(stage1_of(0.45, members={0, 1})),
             "borderline",
             "Borderline, below the threshold",
             "The calibrated probability of pneumonia is 45.0 %, below the threshold of 50.0 %, but neither "
-            "normal nor pneumonia can be ruled out. The models know no other disease.",
+            "normal nor pneumonia can be ruled out. The models look for no other disease.",
         ),
         (
             answer(stage1_of(0.66, threshold=0.685)),
             "borderline",
             "Borderline, below the threshold",
             "The calibrated probability of pneumonia is 66.0 %, below the threshold of 68.5 %, although "
-            "pneumonia is likelier. The models know no other disease.",
+            "pneumonia is likelier. The models look for no other disease.",
         ),
         (
             answer(stage1_of(0.55, members=set()), stage2_of(0.9)),
             "borderline",
             "Borderline, above the threshold",
             "The calibrated probability of pneumonia is 55.0 %, above the threshold of 50.0 %, a value "
-            "that is unusual for both normal and pneumonia. The models know no other disease.",
+            "that is unusual for both normal and pneumonia. The models look for no other disease.",
         ),
         (
             answer(stage1_of(0.969), stage2_of(0.62, members={0, 1})),
             "pneumonia",
             "Pneumonia, type undetermined",
             "The calibrated probability of pneumonia is 96.9 %, above the threshold of 50.0 %. Neither "
-            "bacterial nor viral can be ruled out. The models know no other disease.",
+            "bacterial nor viral can be ruled out. The models look for no other disease.",
         ),
         (
             answer(stage1_of(0.969), stage2_of(0.93)),
             "viral",
             "Pneumonia, probably viral",
             "The calibrated probability of pneumonia is 96.9 %, above the threshold of 50.0 %. If it is "
-            "pneumonia, the probability that it is viral is 93.0 %. The models know no other disease.",
+            "pneumonia, the probability that it is viral is 93.0 %. The models look for no other disease.",
         ),
         (
             answer(stage1_of(0.969)),
             "pneumonia",
             "Pneumonia",
             "The calibrated probability of pneumonia is 96.9 %, above the threshold of 50.0 %. "
-            "The models know no other disease.",
+            "The models look for no other disease.",
         ),
     ],
 )

@@ -10,6 +10,7 @@ import pytest
 
 from pneumocascade import Prediction, Reason, StageResult
 from pneumocascade.explain.verdict import verdict_of
+from pneumocascade.reports.stages import stage_cards
 from pneumocascade.types import DISCLAIMER
 from pneumocascade.web.analysis import Analysis
 from pneumocascade.web.verdict_card import verdict_card
@@ -58,6 +59,19 @@ def test_card_of_pneumonia_shows_both_stages() -> None:
         "90.0 % calibrated probability of pneumonia, assuming that 50 % of such films show it",
         "75.0 % calibrated probability of bacterial, if it is pneumonia",
     ]
+
+
+def test_no_type_stands_out_where_it_may_not_be_pneumonia() -> None:
+    unsure = StageResult({"normal": 0.4, "pneumonia": 0.6}, "pneumonia", 0.5, ())
+    borderline = replace(PNEUMONIA, stage1=unsure)
+    assert PNEUMONIA.stage2 is not None
+    assert PNEUMONIA.stage2.prediction_set == ("bacterial",)
+    assert headline(borderline) == [
+        "60.0 % calibrated probability of pneumonia, assuming that 50 % of such films show it"
+    ]
+    for prediction, chosen in ((PNEUMONIA, ["pneumonia", "bacterial"]), (borderline, [])):
+        bars = [bar for card in stage_cards(prediction) for bar in card.bars]
+        assert [bar.label for bar in bars if bar.chosen] == chosen
 
 
 def test_the_headline_is_that_of_every_surface() -> None:

@@ -46,7 +46,7 @@ OUTCOMES_ALONE = {
 NO_BREAK = "\u00a0"
 """A space that no line is broken at."""
 
-NORMAL_MEANS = "Normal means: no pneumonia on this film. The models know no other disease."
+NORMAL_MEANS = "Normal means: no pneumonia on this film. The models look for no other disease."
 """Stands beside a normal film in reports that leave this software."""
 
 OBSTACLES = {
@@ -129,7 +129,7 @@ def verdict_of(prediction: Prediction) -> Verdict:
     if stage1 is None or prediction.finding is None:
         return _no_finding(prediction)
     probabilities = tuple(map(_probability_line, prediction.stages.values()))
-    alone = _("The models know no other disease.")
+    alone = _("The models look for no other disease.")
     if is_borderline(stage1):
         title = (
             _("Borderline, above the threshold")

@@ -105,9 +105,11 @@ def stage_cards(
             first = _("No answer: the film could not be read.")
             second = _("Did not run: the film could not be read.")
         return StageCard(_(STAGE_TITLES[0]), (), (first,)), StageCard(_(STAGE_TITLES[1]), (), (second,))
-    card = _card(0, stage1, small, spec1, point)
+    sure = not is_borderline(stage1)
+    card = _card(0, stage1, small, spec1, point, sure=sure)
     if stage2 is not None:
-        return card, _card(1, stage2, small, spec2, point)
+        sure = sure and not is_borderline(stage2)  # no type stands out where it may not be pneumonia
+        return card, _card(1, stage2, small, spec2, point, sure=sure)
     if stage1.label == stage1.positive:
         return card, StageCard(_(STAGE_TITLES[1]), (), (_(NO_STAGE2),))
     why = _(
@@ -122,23 +124,29 @@ def stage_cards(
 
 
 def _card(
-    index: int, result: StageResult, small: Radiograph | None, spec: ModelSpec | None, point: str
+    index: int,
+    result: StageResult,
+    small: Radiograph | None,
+    spec: ModelSpec | None,
+    point: str,
+    *,
+    sure: bool,
 ) -> StageCard:
     saliency = None
     if small is not None and result.activation_map is not None:
         caption = f"Saliency map: log-odds that speak for {result.label}"
         saliency = PagePicture(caption, data_uri(overlay(small, result), "JPEG"))
-    return StageCard(_(STAGE_TITLES[index]), _bars(result), _notes(result, spec, point), saliency)
+    return StageCard(_(STAGE_TITLES[index]), _bars(result, sure=sure), _notes(result, spec, point), saliency)
 
 
-def _bars(result: StageResult) -> tuple[Bar, ...]:
+def _bars(result: StageResult, *, sure: bool) -> tuple[Bar, ...]:
     return tuple(
         Bar(
             label,
             percent(value),
             round(100 * value, 2),
             round(100 * result.threshold, 2) if label == result.positive else None,
-            label == result.label and not is_borderline(result),
+            sure and label == result.label,
         )
         for label, value in result.probabilities.items()
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pneumocascade.explain.html import render
 from pneumocascade.explain.reasons import reason_text
-from pneumocascade.explain.verdict import is_borderline, percent, verdict_of
+from pneumocascade.explain.verdict import percent, verdict_of
 from pneumocascade.i18n import decimal, gettext_noop, translated
 from pneumocascade.i18n import gettext as _
 from pneumocascade.imaging.dicom.suitability import OTHER_AGE
@@ -78,7 +78,7 @@ def _agreement(prediction: Prediction, reference: str) -> str:
 
 
 def _figures_of(prediction: Prediction) -> list[tuple[str, str]]:
-    """Return the probability of pneumonia and, where stage 2 can tell, that of its label, and meanings."""
+    """Return the probability of pneumonia and, where the headline names a type, that of it, and meanings."""
     figures = []
     if prediction.stage1 is not None:
         positive = prediction.stage1.positive
@@ -88,7 +88,7 @@ def _figures_of(prediction: Prediction) -> list[tuple[str, str]]:
             share=decimal(f"{100 * prediction.prior:g}"),
         )
         figures.append((percent(prediction.stage1.probabilities[positive]), meaning))
-    if prediction.stage2 is not None and not is_borderline(prediction.stage2):
+    if verdict_of(prediction).tone in STAGE2_LABELS and prediction.stage2 is not None:
         label = prediction.stage2.label
         meaning = _("[calibrated probability] of %(label)s, if it is pneumonia", label=_(label))
         figures.append((percent(prediction.stage2.probabilities[label]), meaning))

@@ -13,16 +13,24 @@ LATERAL = "lateral"
 
 REASONS = {
     "inverted": Reason(
-        "inverted", "This looks like a negative: the lungs are bright. Invert it, so that they are dark."
+        "inverted",
+        "If this is a chest radiograph, it looks like a negative: the lungs are bright. Invert it, so that "
+        "they are dark.",
     ),
-    "turned": Reason("rotated", "This looks turned by a quarter or half of a circle. Turn it upright."),
+    "turned": Reason(
+        "rotated",
+        "If this is a frontal chest radiograph, it looks turned by a quarter or half of a circle. Turn it "
+        "upright.",
+    ),
     "part": Reason(
         "cropped",
         "This does not look like a whole chest: it may be a part of one, or another part of "
         "the body. Give the whole frontal radiograph of a chest.",
     ),
     LATERAL: Reason(
-        "not_frontal", "This looks like a chest from the side. The models know radiographs from the front."
+        "not_frontal",
+        "This does not look like a chest from the front: it may be one from the side, or another picture. "
+        "The models know radiographs from the front.",
     ),
     "other film": Reason(
         "not_a_chest_radiograph",
