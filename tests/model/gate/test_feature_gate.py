@@ -192,7 +192,10 @@ def test_the_lead_is_the_log_odds_of_the_likeliest_domain_against_the_next(
     logits = (features - gate.mean) @ gate.projection @ gate.domain_weights + gate.domain_bias
     scores = gate.judge(features)
     np.testing.assert_allclose(scores.leads, np.abs(logits[:, 0] - logits[:, 1]), rtol=1e-4)
-    single = {"domain_weights": gate.domain_weights[:, :1], "domain_bias": gate.domain_bias[:1]}
+    single: dict[str, Any] = {
+        "domain_weights": gate.domain_weights[:, :1],
+        "domain_bias": gate.domain_bias[:1],
+    }
     one = a_gate(domains=("",), distances=gate.distances[:1], minimum_leads=np.zeros(1, np.float32), **single)
     assert (one.judge(features).leads == np.inf).all()
     assert {film.domain for film in assessed(one, features)} == {""}
