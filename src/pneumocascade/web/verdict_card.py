@@ -45,13 +45,14 @@ REPAIR_LABELS = {
 def verdict_card(analysis: Analysis) -> str:
     """Return the card with finding, aetiology and calibrated probability, and both stages' bars."""
     prediction = analysis.prediction
+    verdict = verdict_of(prediction)
     return render(
         "web/verdict.html.j2",
         analysis=analysis,
         prediction=prediction,
-        verdict=verdict_of(prediction),
+        verdict=verdict,
         reasons=[(reason.code, reason_text(reason)) for reason in reasons_of(prediction)],
-        figures=_figures_of(prediction),
+        figures=_figures_of(prediction, verdict.tone),
         banners=_banners(prediction),
         remarks=_remarks(prediction),
         actions=_actions(prediction),
@@ -77,7 +78,7 @@ def _agreement(prediction: Prediction, reference: str) -> str:
     return _("the answer differs")
 
 
-def _figures_of(prediction: Prediction) -> list[tuple[str, str]]:
+def _figures_of(prediction: Prediction, tone: str) -> list[tuple[str, str]]:
     """Return the probability of pneumonia and, where the headline names a type, that of it, and meanings."""
     figures = []
     if prediction.stage1 is not None:
@@ -88,7 +89,7 @@ def _figures_of(prediction: Prediction) -> list[tuple[str, str]]:
             share=decimal(f"{100 * prediction.prior:g}"),
         )
         figures.append((percent(prediction.stage1.probabilities[positive]), meaning))
-    if verdict_of(prediction).tone in STAGE2_LABELS and prediction.stage2 is not None:
+    if tone in STAGE2_LABELS and prediction.stage2 is not None:
         label = prediction.stage2.label
         meaning = _("[calibrated probability] of %(label)s, if it is pneumonia", label=_(label))
         figures.append((percent(prediction.stage2.probabilities[label]), meaning))
