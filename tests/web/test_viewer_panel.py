@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from pneumocascade import Cascade
 from pneumocascade.web.analysis import analyse
@@ -118,6 +118,27 @@ def test_layers_are_those_of_the_page_and_are_cut_where_the_slider_says(page: Pa
     page.locator(LAYERS).select_option(label="Film alone")
     expect(layer).to_have_count(0)
     expect(page.locator(f"{VIEWER} [data-name=opacity]")).to_be_disabled()
+
+
+@pytest.mark.browser
+def test_the_film_fits_though_the_style_sheet_comes_late(browser: Browser, address: str) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 800}, reduced_motion="reduce")
+    page = context.new_page()
+
+    def late(route: Route) -> None:
+        page.wait_for_timeout(700)
+        route.continue_()
+
+    page.route("**/viewer.css", late)
+    open_app(page, address)
+    page.locator("#single-pictures [data-viewer]").click()
+    expect(page.locator(VIEWER)).to_have_attribute("data-ready", "true")
+    fitted = zoom_of(page)
+    page.wait_for_timeout(1000)
+    page.get_by_role("button", name="Whole film").click()
+    page.wait_for_timeout(300)
+    assert zoom_of(page) == fitted
+    context.close()
 
 
 @pytest.mark.browser

@@ -14,19 +14,22 @@ const MIN_WIDTH = 0.02;
 
 let loaded;
 
+function load(element) {
+  return new Promise((resolve, reject) => {
+    element.addEventListener('load', resolve);
+    element.addEventListener('error', () => reject(new Error('the viewer could not be loaded')));
+    document.head.append(element);
+  });
+}
+
+// The style sheet, too, must be there first: the film is fitted to the size that it gives the stage.
 function loadLibrary() {
-  loaded ??= new Promise((resolve, reject) => {
-    const style = document.createElement('link');
-    style.rel = 'stylesheet';
-    style.href = new URL('viewer.css', import.meta.url);
-    const script = document.createElement('script');
-    script.src = new URL(LIBRARY, import.meta.url);
-    script.onload = resolve;
-    script.onerror = () => {
-      loaded = undefined;
-      reject(new Error('the viewer could not be loaded'));
-    };
-    document.head.append(style, script);
+  loaded ??= Promise.all([
+    load(make('link', { rel: 'stylesheet', href: new URL('viewer.css', import.meta.url) })),
+    load(make('script', { src: new URL(LIBRARY, import.meta.url) })),
+  ]).catch((error) => {
+    loaded = undefined;
+    throw error;
   });
   return loaded;
 }
@@ -211,6 +214,7 @@ export async function openViewer(film, tab, name) {
     dialog.remove();
   });
   dialog.showModal();
+  show(); // the line of status takes its height before the film is fitted to the rest
 
   dialog.osd = OpenSeadragon({
     element: stage,
