@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pneumocascade import Prediction, Reason, StageResult
-from pneumocascade.explain.verdict import NO_BREAK, OUTCOMES, TONES, percent, verdict_of
+from pneumocascade.explain.verdict import NO_BREAK, OUTCOMES, TONES, mapped_label, percent, verdict_of
 
 SETS = st.sets(st.integers(0, 1))
 SHARES = st.floats(0, 1).map(lambda value: round(value, 6))
@@ -142,6 +142,23 @@ def test_words(prediction: Prediction, tone: str, title: str, sentence: str) -> 
     verdict = verdict_of(prediction)
     assert (verdict.tone, verdict.title) == (tone, title)
     assert verdict.sentence.replace(NO_BREAK, " ") == sentence
+
+
+@pytest.mark.parametrize(
+    ("stage1", "stage2", "labels"),
+    [
+        (stage1_of(0.9), stage2_of(0.9), ["pneumonia", "viral"]),
+        (stage1_of(0.9), stage2_of(0.6, {0, 1}), ["pneumonia", "viral (undetermined)"]),
+        (stage1_of(0.6, members={0, 1}), stage2_of(0.9), ["pneumonia (borderline)", "viral (undetermined)"]),
+        (stage1_of(0.4, members=set()), None, ["normal (borderline)"]),
+        (stage1_of(0.1), None, ["normal"]),
+    ],
+)
+def test_a_map_says_where_its_stage_cannot_tell(
+    stage1: StageResult, stage2: StageResult | None, labels: list[str]
+) -> None:
+    prediction = answer(stage1, stage2)
+    assert [mapped_label(prediction, stage) for stage in prediction.stages] == labels
 
 
 def test_the_probabilities_stand_below_the_sentence() -> None:

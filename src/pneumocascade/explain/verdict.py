@@ -165,6 +165,24 @@ def is_borderline(result: StageResult) -> bool:
     return result.prediction_set != (result.label,) or result.probabilities[result.label] < 0.5
 
 
+def mapped_label(prediction: Prediction, stage: int) -> str:
+    """Return the label that the saliency map of a stage speaks for, and whether the stage can tell it.
+
+    Parameters
+    ----------
+    prediction : Prediction
+    stage : int
+        Number of a stage that ran.
+    """
+    results = prediction.stages
+    label = _(results[stage].label)
+    if not any(is_borderline(result) for number, result in results.items() if number <= stage):
+        return label
+    if stage == 1:
+        return _("%(label)s (borderline)", label=label)
+    return _("%(label)s (undetermined)", label=label)
+
+
 def _no_finding(prediction: Prediction) -> Verdict:
     reasons = reasons_of(prediction)
     title = _("Cannot read this file")

@@ -11,8 +11,9 @@ from PIL import Image, ImageDraw, ImageFont
 from pneumocascade.errors import MissingExtraError, UsageError
 from pneumocascade.explain.pictures import film_picture, with_banner
 from pneumocascade.explain.saliency import overlay
+from pneumocascade.explain.verdict import mapped_label
 from pneumocascade.reports import common_attributes
-from pneumocascade.types import DISCLAIMER, Prediction, Radiograph, StageResult
+from pneumocascade.types import DISCLAIMER, Prediction, Radiograph
 
 try:
     from highdicom.sc import SCImage
@@ -129,12 +130,9 @@ def capture_picture(prediction: Prediction, radiograph: Radiograph) -> NDArray[n
     panels = [_panel(film, "Film")]
     for number, result in prediction.stages.items():
         if result.activation_map is not None:
-            panels.append(_panel(overlay(shown, result), _caption(number, result)))
+            caption = f"Stage {number}: what speaks for {mapped_label(prediction, number)}"
+            panels.append(_panel(overlay(shown, result), caption))
     return with_banner(np.concatenate(panels, axis=1), prediction)
-
-
-def _caption(number: int, result: StageResult) -> str:
-    return f"Stage {number}: what speaks for {result.label}"
 
 
 def _panel(picture: NDArray[np.uint8], caption: str) -> NDArray[np.uint8]:

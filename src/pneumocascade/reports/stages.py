@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pneumocascade.explain.html import data_uri
 from pneumocascade.explain.saliency import FULL_HEAT, overlay
-from pneumocascade.explain.verdict import is_borderline, percent
+from pneumocascade.explain.verdict import is_borderline, mapped_label, percent
 from pneumocascade.i18n import decimal, gettext_noop
 from pneumocascade.i18n import gettext as _
 from pneumocascade.model.spec import OPERATING_POINTS, figures_of
@@ -106,10 +106,10 @@ def stage_cards(
             second = _("Did not run: the film could not be read.")
         return StageCard(_(STAGE_TITLES[0]), (), (first,)), StageCard(_(STAGE_TITLES[1]), (), (second,))
     sure = not is_borderline(stage1)
-    card = _card(0, stage1, small, spec1, point, sure=sure)
+    card = _card(0, stage1, small, spec1, point, mapped_label(prediction, 1), sure=sure)
     if stage2 is not None:
         sure = sure and not is_borderline(stage2)  # no type stands out where it may not be pneumonia
-        return card, _card(1, stage2, small, spec2, point, sure=sure)
+        return card, _card(1, stage2, small, spec2, point, mapped_label(prediction, 2), sure=sure)
     if stage1.label == stage1.positive:
         return card, StageCard(_(STAGE_TITLES[1]), (), (_(NO_STAGE2),))
     why = _(
@@ -129,12 +129,13 @@ def _card(
     small: Radiograph | None,
     spec: ModelSpec | None,
     point: str,
+    mapped: str,
     *,
     sure: bool,
 ) -> StageCard:
     saliency = None
     if small is not None and result.activation_map is not None:
-        caption = f"Saliency map: log-odds that speak for {result.label}"
+        caption = f"Saliency map: log-odds that speak for {mapped}"
         saliency = PagePicture(caption, data_uri(overlay(small, result), "JPEG"))
     return StageCard(_(STAGE_TITLES[index]), _bars(result, sure=sure), _notes(result, spec, point), saliency)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pneumocascade.explain.html import render
 from pneumocascade.explain.saliency import heat_layer
+from pneumocascade.explain.verdict import mapped_label
 from pneumocascade.i18n import gettext as _
 from pneumocascade.reports.stages import saliency_legend
 from pneumocascade.web.fragments import note
@@ -57,7 +58,10 @@ def saliency_view(analysis: Analysis, prefix: str) -> str:
     view = render(
         "web/saliency.html.j2",
         film=analysis.film,
-        layers=[(stage, result.label, heat_layer(result, height, width)) for stage, result in mapped],
+        layers=[
+            (stage, mapped_label(analysis.prediction, stage), heat_layer(result, height, width))
+            for stage, result in mapped
+        ],
         prefix=prefix,
         opacity=OPACITY,
         legend=saliency_legend(),
