@@ -7,12 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pneumocascade import Cascade, UsageError, read_radiograph
 from pneumocascade.errors import FileAccessError, MissingExtraError
 from pneumocascade.imaging.find import find_sources
+from pneumocascade.imaging.studies import Found
 from pneumocascade.imaging.uris import is_uri, read_uri
+from tests.conftest import draw_chest
+from tests.imaging.dicom.objects import dataset, report, to_bytes
 from tests.tiny_models import write_tiny_models
 
 
@@ -21,8 +25,9 @@ def store(chest_png: Path) -> Iterator[Any]:
     """A store in memory, with films in folders."""
     fsspec = pytest.importorskip("fsspec")
     store = fsspec.filesystem("memory")
-    for name in ("b.png", "a/2.png", "a/1.PNG", "a-/3.png", "a/notes.txt"):
+    for name in ("b.png", "a/2.png", "a/1.PNG", "a-/3.png", "a/renamed.txt"):
         store.pipe(f"/bucket/films/{name}", chest_png.read_bytes())
+    store.pipe("/bucket/films/a/notes.txt", b"notes")
     store.pipe("/bucket/films/empty.png", b"")
     yield store
     store.rm("/bucket", recursive=True)
@@ -49,15 +54,55 @@ def test_a_folder_stands_for_its_films_in_the_order_of_a_local_folder(
 ) -> None:
     found = list(find_sources(["memory://bucket/films"]))
     names = [name.partition("/films/")[2] for name in found]
-    assert names == ["a/1.PNG", "a/2.png", "a-/3.png", "b.png", "empty.png"]
+    assert names == ["a/1.PNG", "a/2.png", "a/renamed.txt", "a-/3.png", "b.png", "empty.png"]
     for name in [*names, "a/notes.txt"]:
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
-        path.write_bytes(b"notes" if path.suffix == ".txt" else chest_png.read_bytes())
+        path.write_bytes(b"notes" if path.name == "notes.txt" else chest_png.read_bytes())
     local = list(find_sources([str(tmp_path)]))
     assert [Path(name).relative_to(tmp_path).as_posix() for name in local] == names
     assert list(find_sources([f"file://{tmp_path}/"])) == [f"file://{name}" for name in local]
     assert all(read_uri(name, 1 << 20) for name in found if "empty" not in name)
+
+
+def test_a_folder_in_a_store_is_walked_by_content(store: Any) -> None:
+    film = to_bytes(dataset(draw_chest(height=300, width=300), 8))
+    files = {"1.2.840.1": film, "x.dcm": film, "cut.dcm": film[:140], "report": to_bytes(report())}
+    for name, content in files.items():
+        store.pipe(f"/bucket/films/d/{name}", content)
+    left_out: list[Found] = []
+    found = list(find_sources(["memory://bucket/films/d"], left_out=left_out))
+    assert [name.rpartition("/")[2] for name in found] == ["1.2.840.1", "cut.dcm", "x.dcm"]
+    assert [(name.rpartition("/")[2], kind) for name, kind in left_out] == [("report", "other object")]
+    assert all(read_radiograph(name).acquisition for name in found if "cut" not in name)
+    left_out.clear()
+    assert len(list(find_sources(["memory://bucket/films/*"], left_out=left_out))) == 9
+    assert [kind for _, kind in left_out] == ["other file", "other object"]
+
+
+def test_frames_in_a_store_are_films_where_they_are_asked_for(store: Any) -> None:
+    chest = draw_chest(height=300, width=300)
+    frames = np.stack([chest, chest[::-1]])
+    store.pipe("/bucket/films/frames.dcm", to_bytes(dataset(frames, 8)))
+    found = list(find_sources(["memory://bucket/films/frames.dcm"], all_frames=True))
+    assert [name.rpartition("/")[2] for name in found] == ["frames.dcm#frame=1", "frames.dcm#frame=2"]
+    assert np.array_equal(read_radiograph(found[0]).pixels, read_radiograph(found[1]).pixels[::-1])
+
+
+def test_what_cannot_be_opened_in_a_store_is_left_out_or_reported(
+    store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("film.dcm", "film", "film.png"):
+        store.pipe(f"/bucket/closed/{name}", b"film")
+
+    def refuse(*_args: object, **_options: object) -> bytes:
+        raise PermissionError("closed")
+
+    monkeypatch.setattr(type(store), "cat_file", refuse)
+    left_out: list[Found] = []
+    found = list(find_sources(["memory://bucket/closed"], left_out=left_out))
+    assert [name.rpartition("/")[2] for name in found] == ["film.dcm", "film.png"]
+    assert left_out == [("memory:///bucket/closed/film", "unopened")]
 
 
 def test_patterns_and_single_names(store: Any) -> None:
@@ -80,7 +125,7 @@ def test_a_store_that_cannot_be_asked_ends_the_run() -> None:
         ("memory://bucket/films/none.png", "file_not_found"),
         ("memory://bucket/films/a", "not_a_file"),
         ("memory://bucket/films/empty.png", "empty_file"),
-        ("memory://bucket/films/a/notes.txt", None),
+        ("memory://bucket/films/a/renamed.txt", None),
         ("nosuch://bucket/film.png", "unreadable_file"),
     ],
 )

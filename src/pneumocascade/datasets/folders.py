@@ -19,6 +19,7 @@ from pneumocascade.datasets.labels import (
 )
 from pneumocascade.datasets.left_out import LeftOut
 from pneumocascade.imaging.read import SUFFIXES
+from pneumocascade.imaging.studies import DICOM_SUFFIXES
 
 SPLITS = ("train", "val", "test")
 
@@ -30,8 +31,6 @@ _SPLIT_OF = {
     **dict.fromkeys(("val", "valid", "validation"), "val"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
-
-DICOM_SUFFIXES = frozenset({".dcm", ".dicom", ".ima"})
 
 
 @dataclass(frozen=True, slots=True)

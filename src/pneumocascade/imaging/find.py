@@ -10,8 +10,16 @@ from pathlib import Path
 
 from pneumocascade.errors import UsageError
 from pneumocascade.imaging.read import SUFFIXES
-from pneumocascade.imaging.studies import Found, Kind, frames_of, kind_of, listed_in, members_of
-from pneumocascade.imaging.uris import films_at, is_uri
+from pneumocascade.imaging.studies import (
+    Found,
+    Kind,
+    frames_of,
+    kind_of,
+    kinds_at,
+    listed_in,
+    members_of,
+)
+from pneumocascade.imaging.uris import is_uri, listed_at
 
 
 def find_sources(
@@ -32,7 +40,7 @@ def find_sources(
     ----------
     named : iterable of str
         Files, folders and patterns (``*``, ``?``, ``[...]``, ``**``), as paths or as URIs
-        (:func:`pneumocascade.imaging.uris.films_at`).
+        (:func:`pneumocascade.imaging.uris.listed_at`).
     all_frames : bool
         Each frame of a DICOM object counts as a film; otherwise the first one.
     follow_links : bool
@@ -52,15 +60,22 @@ def find_sources(
     for name in named:
         if not name:
             raise UsageError("a path is empty; give a file, a folder (. for this one) or a pattern")
-        if is_uri(name):
-            yield from films_at(name, SUFFIXES)
-            continue
-        # A file may have brackets in its name: only what is not there is taken for a pattern.
-        matches = [] if os.path.exists(name) else sorted(glob.glob(name, recursive=True))  # noqa: PTH110, PTH207
-        for match in matches or [name]:
-            films = [film for film, kind in _expanded(match, follow_links) if _is_kept(film, kind, others)]
+        for match, found in _matches(name, follow_links):
+            films = [film for film, kind in found if _is_kept(film, kind, others)]
             for film in films or [match]:
                 yield from frames_of(film) if all_frames else [film]
+
+
+def _matches(name: str, follow_links: bool) -> Iterator[tuple[str, Iterator[Found]]]:
+    """Yield what a name means, and what is in each: a pattern means what it matches."""
+    if is_uri(name):
+        for match, files in listed_at(name, SUFFIXES):
+            yield match, kinds_at(files)
+        return
+    # A file may have brackets in its name: only what is not there is taken for a pattern.
+    matches = [] if os.path.exists(name) else sorted(glob.glob(name, recursive=True))  # noqa: PTH110, PTH207
+    for match in matches or [name]:
+        yield match, _expanded(match, follow_links)
 
 
 def _is_kept(film: str, kind: Kind, others: list[Found]) -> bool:

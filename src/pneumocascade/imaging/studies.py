@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from pneumocascade.errors import FilmError
 from pneumocascade.imaging.dicom.detect import is_dicom
-from pneumocascade.imaging.files import bytes_of, read_member
-from pneumocascade.imaging.read import SUFFIXES
+from pneumocascade.imaging.files import read_member
+from pneumocascade.imaging.read import SUFFIXES, content_of
 from pneumocascade.imaging.signatures import HEAD, NOT_IMAGES, file_format
-from pneumocascade.imaging.uris import is_uri
+from pneumocascade.imaging.uris import heads_of
 
 Kind = Literal["film", "other object", "other file", "linked folder", "unopened"]
 """A film; a DICOM object without a picture; what is no film; a link that is not followed; a file or folder
 that cannot be opened."""
 
 Found = tuple[str, Kind]
+
+DICOM_SUFFIXES = frozenset({".dcm", ".dicom", ".ima"})
+"""What has one of them and cannot be opened is reported as a film."""
+
+_BEFORE_MOST_PIXELS = 1 << 16
+"""Bytes of an object in a store that are read to know whether it is a picture; one that is cut before it says
+so is known by its SOP class."""
 
 _BEFORE_PIXELS = 1 << 20
 """Bytes of a member in which the description of its picture stands, if it has one."""
@@ -35,7 +42,20 @@ def kind_of(path: Path) -> Kind:
             head = stream.read(HEAD)
         return _kind_of_content(head, lambda: path)
     except OSError:
-        return "film" if path.suffix.lower() in (".dcm", ".dicom") else "unopened"
+        return "film" if path.suffix.lower() in DICOM_SUFFIXES else "unopened"
+
+
+def kinds_at(uris: Sequence[str]) -> Iterator[Found]:
+    """Yield what the files of a folder in a store are: by their suffix, else by their content."""
+    unknown = [uri for uri in uris if PurePosixPath(uri).suffix.lower() not in SUFFIXES]
+    kinds = dict(zip(unknown, map(_kind_at, unknown, heads_of(unknown, _BEFORE_MOST_PIXELS)), strict=True))
+    yield from ((uri, kinds.get(uri, "film")) for uri in uris)
+
+
+def _kind_at(uri: str, head: bytes | Exception) -> Kind:
+    if isinstance(head, Exception):
+        return "film" if PurePosixPath(uri).suffix.lower() in DICOM_SUFFIXES else "unopened"
+    return _kind_of_content(head[:HEAD], lambda: head)
 
 
 def _kind_of_content(head: bytes, more: Callable[[], Path | bytes]) -> Kind:
@@ -90,7 +110,7 @@ def listed_in(dicomdir: str) -> Iterator[Found]:
 
 def frames_of(film: str) -> Iterator[str]:
     """Yield a name for each frame of a DICOM object; the film itself where it has no more than one."""
-    count = 0 if is_uri(film) else _count_frames(film)
+    count = _count_frames(film)
     if count > 1:
         yield from (f"{film}#frame={number}" for number in range(1, count + 1))
     else:
@@ -99,8 +119,8 @@ def frames_of(film: str) -> Iterator[str]:
 
 def _count_frames(film: str) -> int:
     try:
-        data = bytes_of(film, "a folder")
-        if not is_dicom(data):
+        data, frame = content_of(film)
+        if frame is not None or not is_dicom(data):
             return 1
         from pneumocascade.imaging.dicom.dicomdir import count_frames
 

@@ -7,7 +7,7 @@ endpoints are taken from where that package looks for them (environment, its fil
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -18,24 +18,26 @@ _SCHEME = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 _MAGIC = re.compile(r"[*?[]")
 
+_AT_ONCE = 256
+"""Files of which the beginning is asked for at once."""
+
 
 def is_uri(source: object) -> bool:
     """Return whether a source is a URI: text that begins with a scheme and ``://``."""
     return isinstance(source, str) and _SCHEME.match(source) is not None
 
 
-def films_at(uri: str, suffixes: Collection[str]) -> list[str]:
-    """Return the films that a URI means.
+def listed_at(uri: str, suffixes: Collection[str]) -> list[tuple[str, list[str]]]:
+    """Return what a URI means, each with the files below it, sorted, where it is a folder.
 
-    A folder stands for the films in it and below, by suffix, sorted; a pattern for what it
-    matches, sorted. Whatever is neither is returned as it is. The store is not asked about a URI that
+    A pattern means what it matches, sorted; all else means itself. The store is not asked about a URI that
     ends as a film does: a list of films costs no look-ups.
 
     Parameters
     ----------
     uri : str
     suffixes : collection of str
-        By which films are found, in lower case, with their dot.
+        Of films, in lower case, with their dot.
 
     Raises
     ------
@@ -47,19 +49,48 @@ def films_at(uri: str, suffixes: Collection[str]) -> list[str]:
     fsspec = _fsspec()  # asked for here, too, so that a run fails before its first film
     is_film = PurePosixPath(uri).suffix.lower() in suffixes and not uri.endswith("/")
     if "::" in uri or (is_film and not _MAGIC.search(uri)):  # "::" names a film within another file
-        return [uri]
+        return [(uri, [])]
     try:
         store, path = fsspec.core.url_to_fs(uri)
-        pattern = _MAGIC.search(path) and not store.exists(path)
-        found: list[str] = []
-        for match in sorted(store.glob(path)) if pattern else [path]:
-            below = [each for each in store.find(match) if PurePosixPath(each).suffix.lower() in suffixes]
-            found += sorted(below, key=PurePosixPath) or [match]
+        if not _MAGIC.search(path) or store.exists(path):
+            return [(uri, _files_below(store, path))]
+        matches = sorted(store.glob(path, detail=True).items())
+        return [
+            (
+                str(store.unstrip_protocol(match)),
+                _files_below(store, match) if entry["type"] == "directory" else [],
+            )
+            for match, entry in matches
+        ] or [(uri, [])]
     except FileNotFoundError:
-        return [uri]
+        return [(uri, [])]
     except Exception as error:  # each store has exceptions of its own
         raise UsageError(f"{uri} cannot be looked into: {error}") from error
-    return [uri] if found in ([], [path]) else [str(store.unstrip_protocol(each)) for each in found]
+
+
+def _files_below(store: Any, path: str) -> list[str]:
+    """Return the URIs of the files of a folder and below; none where the path is a file."""
+    found = store.find(path)
+    if found == [path]:
+        return []
+    return [str(store.unstrip_protocol(each)) for each in sorted(found, key=PurePosixPath)]
+
+
+def heads_of(uris: Sequence[str], length: int) -> Iterator[bytes | Exception]:
+    """Yield the first bytes of files of one store, or why they cannot be had; many are asked for at once.
+
+    Parameters
+    ----------
+    uris : sequence of str
+        Of :func:`listed_at`.
+    length : int
+        Bytes of each.
+    """
+    for start in range(0, len(uris), _AT_ONCE):
+        asked = uris[start : start + _AT_ONCE]
+        store, _ = _fsspec().core.url_to_fs(asked[0])
+        paths = [store._strip_protocol(uri) for uri in asked]
+        yield from store.cat_ranges(paths, 0, length, on_error="return")
 
 
 def read_uri(uri: str, limit: int) -> bytes:
