@@ -7,15 +7,16 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent / "src"))
 
 from pneumocascade import Cascade
+from pneumocascade.audit.logs import set_up
 from pneumocascade.inference.prefetch import usable_cores
 from pneumocascade.inference.worker_pool import IsolatedReader
-from pneumocascade.server import Access, logs, serve
+from pneumocascade.server import Access, serve
 
 if __name__ == "__main__":
     os.environ["PYTHONPATH"] = sys.path[0]  # where the processes that decode find the package
-    logs.set_up()
+    set_up()
     cores = usable_cores()
     cascade = Cascade.load(threads=cores, reader=IsolatedReader(cores))
     # A Space is reached from outside, and shown in a frame.
     access = Access(frame_ancestors="https://huggingface.co")
-    serve(cascade, host="0.0.0.0", port=7860, access=access)  # noqa: S104
+    serve(cascade, host="0.0.0.0", port=int(os.environ.get("GRADIO_SERVER_PORT", "7860")), access=access)  # noqa: S104

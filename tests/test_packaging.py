@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import http.server
+import importlib.metadata
 import json
 import os
 import re
@@ -12,14 +13,17 @@ import shutil
 import subprocess
 import sys
 import threading
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer.main
+from packaging.requirements import Requirement
 
 from pneumocascade.cli import app
+from tests.node.programs import free_port, wait_for
 
 ROOT = Path(__file__).parents[1]
 UNIT = ROOT / "packaging" / "pneumocascade.service"
@@ -129,6 +133,35 @@ def unit(path: Path) -> configparser.ConfigParser:
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     parser.read_string(path.read_text(encoding="utf-8"))
     return parser
+
+
+def test_a_space_installs_what_the_web_app_needs() -> None:
+    needed = map(Requirement, importlib.metadata.requires("pneumocascade") or ())
+    lines = [line for line in read("requirements.txt").splitlines() if line[0] != "#"]
+    assert {(each.name, each.specifier) for each in map(Requirement, lines)} == {
+        (each.name, each.specifier)
+        for each in needed
+        if each.marker is None or each.marker.evaluate({"extra": "web"})
+    }
+
+
+def test_a_space_answers() -> None:
+    port = free_port()
+    environment = {**os.environ, **SILENT, "GRADIO_SERVER_PORT": str(port)}
+    process = subprocess.Popen([sys.executable, str(ROOT / "app.py")], cwd=ROOT, env=environment)
+    try:
+        wait_for(lambda: answers(f"http://127.0.0.1:{port}/healthz"), 60)
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as response:
+            return bool(response.status == 200)
+    except OSError:
+        return False
 
 
 @each_unit
