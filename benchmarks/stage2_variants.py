@@ -2,11 +2,13 @@
 
     python -m benchmarks.stage2_variants kermany224 --folds docs/data/folds.json --cache /var/tmp/maps
 
-The bundled stage 1, INT8, computes the feature maps after ``layer3`` once, of each film as it is and of one
-augmented copy an epoch; ``layer4`` and a new classifier are trained on them, from the weights of stage 1. So
-a network costs a fifth of a whole one, and all variants see the same copies. Each is trained once a fold and
-seed on the other folds and judged, in float32, on the fold. Prints the AUROC over the films of each fold, the
-mean over seeds and, in brackets, how far two seeds lie apart.
+The bundled stage 1, INT8, computes feature maps once: of each film as it is, and of an augmented copy for
+each epoch. What lies behind the maps (``--trained``: ``layer4``, its last block, or the classifier alone)
+is trained on them in float32, from the weights of stage 1 with a new classifier. This costs a fifth of a
+whole network or less, and all variants see the same copies. Each variant learns, for each fold and seed,
+from the other folds and is judged on the fold. Prints the AUROC over the films of each fold: the mean over
+seeds and, in brackets, how far the seeds lie apart. The folds are blocks of patient numbers or, with
+``--random``, random by patient.
 
 Stage 1 was trained on all of these films, without their types. Needs the extra ``[train]``.
 """
@@ -29,12 +31,12 @@ from numpy.typing import NDArray
 from onnx.numpy_helper import to_array
 from rich.progress import track
 from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import StratifiedGroupKFold
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim.swa_utils import AveragedModel
 
 from pneumocascade.datasets.films import LabelledFilm, find_films
-from pneumocascade.model.spec import ModelSpec
 from pneumocascade.model.store import bundled_models, load_classifier, read_manifest
 from pneumocascade.training.data import FilmDataset, Sample
 from pneumocascade.training.network import build_network, load_weights, unfold_batch_norm
@@ -42,11 +44,14 @@ from pneumocascade.training.split import block_folds
 from pneumocascade.training.starting_weights import find_weights
 from pneumocascade.training.trainer import average_weights, learning_rate_factor
 
-LAST_SHARED = "network.layer4.0.conv1.weight"
-"""Name, as it begins, of the first weight behind the feature maps."""
+TRAINED = {"layer4": "network.layer4.0.conv1.weight", "layer4.2": "network.layer4.2.conv1.weight", "fc": None}
+"""What is trained, and how the name of its first weight begins; the classifier takes the last maps."""
 
 BATCH = 32
 PEAK, FRESH_PEAK, DECAY, SMOOTHING, EMA, WARM_UP = 1e-4, 4e-4, 0.02, 0.1, 0.995, 0.15
+"""As stage 2 is trained."""
+
+SEED = 2018
 BLOCKS = 9
 Bytes: TypeAlias = NDArray[np.uint8]
 Labels: TypeAlias = NDArray[np.int64]
@@ -54,92 +59,84 @@ Labels: TypeAlias = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Maps:
-    """Feature maps after ``layer3``, uint8, of shape (copies, films, 1024, 14, 14); copy 0 is unchanged."""
+    """Feature maps, uint8, of shape (copies, films, C, H, W); copy 0 is of the films as they are."""
 
     values: Bytes
     scale: float
     zero: int
 
     def batch(self, copy: int, films: Sequence[int] | NDArray[np.int64]) -> Tensor:
-        """Return the maps of some films, float32, shape (N, 1024, 14, 14)."""
+        """Return the maps of some films, float32, shape (N, C, H, W)."""
         chosen = torch.from_numpy(self.values[copy, films]).to(memory_format=torch.channels_last)
         return (chosen.float() - self.zero) * self.scale
 
 
-def shared_part(folder: Path) -> tuple[onnxruntime.InferenceSession, float, int, ModelSpec]:
-    """Return stage 1 up to the maps after ``layer3``, their scale and zero point, and its specification."""
-    manifest = read_manifest(folder)
-    model = onnx.load(folder / manifest.files["stage1"])
+def shared_part(folder: Path, weight: str | None) -> tuple[onnxruntime.InferenceSession, float, int]:
+    """Return stage 1 up to the input of a weight, and scale and zero point of what it returns."""
+    model = onnx.load(folder / read_manifest(folder).files["stage1"])
     maker = {output: node for node in model.graph.node for output in node.output}
     constants = {each.name: to_array(each) for each in model.graph.initializer}
-    first = next(
-        node for node in model.graph.node if node.op_type == "Conv" and node.input[1].startswith(LAST_SHARED)
-    )
-    dequantise = maker[first.input[0]]
-    name, scale, zero = dequantise.input
+    wanted = "features"
+    if weight is not None:
+        convolutions = (node for node in model.graph.node if node.op_type == "Conv")
+        wanted = next(node.input[0] for node in convolutions if node.input[1].startswith(weight))
+    name, scale, zero = maker[wanted].input
     del model.graph.output[:]
     model.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.UINT8, None))
-    with_one_output = onnx.utils.Extractor(model).extract_model(["input"], [name])
-    session = onnxruntime.InferenceSession(with_one_output.SerializeToString())
-    return (
-        session,
-        float(constants[scale]),
-        int(constants[zero]),
-        load_classifier(folder, manifest, "stage1").spec,
-    )
+    part = onnx.utils.Extractor(model).extract_model(["input"], [name])
+    session = onnxruntime.InferenceSession(part.SerializeToString())
+    return session, float(constants[scale]), int(constants[zero])
 
 
-def maps_of(films: Sequence[LabelledFilm], labels: Labels, copies: int, cache: Path) -> Maps:
+def maps_of(films: Sequence[LabelledFilm], labels: Labels, copies: int, trained: str, cache: Path) -> Maps:
     """Return the feature maps of all films, kept as files in a folder."""
-    session, scale, zero, spec = shared_part(bundled_models())
+    folder = bundled_models()
+    session, scale, zero = shared_part(folder, TRAINED[trained])
+    spec = load_classifier(folder, read_manifest(folder), "stage1").spec
     samples = [Sample(film, int(label), (film.path,)) for film, label in zip(films, labels, strict=True)]
-    shape = tuple(
-        session.run(None, {"input": np.zeros((1, 3, spec.input_size, spec.input_size), np.float32)})[0].shape[
-            1:
-        ]
-    )
     cache.mkdir(parents=True, exist_ok=True)
     parts = []
     for copy in range(copies + 1):
         path = cache / f"copy{copy}.npy"
         if not path.exists():
-            data = FilmDataset(
-                samples, spec, size=spec.input_size, seed=None if copy == 0 else 2018, epoch=copy
-            )
-            part = np.empty((len(films), *shape), np.uint8)
-            for index in track(range(len(films)), f"copy {copy}"):
-                part[index] = session.run(None, {"input": data[index][0].numpy()[np.newaxis]})[0][0]
-            np.save(path.with_suffix(".part.npy"), part)
+            seed = None if copy == 0 else SEED
+            data = FilmDataset(samples, spec, size=spec.input_size, seed=seed, epoch=copy)
+            part = [
+                session.run(None, {"input": data[index][0].numpy()[np.newaxis]})[0][0]
+                for index in track(range(len(films)), f"copy {copy}")
+            ]
+            np.save(path.with_suffix(".part.npy"), np.stack(part))
             path.with_suffix(".part.npy").replace(path)
         parts.append(np.load(path))
     return Maps(np.stack(parts), scale, zero)
 
 
-class LastStage(nn.Module):
-    """``layer4`` and the classifier of a ResNet-50."""
+class LastPart(nn.Module):
+    """The last blocks and the classifier of a ResNet-50."""
 
-    def __init__(self, layer4: nn.Module, classifier: nn.Module) -> None:
+    def __init__(self, blocks: nn.Module, classifier: nn.Module) -> None:
         super().__init__()
-        self.layer4, self.fc = layer4, classifier
+        self.blocks, self.fc = blocks, classifier
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Return logits (N, 2) of feature maps (N, 1024, 14, 14)."""
-        logits: Tensor = self.fc(self.layer4(maps).mean((2, 3)))
+        """Return logits (N, 2) of feature maps (N, C, H, W)."""
+        logits: Tensor = self.fc(self.blocks(maps).mean((2, 3)))
         return logits
 
 
-def starting_network(maps: Maps, films: Labels, seed: int) -> LastStage:
-    """Return ``layer4`` of the bundled stage 1, with a new classifier."""
+def starting_network(trained: str, maps: Maps, films: Labels, seed: int) -> LastPart:
+    """Return the part of the bundled stage 1 that is trained, with a new classifier."""
     weights = find_weights("bundled", stage=1)
     network = build_network(stride_in_1x1=weights.stride_in_1x1)
     load_weights(network, weights)
+    blocks = network.get_submodule("layer4")
+    assert isinstance(blocks, nn.Sequential)
     torch.manual_seed(seed)
-    last = LastStage(network.layer4, nn.Linear(2048, 2))
-    last = last.to(memory_format=torch.channels_last)
-    unfold_batch_norm(
-        last, (maps.batch(0, part) for part in np.array_split(films, max(1, len(films) // BATCH)))
-    )
-    return last
+    part = LastPart(blocks[{"layer4": 0, "layer4.2": 2, "fc": 3}[trained] :], nn.Linear(2048, 2))
+    part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if trained != "fc":
+        unfold_batch_norm(part, (maps.batch(0, some) for some in np.array_split(films, len(films) // BATCH)))
+    return part
 
 
 Losses: TypeAlias = Callable[[Tensor, Tensor], Tensor]
@@ -218,16 +215,23 @@ VARIANTS: dict[str, tuple[Callable[[Labels], Losses], Callable[..., tuple[Tensor
 
 
 def trained(
-    maps: Maps, labels: Labels, groups: Labels, learnt: Labels, variant: str, epochs: int, seed: int
+    part: str,
+    maps: Maps,
+    labels: Labels,
+    groups: Labels,
+    learnt: Labels,
+    variant: str,
+    epochs: int,
+    seed: int,
 ) -> nn.Module:
     """Return the averaged network after training on some films."""
     make_loss, mix = VARIANTS[variant]
     total = make_loss(groups[learnt])
-    network = starting_network(maps, learnt[:: len(learnt) // 512], seed)
+    network = starting_network(part, maps, learnt[:: len(learnt) // 512], seed)
     average = AveragedModel(network, multi_avg_fn=partial(average_weights, EMA), use_buffers=True)
     optimizer = torch.optim.AdamW(
         [
-            {"params": list(network.layer4.parameters()), "peak": PEAK},
+            {"params": list(network.blocks.parameters()), "peak": PEAK},
             {"params": list(network.fc.parameters()), "peak": FRESH_PEAK},
         ],
         weight_decay=DECAY,
@@ -244,7 +248,7 @@ def trained(
             targets = torch.from_numpy(labels[films]).float() * (1 - SMOOTHING) + SMOOTHING / 2
             given, targets = mix(maps.batch(1 + epoch, films), targets, rng)
             losses = cross_entropy(network(given), torch.stack([1 - targets, targets], 1), reduction="none")
-            total(losses, torch.from_numpy(groups[films])).backward()
+            total(losses, torch.from_numpy(groups[films])).backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
@@ -280,21 +284,28 @@ def main() -> None:
     """Train what the results do not have yet, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("data", type=Path)
-    parser.add_argument("--folds", type=Path, required=True, help="record of folds")
+    parser.add_argument("--folds", type=Path, required=True, help="record of films and their folds")
+    parser.add_argument("--random", action="store_true", help="folds random by patient, not those recorded")
     parser.add_argument("--cache", type=Path, required=True, help="folder of feature maps and results")
+    parser.add_argument("--trained", choices=TRAINED, default="layer4.2")
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--seeds", type=int, default=2)
     arguments = parser.parse_args()
     fold_of = json.loads(arguments.folds.read_text(encoding="utf-8"))
-    films = [
-        film for film in find_films(arguments.data) if film.aetiology is not None and film.name in fold_of
-    ]
+    films = [film for film in find_films(arguments.data) if film.aetiology and film.name in fold_of]
     labels = np.array([film.aetiology == "viral" for film in films], np.int64)
     folds = np.array([fold_of[film.name] for film in films])
+    if arguments.random:
+        splitter = StratifiedGroupKFold(3, shuffle=True, random_state=SEED)
+        parts = splitter.split(folds, labels, [film.patient for film in films])
+        for number, (_, held_out) in enumerate(parts, 1):
+            folds[held_out] = number
     groups = groups_of(films, labels)
-    maps = maps_of(films, labels, arguments.epochs, arguments.cache)
-    record = arguments.cache / f"results-{arguments.epochs}.json"
+    cache = arguments.cache / arguments.trained
+    maps = maps_of(films, labels, arguments.epochs, arguments.trained, cache)
+    kind = "patients" if arguments.random else "blocks"
+    record = cache / f"results-{kind}-{arguments.epochs}.json"
     results: dict[str, list[float]] = (
         json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
     )
@@ -305,7 +316,9 @@ def main() -> None:
                 if len(results.get(key, [])) > seed:
                     continue
                 learnt, held_out = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-                network = trained(maps, labels, groups, learnt, variant, arguments.epochs, seed)
+                network = trained(
+                    arguments.trained, maps, labels, groups, learnt, variant, arguments.epochs, seed
+                )
                 score = judged(network, maps, held_out)
                 results.setdefault(key, []).append(float(roc_auc_score(labels[held_out], score)))
                 record.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")

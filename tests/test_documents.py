@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from pneumocascade import Cascade
+from pneumocascade import Cascade, errors
+from pneumocascade.types import ROW_COLUMNS
 
 ROOT = Path(__file__).parents[1]
 
@@ -53,3 +55,18 @@ def test_the_figures_of_the_models_are_those_of_the_record(figures: ModuleType, 
         measured = figures.cross_fitted(stage, "main")
         for name in ("auroc", "accuracy", "sensitivity", "specificity"):
             assert spec.metrics[name] == pytest.approx(measured[name]["value"], abs=1e-5)
+
+
+def test_every_code_of_a_film_that_cannot_be_read_is_in_the_table() -> None:
+    assert errors.__doc__ is not None
+    tree = errors.__doc__.partition("ModelError")[0]
+    codes = set(re.findall(r"\b[a-z]+(?:_[a-z]+)+\b", tree))
+    table = (ROOT / "docs" / "usage.md").read_text(encoding="utf-8").partition("could not be read:\n")[2]
+    assert len(codes) > 20
+    assert set(re.findall(r"`([a-z_]+)`", table.partition("\n## ")[0])) == codes
+
+
+def test_the_columns_of_an_answer_stand_in_their_order() -> None:
+    text = (ROOT / "docs" / "usage.md").read_text(encoding="utf-8")
+    columns = text.partition(f"as {len(ROW_COLUMNS)} columns: ")[2].partition("To join")[0]
+    assert tuple(re.findall(r"`([a-z0-9_]+)`", columns)) == ROW_COLUMNS
