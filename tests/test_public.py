@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from packaging.version import Version
 
 import pneumocascade
 
@@ -16,7 +17,7 @@ PUBLIC = pneumocascade.__all__
 def test_a_public_name_is_there_and_documented(name: str) -> None:
     value = getattr(pneumocascade, name)
     if name == "__version__":
-        assert re.fullmatch(r"\d+\.\d+\.\d+([abrc.]+\d+)?", value)
+        assert str(Version(value)) == value
     else:
         assert value.__name__ == name
         assert value.__module__.startswith("pneumocascade.")
@@ -35,9 +36,13 @@ def test_the_public_methods_are_documented(name: str) -> None:
 def test_the_changelog_knows_this_version() -> None:
     changelog = Path(__file__).parents[1] / "CHANGELOG.md"
     versions = re.findall(r"^## (\S+)", changelog.read_text(encoding="utf-8"), re.MULTILINE)
-    released = [version for version in versions if version != "Unreleased"]
-    assert released[0] == pneumocascade.__version__
     assert "Unreleased" not in versions[1:], "what is not released stands first"
+    own, newest = Version(pneumocascade.__version__), Version(versions[versions[0] == "Unreleased"])
+    if versions[0] == "Unreleased":
+        assert own.is_devrelease
+        assert own > newest
+    else:
+        assert own == newest
 
 
 def test_another_name_is_an_attribute_error() -> None:

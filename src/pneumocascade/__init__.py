@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pneumocascade.output.rows import to_frame
     from pneumocascade.types import Prediction, Radiograph, Reason, StageResult
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 __all__ = [
     "Cascade",
