@@ -36,6 +36,7 @@ Inputs = list[str | None]
 SINGLE: Inputs = ["single-upload", None, "single-point", "single-prior", "single-measure"]
 PREVIEW: Inputs = ["single-upload", None]
 BATCH: Inputs = ["batch-upload", "batch-point", "batch-prior", "batch-measure"]
+AGAIN: Inputs = [None, "batch-table", None, "batch-point", "batch-prior"]
 PLOT: Inputs = [None, "single-analysed", "single-measure"]
 
 
@@ -136,6 +137,8 @@ def test_lost_results_are_told_from_no_results(client: Client) -> None:
     """A session that the server no longer knows: only the page knows that it had analysed a film."""
     assert EXPIRED in client.call(PLOT, [None, True, "entropy"], "lost")
     assert "data-measure" in client.call(PLOT, [None, False, "entropy"], "new")
+    assert EXPIRED in client.call(AGAIN, [None, "<table>", None, "sensitive", 50], "lost")
+    assert EXPIRED not in client.call(AGAIN, [None, "", None, "sensitive", 50], "new")
 
 
 def test_the_handlers_check_by_themselves(

@@ -205,9 +205,12 @@ def _wire_again(parts: _Parts, cascade: Cascade, counter: Counter, page_header: 
     """Judge all films again as soon as the settings change, and do what a refusal's buttons say."""
     asked, details = parts.asked, parts.details
 
-    def again(found: list[Analysis], index: int, operating_point: str, percent: float) -> tuple[object, ...]:
+    def again(
+        found: list[Analysis], table: str, index: int, operating_point: str, percent: float
+    ) -> tuple[object, ...]:
         if not found:
-            return (gr.skip(),) * 5
+            lost = fragments.note(_(EXPIRED), "warning") if table else gr.skip()
+            return gr.skip(), gr.skip(), lost, gr.skip(), gr.skip()
         found = [judge_again(cascade, analysis, operating_point, percent / 100) for analysis in found]
         card, view = verdict_card(found[index]), saliency_view(found[index], "batch")
         return fragments.gallery(found, index), fragments.results(found, index), card, view, found
@@ -224,7 +227,7 @@ def _wire_again(parts: _Parts, cascade: Cascade, counter: Counter, page_header: 
     for change in (asked.point.input, asked.prior.input):
         change(
             again,
-            [parts.analyses, parts.chosen, *asked.settings],
+            [parts.analyses, parts.results, parts.chosen, *asked.settings],
             [parts.gallery, parts.results, details.card, details.saliency, parts.analyses],
             js=dimming("batch"),
             trigger_mode="always_last",
