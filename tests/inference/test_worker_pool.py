@@ -253,6 +253,67 @@ def test_a_worker_that_answers_nonsense_is_replaced(tiny: Cascade, monkeypatch: 
     reader.close()
 
 
+@pytest.mark.parametrize("kind", ["path", "bytes"])
+def test_an_answer_that_was_not_read_is_not_given_to_the_next_film(
+    tiny: Cascade, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str
+) -> None:
+    sources: dict[str, bytes | Path] = {name: FILMS[name] for name in ("viral", "normal")}
+    if kind == "path":
+        for name in sources:
+            (tmp_path / name).write_bytes(FILMS[name])
+            sources[name] = tmp_path / name
+    reader = IsolatedReader(1)
+    assert reader((FILMS["viral"], "first"), specs=tiny.specs).status == "ok"
+
+    def exhausted(stream: object, most: int | None = None) -> bytes:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pool, "read_frame", exhausted)
+        with pytest.raises(MemoryError):
+            reader((sources["viral"], "one"), specs=tiny.specs)
+    found = reader((sources["normal"], "two"), specs=tiny.specs)
+    expected = prepare_film((sources["normal"], "two"), specs=tiny.specs)
+    assert (found.source, found.pixels_sha256) == ("two", expected.pixels_sha256)
+    reader.close()
+
+
+def test_a_worker_goes_whatever_its_request_raised(tiny: Cascade, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = set(workers_of(os.getpid()))
+    reader = IsolatedReader(1)
+    assert reader((FILMS["viral"], "a"), specs=tiny.specs).status == "ok"
+
+    def interrupted(_: bytes) -> PreparedFilm:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pool, "film_from_bytes", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            reader((FILMS["viral"], "b"), specs=tiny.specs)
+    assert set(workers_of(os.getpid())) == before
+    assert reader((FILMS["viral"], "c"), specs=tiny.specs).source == "c"
+    reader.close()
+
+
+def test_an_answer_repeats_the_number_of_its_request(tiny: Cascade) -> None:
+    reader = IsolatedReader(1)
+    assert reader((FILMS["viral"], "a"), specs=tiny.specs).status == "ok"
+    worker = reader._idle.get()
+    assert worker is not None
+    worker._asked += 1  # as where one more request had been sent
+    reader._idle.put(worker)
+    assert worker._process.stdin is not None
+    stages = json.dumps([spec.to_json() for spec in tiny.specs]).encode()
+    settings = json.dumps({"path": None, "name": "stale", "gate": True, "display": False}).encode()
+    for frame in (b"2", settings, stages, FILMS["normal"]):
+        write_frame(worker._process.stdin, frame)
+    film = reader((FILMS["viral"], "b"), specs=tiny.specs)
+    assert film.error is not None
+    assert film.error.code == "decoder_failed"
+    assert reader((FILMS["viral"], "c"), specs=tiny.specs).source == "c"
+    reader.close()
+
+
 def test_no_thread_is_left(tiny: Cascade) -> None:
     before = threading.active_count()
     reader = IsolatedReader(1)

@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING
 
 from pneumocascade.imaging.read import name_of
 from pneumocascade.inference.prepare import PreparedFilm, prepare_film
-from pneumocascade.inference.worker_protocol import MAX_ANSWER, film_from_bytes, read_frame, write_frame
+from pneumocascade.inference.worker_protocol import (
+    MAX_ANSWER,
+    MAX_NUMBER,
+    film_from_bytes,
+    read_frame,
+    write_frame,
+)
 from pneumocascade.types import Reason
 
 if TYPE_CHECKING:
@@ -31,6 +37,8 @@ SAFE_PATH = {"PYTHONSAFEPATH": "1"}
 
 START_SECONDS = 60.0
 """Longest time for a worker to start."""
+
+_NONSENSE = "the decoder gave no usable answer to this film"
 
 _log = logging.getLogger(__name__)
 
@@ -70,18 +78,23 @@ class IsolatedReader:
         if not isinstance(source, (str, bytes, os.PathLike)):
             return prepare_film(named, specs=specs, gate=gate, display=display)
         worker = self._idle.get()
+        kept: _Worker | None = None  # put back only where it answered
         try:
-            worker = worker or _Worker(self.memory)
+            if worker is None:
+                worker = _Worker(self.memory)
             path = None if isinstance(source, bytes) else os.fsencode(source).hex()
             settings = {"path": path, "name": name, "gate": gate, "display": display}
             content = source if isinstance(source, bytes) else b""
-            return worker.ask(settings, specs, content, self.seconds)
+            film = worker.ask(settings, specs, content, self.seconds)
+            kept = worker
+            return film
         except _GoneError as gone:
             _log.error("a worker that decodes films was replaced: %s", gone)
-            worker = None
             return PreparedFilm(name or name_of(source), "error", error=Reason(gone.code, str(gone)))
         finally:
-            self._idle.put(worker)
+            if worker is not None and kept is None:
+                worker.end()
+            self._idle.put(kept)
 
     def close(self) -> None:
         """End the workers that are idle."""
@@ -112,6 +125,7 @@ class _Worker:
             stderr=subprocess.DEVNULL,
             env={**os.environ, **SAFE_PATH},
         )
+        self._asked = 0
         self._exchange((), START_SECONDS)
 
     def ask(
@@ -129,15 +143,19 @@ class _Worker:
             Where the worker died of it, took too long, or answered nonsense.
         """
         stages = json.dumps([spec.to_json() for spec in specs]).encode()
+        self._asked += 1
         answer = self._exchange((json.dumps(settings).encode(), stages, content), seconds)
         try:
             return film_from_bytes(answer)
         except (ValueError, LookupError, TypeError) as error:
-            self.end()
-            raise _GoneError("decoder_failed", "the decoder gave no usable answer to this film") from error
+            raise _GoneError("decoder_failed", _NONSENSE) from error
 
     def _exchange(self, frames: tuple[bytes, ...], seconds: float) -> bytes:
-        """Send frames and return the one that comes back, or kill the process when the time is over."""
+        """Send a request and return its answer; the process is ended where there is none, or not in time.
+
+        What comes back must repeat the number of the request, so that no film gets the answer to another.
+        Before the first request the worker says by itself, with the number 0, that it is ready.
+        """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         late = threading.Event()
@@ -146,22 +164,34 @@ class _Worker:
             late.set()
             self._process.kill()
 
+        number = b"%d" % self._asked
         watch = threading.Timer(seconds, kill)
-        watch.start()
         try:
-            for frame in frames:
+            watch.start()
+            for frame in (number, *frames) if frames else ():
                 write_frame(self._process.stdin, frame)
+            repeated = read_frame(self._process.stdout, MAX_NUMBER)
+            if repeated != number:
+                raise ValueError(f"an answer to request {repeated!r}, expected {number!r}")
             return read_frame(self._process.stdout, MAX_ANSWER)
         except (OSError, EOFError, ValueError) as error:
             watch.cancel()
             self.end()
-            if late.is_set():
-                raise _GoneError(
-                    "decoder_timeout", f"the film was not decoded within {seconds:g} seconds"
-                ) from error
-            raise _GoneError("decoder_failed", "the decoder died of this film") from error
+            raise self._gone(error, seconds if late.is_set() else None) from error
+        except BaseException:  # such as MemoryError: what was not read now must not be read for the next film
+            self.end()
+            raise
         finally:
             watch.cancel()
+
+    @staticmethod
+    def _gone(error: Exception, seconds: float | None) -> _GoneError:
+        """Return what an error of the pipes means, with the seconds of a process that had no more of them."""
+        if seconds is not None:
+            return _GoneError("decoder_timeout", f"the film was not decoded within {seconds:g} seconds")
+        if isinstance(error, ValueError):
+            return _GoneError("decoder_failed", _NONSENSE)
+        return _GoneError("decoder_failed", "the decoder died of this film")
 
     def end(self) -> None:
         """End the process and its pipes."""

@@ -19,6 +19,9 @@ from pneumocascade.types import Acquisition, Original, Radiograph, Reason
 MAX_ANSWER = 1 << 26
 """Largest frame of an answer, in bytes: many times what two inputs need."""
 
+MAX_NUMBER = 20
+"""Largest frame of a request's number, in bytes: decimal digits."""
+
 MAX_SIDE = 4096
 """Largest side of an input in an answer, in pixels."""
 
