@@ -130,6 +130,37 @@ def test_a_worker_that_dies_costs_its_film_alone(tiny: Cascade, monkeypatch: pyt
     assert set(workers_of(os.getpid())) == before
 
 
+def test_a_worker_that_died_while_idle_costs_no_film(tiny: Cascade) -> None:
+    before = set(workers_of(os.getpid()))
+    reader = IsolatedReader(1)
+    assert reader((FILMS["viral"], "a"), specs=tiny.specs).status == "ok"
+    (victim,) = set(workers_of(os.getpid())) - before
+    os.kill(victim, signal.SIGKILL)
+    os.waitid(os.P_PID, victim, os.WEXITED | os.WNOWAIT)  # it is gone, and the reader has not asked yet
+    assert reader((FILMS["viral"], "b"), specs=tiny.specs).status == "ok"
+    reader.close()
+
+
+@pytest.mark.parametrize("cause", ["ends", "hangs", "is not there"])
+def test_a_worker_that_does_not_start_is_not_the_fault_of_the_film(
+    tiny: Cascade, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cause: str
+) -> None:
+    program = tmp_path / "python"
+    if cause != "is not there":
+        program.write_text("#!/bin/sh\n" + ("exit 1\n" if cause == "ends" else "exec sleep 60\n"))
+        program.chmod(0o755)
+    reader = IsolatedReader(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", str(program))
+        patch.setattr(pool, "START_SECONDS", 0.3)
+        film = reader((FILMS["viral"], "a"), specs=tiny.specs)
+    assert film.error is not None
+    assert film.error.code == "decoder_not_started"
+    assert "could not be started" in film.error.message
+    assert reader((FILMS["viral"], "a"), specs=tiny.specs).status == "ok"
+    reader.close()
+
+
 def test_a_worker_that_hangs_is_replaced(tiny: Cascade) -> None:
     reader = IsolatedReader(1, seconds=1.0)
     specs = tiny.specs

@@ -40,6 +40,11 @@ START_SECONDS = 60.0
 
 _NONSENSE = "the decoder gave no usable answer to this film"
 
+_NOT_STARTED = (
+    "the process that decodes films could not be started; the film was not read, and nothing is known to be "
+    "wrong with it: see that the machine has memory and processes left, and try again"
+)
+
 _log = logging.getLogger(__name__)
 
 
@@ -80,6 +85,10 @@ class IsolatedReader:
         worker = self._idle.get()
         kept: _Worker | None = None  # put back only where it answered
         try:
+            if worker is not None and not worker.runs:
+                worker.end()  # its pipes
+                worker = None
+                _log.warning("a worker that decodes films had died while it was idle")
             if worker is None:
                 worker = _Worker(self.memory)
             path = None if isinstance(source, bytes) else os.fsencode(source).hex()
@@ -89,7 +98,7 @@ class IsolatedReader:
             kept = worker
             return film
         except _GoneError as gone:
-            _log.error("a worker that decodes films was replaced: %s", gone)
+            _log.error("a worker that decodes films is gone: %s", gone)
             return PreparedFilm(name or name_of(source), "error", error=Reason(gone.code, str(gone)))
         finally:
             if worker is not None and kept is None:
@@ -114,19 +123,33 @@ class _GoneError(Exception):
 
 
 class _Worker:
-    """A process that decodes."""
+    """A process that decodes.
+
+    Raises
+    ------
+    _GoneError
+        Where it does not start within ``START_SECONDS``.
+    """
 
     def __init__(self, memory: int) -> None:
         command = [sys.executable, "-m", "pneumocascade.inference.worker", str(memory)]
-        self._process = subprocess.Popen(  # noqa: S603  this very interpreter, and no text from outside
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, **SAFE_PATH},
-        )
         self._asked = 0
-        self._exchange((), START_SECONDS)
+        try:
+            self._process = subprocess.Popen(  # noqa: S603  this very interpreter, and no text from outside
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, **SAFE_PATH},
+            )
+            self._exchange((), START_SECONDS)
+        except (OSError, _GoneError) as error:
+            raise _GoneError("decoder_not_started", _NOT_STARTED) from error
+
+    @property
+    def runs(self) -> bool:
+        """Whether the process is there; one that is idle may have been killed, for its memory perhaps."""
+        return self._process.poll() is None
 
     def ask(
         self,
