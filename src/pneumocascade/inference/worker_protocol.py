@@ -82,6 +82,8 @@ def film_to_bytes(film: PreparedFilm) -> bytes:
             "shape": film.display.pixels.shape,
             "side": len(original.square),
             "size_read": film.display.size_read,
+            "colourfulness": film.display.colourfulness,
+            "warnings": film.display.warnings,
             "bits": original.bits,
             "margin": original.margin,
         }
@@ -155,5 +157,11 @@ def _display(header: dict[str, Any], rest: bytes, acquisition: Acquisition | Non
     pixels, square = values[: rows * columns], values[rows * columns :]
     height, width = (int(number) for number in about["size_read"])
     original = Original(height, width, int(about["bits"]), square.reshape(side, side), float(about["margin"]))
-    source = str(header["source"])
-    return Radiograph(pixels.reshape(rows, columns), source, acquisition=acquisition, original=original)
+    return Radiograph(
+        pixels.reshape(rows, columns),
+        str(header["source"]),
+        float(about["colourfulness"]),
+        tuple(map(str, about["warnings"])),
+        acquisition,
+        original,
+    )
