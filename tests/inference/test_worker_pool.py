@@ -14,8 +14,10 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
 
 from pneumocascade import Cascade
@@ -105,11 +107,45 @@ def test_the_display_copy_keeps_tint_and_warnings(tiny: Cascade, isolated: Casca
     assert isolated.predict(changed).warnings[:2] == (*read.display.warnings, *REPAIRS["inverted"])
 
 
+def undecoded(form: str, content: bytes) -> Any:
+    """Return a film in one of the forms that the readers take, newly made, since a file is read once."""
+    if form in ("dataset", "broken dataset"):
+        dataset = pydicom.dcmread(io.BytesIO(content))
+        if form == "broken dataset":
+            dataset.Rows = "many"
+        return dataset
+    forms = {"bytearray": bytearray, "memoryview": memoryview, "file": io.BytesIO}
+    return forms[form](content)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # pydicom's, of the data set that makes no sense
+@pytest.mark.parametrize("form", ["bytearray", "memoryview", "file", "dataset", "broken dataset"])
+def test_all_that_is_still_to_be_decoded_goes_to_a_worker(
+    tiny: Cascade, isolated: Cascade, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    content = dicom()
+    options: dict[str, Any] = {"specs": tiny.specs, "display": True}
+    expected = [prepare_film((undecoded(form, content), name), **options) for name in (None, "named")]
+
+    def decoded_here(*_: object, **__: object) -> PreparedFilm:
+        raise AssertionError("a film was decoded in this process")
+
+    monkeypatch.setattr(pool, "prepare_film", decoded_here)
+    for film, name in zip(expected, (None, "named"), strict=True):
+        assert_same(isolated.reader((undecoded(form, content), name), **options), film)
+    assert expected[0].status == ("error" if form == "broken dataset" else "ok")
+
+
+def test_a_file_of_text_is_refused_as_elsewhere(isolated: Cascade, tiny: Cascade) -> None:
+    with pytest.raises(TypeError, match="binary mode"):
+        isolated.reader((io.StringIO("film"), None), specs=tiny.specs)
+
+
 def test_what_is_decoded_already_is_made_ready_here(tiny: Cascade) -> None:
     reader = IsolatedReader(0)  # it would wait for ever
     film = Radiograph(film_of(MEANS["viral"]), "film")
     specs = tiny.specs
-    assert reader((film, None), specs=specs).status == "ok"
+    assert reader((film, None), specs=specs).source == "film"
     assert reader((film.pixels, None), specs=specs).status == "ok"
 
 

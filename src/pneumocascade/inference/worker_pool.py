@@ -11,7 +11,8 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-from pneumocascade.imaging.read import name_of
+from pneumocascade.errors import FilmError
+from pneumocascade.imaging.read import bytes_if_undecoded, name_of
 from pneumocascade.inference.prepare import PreparedFilm, prepare_film
 from pneumocascade.inference.worker_protocol import (
     MAX_ANSWER,
@@ -51,8 +52,9 @@ _log = logging.getLogger(__name__)
 class IsolatedReader:
     """Prepares films as :func:`pneumocascade.inference.prepare.prepare_film` does, in other processes.
 
-    May be shared between threads, of which as many as there are workers are served at a time. Arrays,
-    images and radiographs, which are decoded already, are prepared here.
+    May be shared between threads, of which as many as there are workers are served at a time. Whatever is
+    still to be decoded goes to a worker: paths, bytes and buffers, binary files, and pydicom data sets.
+    Arrays, tensors, PIL images and radiographs are prepared here.
 
     Parameters
     ----------
@@ -79,7 +81,12 @@ class IsolatedReader:
         display: bool = False,
     ) -> PreparedFilm:
         """Prepare a film; one that costs its worker the life has status ``"error"``."""
-        source, name = named
+        given, shown = named
+        name = shown or name_of(given)
+        try:
+            source = bytes_if_undecoded(given)
+        except FilmError as error:
+            return PreparedFilm(name, "error", error=Reason(error.code, error.message))
         if not isinstance(source, (str, bytes, os.PathLike)):
             return prepare_film(named, specs=specs, gate=gate, display=display)
         worker = self._idle.get()
@@ -99,7 +106,7 @@ class IsolatedReader:
             return film
         except _GoneError as gone:
             _log.error("a worker that decodes films is gone: %s", gone)
-            return PreparedFilm(name or name_of(source), "error", error=Reason(gone.code, str(gone)))
+            return PreparedFilm(name, "error", error=Reason(gone.code, str(gone)))
         finally:
             if worker is not None and kept is None:
                 worker.end()
