@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from pneumocascade.errors import FileAccessError, FilmError, UnreadableImageError, UnsuitableImageError
-from pneumocascade.imaging.chunked_reads import BAND, over_white, pixels_of
+from pneumocascade.imaging.chunked_reads import CHUNK_PIXELS, over_white, pixels_of
 from pneumocascade.imaging.deep_tiff import BEGINNINGS as TIFF_BEGINNINGS
 from pneumocascade.imaging.deep_tiff import read_deep_tiff
 from pneumocascade.imaging.dicom.codestreams import is_endless, jpeg_xl_size
@@ -461,10 +461,10 @@ def _unsigned(array: NDArray[Any]) -> NDArray[Any]:
         return array.astype(np.uint8 if high <= 255 else np.uint16)
     full_scale = 1.0 if high <= 1.0 else 255.0
     scaled = np.empty(array.shape, np.uint16)
-    rows = max(1, BAND // array[0].size)
+    rows = max(1, CHUNK_PIXELS // array[0].size)
     for top in range(0, len(array), rows):
-        band = array[top : top + rows].astype(np.float64) * (65535.0 / full_scale)
-        scaled[top : top + rows] = np.round(band, out=band)
+        chunk = array[top : top + rows].astype(np.float64) * (65535.0 / full_scale)
+        scaled[top : top + rows] = np.round(chunk, out=chunk)
     return scaled
 
 
