@@ -168,9 +168,9 @@ def bytes_if_undecoded(source: Any) -> Any:
         Where a file gives text.
     """
     if is_dataset(source):
-        from pneumocascade.imaging.dicom.objects import content_of as content_of_dataset
+        from pneumocascade.imaging.dicom.objects import encoded_dataset
 
-        return content_of_dataset(source)
+        return encoded_dataset(source)
     if isinstance(source, (bytearray, memoryview)):
         return bytes(source)
     if hasattr(source, "read") and not isinstance(source, (str, os.PathLike, Image.Image)):

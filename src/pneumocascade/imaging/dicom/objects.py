@@ -64,7 +64,7 @@ def read_object(stream: BinaryIO, *, header_only: bool = False, limit: int = MAX
         raise _damaged(error) from None
 
 
-def content_of(dataset: Dataset) -> bytes:
+def encoded_dataset(dataset: Dataset) -> bytes:
     """Return a data set as the bytes of a file; it is left as it is.
 
     Raises
