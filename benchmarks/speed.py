@@ -35,7 +35,7 @@ from benchmarks.networks import networks, roofline
 from benchmarks.timing import Judge, Row, machine, seconds_of, some, spread
 from pneumocascade import Cascade
 from pneumocascade.imaging.read import read_radiograph
-from pneumocascade.inference.prefetch import usable_cores
+from pneumocascade.model.engines.processor import usable_cores
 from pneumocascade.model.gate import check_pixels
 from pneumocascade.model.preprocess import prepare
 from pneumocascade.training.network import build_network

@@ -14,7 +14,7 @@ import pytest
 
 from pneumocascade import Cascade, Prediction, UsageError
 from pneumocascade.errors import BusyError, FileAccessError, StorageError
-from pneumocascade.inference.prefetch import usable_cores
+from pneumocascade.model.engines.processor import usable_cores
 from pneumocascade.model.spec import OPERATING_POINTS
 from pneumocascade.server.batcher import MAX_WAITING, Batcher
 from pneumocascade.server.predictions import MAX_FILES

@@ -226,8 +226,8 @@ def serve(
     """Serve the web app and the REST API. Uploads are decoded in isolated processes."""
     from pneumocascade.audit.logs import set_up
     from pneumocascade.inference.cascade import Cascade
-    from pneumocascade.inference.prefetch import usable_cores
     from pneumocascade.inference.worker_pool import IsolatedReader
+    from pneumocascade.model.engines.processor import usable_cores
 
     server = import_extra("pneumocascade.server", "the web app", "web")
     set_up(log_level, as_json=log_json)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from pneumocascade.imaging.dicom.detect import is_dicom
+from pneumocascade.imaging.dicom.detect import DICOM_HEAD, is_dicom
 
-HEAD = 132
+HEAD = DICOM_HEAD
 """Bytes at the beginning that are enough, also for :func:`pneumocascade.imaging.dicom.detect.is_dicom`."""
 
 _BEGINNINGS = (

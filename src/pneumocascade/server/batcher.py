@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from pneumocascade.errors import FilmError, UsageError
 from pneumocascade.inference.cascade import DEFAULT_OPERATING_POINT
-from pneumocascade.inference.prefetch import usable_cores
+from pneumocascade.model.engines.processor import usable_cores
 from pneumocascade.server.queue import FilmQueue, Group, QueuedFilm, Taken
 
 if TYPE_CHECKING:
