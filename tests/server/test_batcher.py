@@ -248,9 +248,9 @@ def test_a_failure_to_read_an_upload_reaches_only_those_concerned(make: Callable
     assert sources(innocent) == ["c"]
 
 
-@pytest.mark.parametrize("terms", [{"prior": 0.3}, {"threshold": 0.4}], ids=str)
+@pytest.mark.parametrize(("prior", "threshold"), [(0.3, None), (None, 0.4)])
 def test_a_film_that_cannot_be_read_costs_the_others_nothing(
-    watched: Watched, make: Callable[..., Batcher], terms: dict[str, float]
+    watched: Watched, make: Callable[..., Batcher], prior: float | None, threshold: float | None
 ) -> None:
     def damaged() -> bytes:
         raise FileAccessError("unreadable_file", "it is damaged")
@@ -258,7 +258,7 @@ def test_a_film_that_cannot_be_read_costs_the_others_nothing(
     recorded: list[Prediction] = []
     watched.recorder = recorded.append
     films = [*films_of("a"), QueuedFilm("damaged", damaged), *films_of("b")]
-    found = make(batch_size=3).submit(films, **terms).result(SECONDS)
+    found = make(batch_size=3).submit(films, prior=prior, threshold=threshold).result(SECONDS)
     assert [(answer.source, answer.status) for answer in found] == [
         ("a", "ok"),
         ("damaged", "error"),
