@@ -230,6 +230,28 @@ def test_a_worker_that_hangs_is_replaced(tiny: Cascade) -> None:
     reader.close()
 
 
+def test_a_worker_whose_time_ends_with_its_answer_does_not_get_the_next_film(
+    tiny: Cascade, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class LateTimer(threading.Timer):
+        """Runs a little after it was cancelled, as one whose time was over just before."""
+
+        def run(self) -> None:
+            self.finished.wait(self.interval)
+            time.sleep(0.01)
+            self.function(*self.args, **self.kwargs)
+
+    reader = IsolatedReader(1)
+    assert reader((FILMS["viral"], "a"), specs=tiny.specs).status == "ok"
+    with monkeypatch.context() as patch:
+        patch.setattr(threading, "Timer", LateTimer)
+        late = reader((FILMS["viral"], "b"), specs=tiny.specs)
+    assert late.error is not None
+    assert late.error.code == "decoder_timeout"
+    assert reader((FILMS["viral"], "c"), specs=tiny.specs).status == "ok"
+    reader.close()
+
+
 def test_memory_is_bounded_and_the_largest_film_fits(tiny: Cascade) -> None:
     specs = tiny.specs
     side = 9400  # just below the largest picture that is read

@@ -203,7 +203,7 @@ class _Worker:
             repeated = read_frame(self._process.stdout, MAX_NUMBER)
             if repeated != number:
                 raise ValueError(f"an answer to request {repeated!r}, expected {number!r}")
-            return read_frame(self._process.stdout, MAX_ANSWER)
+            answer = read_frame(self._process.stdout, MAX_ANSWER)
         except (OSError, EOFError, ValueError) as error:
             watch.cancel()
             self.end()
@@ -213,9 +213,15 @@ class _Worker:
             raise
         finally:
             watch.cancel()
+            if watch.ident is not None:
+                watch.join()  # it may be about to kill, and must not do so while the next film is decoded
+        if late.is_set():
+            self.end()
+            raise self._gone(None, seconds)
+        return answer
 
     @staticmethod
-    def _gone(error: Exception, seconds: float | None) -> _GoneError:
+    def _gone(error: Exception | None, seconds: float | None) -> _GoneError:
         """Return what an error of the pipes means, with the seconds of a process that had no more of them."""
         if seconds is not None:
             return _GoneError("decoder_timeout", f"the film was not decoded within {seconds:g} seconds")
