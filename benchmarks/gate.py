@@ -33,7 +33,7 @@ from pneumocascade.evaluation.shift_conditions import SHIFTS, Condition
 from pneumocascade.evaluation.shift_suite import choose_films, shifted_films
 from pneumocascade.imaging.read import SUFFIXES, read_radiograph
 from pneumocascade.inference.cascade import Cascade
-from pneumocascade.model.gate import Assessment, check_pixels, reasons_to_refuse
+from pneumocascade.model.gate import Assessment, check_pixels
 from pneumocascade.model.preprocess import prepare, to_eight_bit
 from pneumocascade.model.spec import UNCERTAIN_DOMAIN
 from pneumocascade.training.synthetic_pictures import FROM_FILMS, PICTURES, inverted, part_of, turned
@@ -73,7 +73,7 @@ class Gate:
 
     def assess(self, radiograph: Radiograph) -> Assessment:
         """Return what pixels and features tell of a film."""
-        if reasons := reasons_to_refuse(radiograph):
+        if reasons := check_pixels(radiograph).reasons:
             return Assessment(reasons)
         features = self.model.run(prepare(radiograph, self.model.spec)).features
         return self.checks.assess(features, [radiograph.acquisition])[0]

@@ -26,7 +26,7 @@ from PIL import Image
 from benchmarks.contest import Contestant, contest
 from benchmarks.timing import Judge, machine, some
 from pneumocascade import Cascade
-from pneumocascade.inference.prefetch import usable_cores
+from pneumocascade.model.engines.processor import usable_cores
 
 SIDE = 150
 BATCH = 32

@@ -36,7 +36,7 @@ from pneumocascade import Cascade, Prediction
 from pneumocascade.audit.counter import STATE_VARIABLE
 from pneumocascade.imaging.find import find_sources
 from pneumocascade.inference.cascade import DEFAULT_OPERATING_POINT
-from pneumocascade.inference.prefetch import usable_cores
+from pneumocascade.model.engines.processor import usable_cores
 from pneumocascade.server import create_app, listen
 from pneumocascade.server.batcher import Batcher
 from pneumocascade.server.queue import QueuedFilm

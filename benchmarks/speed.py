@@ -35,8 +35,8 @@ from benchmarks.networks import networks, roofline
 from benchmarks.timing import Judge, Row, machine, seconds_of, some, spread
 from pneumocascade import Cascade
 from pneumocascade.imaging.read import read_radiograph
-from pneumocascade.inference.prefetch import usable_cores
-from pneumocascade.model.gate import reasons_to_refuse
+from pneumocascade.model.engines.processor import usable_cores
+from pneumocascade.model.gate import check_pixels
 from pneumocascade.model.preprocess import prepare
 from pneumocascade.training.network import build_network
 from pneumocascade.training.onnx_export import to_onnx
@@ -93,7 +93,7 @@ def per_step(cascade: Cascade, films: Sequence[Path]) -> dict[str, Row]:
 
     for path in films:
         film = timed("read", read_radiograph, path)
-        timed("gate: pixels", reasons_to_refuse, film)
+        timed("gate: pixels", check_pixels, film)
         inputs = timed("preprocessing", prepare, film, spec)
         output = timed("stage 1", cascade.stage1.run, inputs)
         if cascade.gate is not None:

@@ -7,7 +7,7 @@
     │   ├── FileAccessError     file_not_found, not_a_file, permission_denied, empty_file, unreadable_file
     │   ├── UnreadableImageError  unreadable_image, truncated_image, unsupported_format,
     │   │                         unsupported_transfer_syntax, decoder_failed,
-    │   │                         decoder_timeout
+    │   │                         decoder_timeout, decoder_not_started
     │   └── UnsuitableImageError  too_many_pixels, too_few_pixels, constant_image, multiple_frames,
     │                             bad_shape, bad_dtype, bad_value_range, non_finite_values, no_pixels,
     │                             no_such_frame, incomplete_object, burned_in_annotation

@@ -15,6 +15,8 @@ from pneumocascade import Cascade
 from pneumocascade.cli import app
 from pneumocascade.cli.common import import_extra
 from pneumocascade.errors import MissingExtraError
+from pneumocascade.inference.worker_pool import IsolatedReader
+from pneumocascade.model.engines.processor import usable_cores
 from pneumocascade.model.spec import OPERATING_POINTS
 from pneumocascade.model.store import write_manifest
 from tests.conftest import vary_example
@@ -122,3 +124,19 @@ def test_training_without_data_is_an_error(tmp_path: Path) -> None:
     )
     assert process.returncode == 1
     assert "no films in" in process.stderr
+
+
+def test_serve_ends_its_decoders(models: Path, chest_png: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    served: list[Cascade] = []
+
+    def serve_one(cascade: Cascade, **_: object) -> None:
+        assert cascade.predict(chest_png).status == "ok"
+        served.append(cascade)
+
+    monkeypatch.setattr("pneumocascade.server.serve", serve_one)
+    monkeypatch.setattr("pneumocascade.audit.logs.set_up", lambda *_, **__: None)
+    result = runner.invoke(app, ["serve", "--models", str(models)])
+    assert result.exit_code == 0, result.output
+    reader = served[0].reader
+    assert isinstance(reader, IsolatedReader)
+    assert [reader._idle.get() for _ in range(reader._idle.qsize())] == [None] * usable_cores()

@@ -67,6 +67,15 @@ def test_list_on_standard_input(films: Path) -> None:
     assert rows[1]["code"] == "file_not_found"
 
 
+def test_a_list_may_begin_like_an_image(films: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (films / "P2 films").mkdir()
+    (films / "P2 films" / "a.png").write_bytes((films / "a.png").read_bytes())
+    monkeypatch.chdir(films)
+    result = run("-", "--format", "jsonl", stdin="P2 films/a.png\na.png\n")
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [(row["source"], row["status"]) for row in rows] == [("P2 films/a.png", "ok"), ("a.png", "ok")]
+
+
 def test_a_list_may_end_its_names_with_nul(films: Path) -> None:
     odd = films / "a line\nbreak.png"
     odd.write_bytes((films / "a.png").read_bytes())

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pneumocascade.doctor import machine
-from pneumocascade.inference.prefetch import usable_cores
+from pneumocascade.model.engines.processor import usable_cores
 
 MIB = 1 << 20
 

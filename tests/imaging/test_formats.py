@@ -128,8 +128,19 @@ def test_beginnings_tell_the_format() -> None:
         b"BM is no bitmap, though it begins like one",
         b"a/film.png\nb/film.png\n",
         b"RIFF",
+        b"P2 films/a.png\nP2 films/b.png\n",
+        b"P5 2024/a.png\n",
+        b"P5 2024 films/a.png\n",
+        b"P6 first",
     ):
         assert image_format(text) is None
+
+
+@pytest.mark.parametrize(
+    "head", [b"P5\n300 240\n255\n", b"P2 300\n240 255 ", b"P6\r\n# by a program\r\n300 ", b"P3\t3 #wide\n2 9"]
+)
+def test_a_netpbm_header_has_a_width_or_a_comment_behind_its_magic_number(head: bytes) -> None:
+    assert image_format(head) == "PNM"
 
 
 TABLE: dict[str, list[bytes]] = {

@@ -12,15 +12,18 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
 
 from pneumocascade import Cascade
 from pneumocascade.inference import worker_pool as pool
 from pneumocascade.inference.prepare import PreparedFilm, prepare_film
+from pneumocascade.inference.repair import REPAIRS, candidates
 from pneumocascade.inference.worker_pool import IsolatedReader
 from pneumocascade.inference.worker_protocol import film_from_bytes, film_to_bytes, read_frame, write_frame
 from pneumocascade.types import Acquisition, Radiograph, Reason
@@ -49,8 +52,9 @@ def dicom() -> bytes:
 
 
 def assert_same(film: PreparedFilm, expected: PreparedFilm) -> None:
-    for name in ("source", "status", "warnings", "reasons", "error", "pixels_sha256", "acquisition"):
-        assert getattr(film, name) == getattr(expected, name), name
+    for field in fields(expected):
+        if field.name not in ("inputs", "seconds", "display"):
+            assert getattr(film, field.name) == getattr(expected, field.name), field.name
     assert len(film.inputs) == len(expected.inputs)
     for array, other in zip(film.inputs, expected.inputs, strict=True):
         np.testing.assert_array_equal(array, other)
@@ -61,8 +65,13 @@ def assert_same(film: PreparedFilm, expected: PreparedFilm) -> None:
         assert expected.display.original is not None
         np.testing.assert_array_equal(film.display.pixels, expected.display.pixels)
         np.testing.assert_array_equal(film.display.original.square, expected.display.original.square)
-        for name in ("source", "acquisition", "size_read", "bits_read"):
-            assert getattr(film.display, name) == getattr(expected.display, name), name
+        for part, other_part, arrays in (
+            (film.display, expected.display, ("pixels", "original")),
+            (film.display.original, expected.display.original, ("square",)),
+        ):
+            for field in fields(other_part):  # all of them, also those that are added one day
+                if field.name not in arrays:
+                    assert getattr(part, field.name) == getattr(other_part, field.name), field.name
 
 
 def test_a_film_is_made_ready_as_it_is_here(tiny: Cascade, isolated: Cascade, tmp_path: Path) -> None:
@@ -85,11 +94,58 @@ def test_a_film_is_made_ready_as_it_is_here(tiny: Cascade, isolated: Cascade, tm
             assert (found.display is not None) == (display and found.status != "error")
 
 
+def test_the_display_copy_keeps_tint_and_warnings(tiny: Cascade, isolated: Cascade) -> None:
+    grey = film_of(MEANS["viral"]).astype(np.uint16) * 16
+    stream = io.BytesIO()
+    np.save(stream, np.dstack([grey, grey - grey // 16, grey]))
+    read = isolated.reader((stream.getvalue(), None), specs=tiny.specs, display=True)
+    assert_same(read, prepare_film((stream.getvalue(), None), specs=tiny.specs, display=True))
+    assert read.display is not None
+    assert read.display.colourfulness > 5
+    assert read.display.warnings == ("the film uses 12 of its 16 bits; its grey values were stretched",)
+    (changed,) = candidates(read.display, "inverted")
+    assert isolated.predict(changed).warnings[:2] == (*read.display.warnings, *REPAIRS["inverted"])
+
+
+def undecoded(form: str, content: bytes) -> Any:
+    """Return a film in one of the forms that the readers take, newly made, since a file is read once."""
+    if form in ("dataset", "broken dataset"):
+        dataset = pydicom.dcmread(io.BytesIO(content))
+        if form == "broken dataset":
+            dataset.Rows = "many"
+        return dataset
+    forms = {"bytearray": bytearray, "memoryview": memoryview, "file": io.BytesIO}
+    return forms[form](content)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # pydicom's, of the data set that makes no sense
+@pytest.mark.parametrize("form", ["bytearray", "memoryview", "file", "dataset", "broken dataset"])
+def test_all_that_is_still_to_be_decoded_goes_to_a_worker(
+    tiny: Cascade, isolated: Cascade, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    content = dicom()
+    options: dict[str, Any] = {"specs": tiny.specs, "display": True}
+    expected = [prepare_film((undecoded(form, content), name), **options) for name in (None, "named")]
+
+    def decoded_here(*_: object, **__: object) -> PreparedFilm:
+        raise AssertionError("a film was decoded in this process")
+
+    monkeypatch.setattr(pool, "prepare_film", decoded_here)
+    for film, name in zip(expected, (None, "named"), strict=True):
+        assert_same(isolated.reader((undecoded(form, content), name), **options), film)
+    assert expected[0].status == ("error" if form == "broken dataset" else "ok")
+
+
+def test_a_file_of_text_is_refused_as_elsewhere(isolated: Cascade, tiny: Cascade) -> None:
+    with pytest.raises(TypeError, match="binary mode"):
+        isolated.reader((io.StringIO("film"), None), specs=tiny.specs)
+
+
 def test_what_is_decoded_already_is_made_ready_here(tiny: Cascade) -> None:
     reader = IsolatedReader(0)  # it would wait for ever
     film = Radiograph(film_of(MEANS["viral"]), "film")
     specs = tiny.specs
-    assert reader((film, None), specs=specs).status == "ok"
+    assert reader((film, None), specs=specs).source == "film"
     assert reader((film.pixels, None), specs=specs).status == "ok"
 
 
@@ -130,6 +186,37 @@ def test_a_worker_that_dies_costs_its_film_alone(tiny: Cascade, monkeypatch: pyt
     assert set(workers_of(os.getpid())) == before
 
 
+def test_a_worker_that_died_while_idle_costs_no_film(tiny: Cascade) -> None:
+    before = set(workers_of(os.getpid()))
+    reader = IsolatedReader(1)
+    assert reader((FILMS["viral"], "a"), specs=tiny.specs).status == "ok"
+    (victim,) = set(workers_of(os.getpid())) - before
+    os.kill(victim, signal.SIGKILL)
+    os.waitid(os.P_PID, victim, os.WEXITED | os.WNOWAIT)  # it is gone, and the reader has not asked yet
+    assert reader((FILMS["viral"], "b"), specs=tiny.specs).status == "ok"
+    reader.close()
+
+
+@pytest.mark.parametrize("cause", ["ends", "hangs", "is not there"])
+def test_a_worker_that_does_not_start_is_not_the_fault_of_the_film(
+    tiny: Cascade, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cause: str
+) -> None:
+    program = tmp_path / "python"
+    if cause != "is not there":
+        program.write_text("#!/bin/sh\n" + ("exit 1\n" if cause == "ends" else "exec sleep 60\n"))
+        program.chmod(0o755)
+    reader = IsolatedReader(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", str(program))
+        patch.setattr(pool, "START_SECONDS", 0.3)
+        film = reader((FILMS["viral"], "a"), specs=tiny.specs)
+    assert film.error is not None
+    assert film.error.code == "decoder_not_started"
+    assert "could not be started" in film.error.message
+    assert reader((FILMS["viral"], "a"), specs=tiny.specs).status == "ok"
+    reader.close()
+
+
 def test_a_worker_that_hangs_is_replaced(tiny: Cascade) -> None:
     reader = IsolatedReader(1, seconds=1.0)
     specs = tiny.specs
@@ -140,6 +227,28 @@ def test_a_worker_that_hangs_is_replaced(tiny: Cascade) -> None:
     film = reader((FILMS["viral"], "b"), specs=specs)
     assert film.error == Reason("decoder_timeout", "the film was not decoded within 1 seconds")
     assert reader((FILMS["viral"], "c"), specs=specs).status == "ok"
+    reader.close()
+
+
+def test_a_worker_whose_time_ends_with_its_answer_does_not_get_the_next_film(
+    tiny: Cascade, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class LateTimer(threading.Timer):
+        """Runs a little after it was cancelled, as one whose time was over just before."""
+
+        def run(self) -> None:
+            self.finished.wait(self.interval)
+            time.sleep(0.01)
+            self.function(*self.args, **self.kwargs)
+
+    reader = IsolatedReader(1)
+    assert reader((FILMS["viral"], "a"), specs=tiny.specs).status == "ok"
+    with monkeypatch.context() as patch:
+        patch.setattr(threading, "Timer", LateTimer)
+        late = reader((FILMS["viral"], "b"), specs=tiny.specs)
+    assert late.error is not None
+    assert late.error.code == "decoder_timeout"
+    assert reader((FILMS["viral"], "c"), specs=tiny.specs).status == "ok"
     reader.close()
 
 
@@ -250,6 +359,67 @@ def test_a_worker_that_answers_nonsense_is_replaced(tiny: Cascade, monkeypatch: 
     assert film.error is not None
     assert film.error.code == "decoder_failed"
     assert reader((FILMS["viral"], "a"), specs=specs).status == "ok"
+    reader.close()
+
+
+@pytest.mark.parametrize("kind", ["path", "bytes"])
+def test_an_answer_that_was_not_read_is_not_given_to_the_next_film(
+    tiny: Cascade, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str
+) -> None:
+    sources: dict[str, bytes | Path] = {name: FILMS[name] for name in ("viral", "normal")}
+    if kind == "path":
+        for name in sources:
+            (tmp_path / name).write_bytes(FILMS[name])
+            sources[name] = tmp_path / name
+    reader = IsolatedReader(1)
+    assert reader((FILMS["viral"], "first"), specs=tiny.specs).status == "ok"
+
+    def exhausted(stream: object, most: int | None = None) -> bytes:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pool, "read_frame", exhausted)
+        with pytest.raises(MemoryError):
+            reader((sources["viral"], "one"), specs=tiny.specs)
+    found = reader((sources["normal"], "two"), specs=tiny.specs)
+    expected = prepare_film((sources["normal"], "two"), specs=tiny.specs)
+    assert (found.source, found.pixels_sha256) == ("two", expected.pixels_sha256)
+    reader.close()
+
+
+def test_a_worker_goes_whatever_its_request_raised(tiny: Cascade, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = set(workers_of(os.getpid()))
+    reader = IsolatedReader(1)
+    assert reader((FILMS["viral"], "a"), specs=tiny.specs).status == "ok"
+
+    def interrupted(_: bytes) -> PreparedFilm:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pool, "film_from_bytes", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            reader((FILMS["viral"], "b"), specs=tiny.specs)
+    assert set(workers_of(os.getpid())) == before
+    assert reader((FILMS["viral"], "c"), specs=tiny.specs).source == "c"
+    reader.close()
+
+
+def test_an_answer_repeats_the_number_of_its_request(tiny: Cascade) -> None:
+    reader = IsolatedReader(1)
+    assert reader((FILMS["viral"], "a"), specs=tiny.specs).status == "ok"
+    worker = reader._idle.get()
+    assert worker is not None
+    worker._asked += 1  # as where one more request had been sent
+    reader._idle.put(worker)
+    assert worker._process.stdin is not None
+    stages = json.dumps([spec.to_json() for spec in tiny.specs]).encode()
+    settings = json.dumps({"path": None, "name": "stale", "gate": True, "display": False}).encode()
+    for frame in (b"2", settings, stages, FILMS["normal"]):
+        write_frame(worker._process.stdin, frame)
+    film = reader((FILMS["viral"], "b"), specs=tiny.specs)
+    assert film.error is not None
+    assert film.error.code == "decoder_failed"
+    assert reader((FILMS["viral"], "c"), specs=tiny.specs).source == "c"
     reader.close()
 
 

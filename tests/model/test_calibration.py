@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pneumocascade.errors import UsageError
-from pneumocascade.model.calibration import DECIMALS, judge, positive_probability
+from pneumocascade.model.calibration import DECIMALS, at_prior, judge, positive_probability
 from pneumocascade.model.spec import OPERATING_POINTS, UNCERTAIN_DOMAIN
 from tests.tiny_models import tiny_spec
 
@@ -117,8 +117,7 @@ def test_a_prior_moves_probability_and_threshold_but_not_the_finding(
     logits = np.array([0.0, margin])
     stored, moved = judge(logits, spec, point), judge(logits, spec, point, prior=prior)
     threshold = spec.operating_points[point].threshold
-    if abs(stored.probabilities["pneumonia"] - threshold) > 1e-4:  # nearer ones may round to a tie
-        assert moved.label == stored.label
+    assert moved.label == stored.label
     assert moved.prediction_set == stored.prediction_set
     for found, before in (
         (moved.threshold, threshold),
@@ -126,6 +125,53 @@ def test_a_prior_moves_probability_and_threshold_but_not_the_finding(
     ):
         odds = before / (1 - before) * prior / (1 - prior)
         assert found == pytest.approx(odds / (1 + odds), abs=2e-4)
+
+
+priors = st.one_of(
+    st.floats(0, 1, exclude_min=True, exclude_max=True),
+    st.sampled_from([5e-324, 1e-300, 1e-12, 1e-7, 1e-5, 0.2, 0.999, 0.99999, 1 - 1e-9, 1 - 2**-53]),
+)
+
+
+@given(st.floats(-30, 30), priors, st.floats(0, 1), st.sampled_from([0.5, 0.62, 0.74]))
+@example(np.log(0.05 / 0.95), 1e-7, 0.1, 0.5)
+@example(np.log(0.05 / 0.95), 1 - 2**-53, 0.1, 0.5)
+def test_a_prior_never_changes_the_label(
+    log_odds: float, prior: float, threshold: float, stored_prior: float
+) -> None:
+    spec = replace(tiny_spec(1), prior=stored_prior, temperature=1.0, bias=0.0)
+    point = replace(spec.operating_points["balanced"], threshold=threshold)
+    spec = replace(spec, operating_points={"balanced": point})
+    at_threshold = np.log(threshold / (1 - threshold)) if 0 < threshold < 1 else 0.0
+    for value in (log_odds, at_threshold, *(at_threshold + step for step in (-1e-6, -1e-9, 1e-9, 1e-6))):
+        logits = np.array([0.0, value])
+        stored, moved = judge(logits, spec, "balanced"), judge(logits, spec, "balanced", prior=prior)
+        assert moved.label == stored.label
+        shown = moved.probabilities["pneumonia"]
+        assert moved.label == ("pneumonia" if shown >= moved.threshold else "normal")
+        assert 0 <= shown <= 1
+        assert 0 <= moved.threshold <= 1
+        assert sum(moved.probabilities.values()) == pytest.approx(1, abs=1e-9)
+    probability = float(positive_probability(np.array([[0.0, log_odds]]), 1.0)[0])
+    if abs(probability - threshold) > 1e-6:
+        shown = judge(np.array([0.0, log_odds]), spec, "balanced", prior=prior).probabilities["pneumonia"]
+        assert shown == pytest.approx(at_prior(probability, stored_prior, prior), abs=2e-6)
+
+
+@pytest.mark.parametrize("prior", [1e-9, 0.2, 1 - 1e-9])
+def test_films_at_one_prior_have_one_threshold(prior: float) -> None:
+    margins = np.linspace(-8, 8, 33)
+    found = {judge(np.array([0.0, one]), tiny_spec(1), "balanced", prior=prior).threshold for one in margins}
+    assert len(found) == 1
+
+
+def test_a_threshold_of_ones_own_is_for_the_probability_shown() -> None:
+    spec = tiny_spec(1)
+    shown = judge(np.array([0.0, 1.0]), spec, "balanced", prior=0.1)
+    for threshold, label in ((0.1, "pneumonia"), (0.9, "normal")):
+        found = judge(np.array([0.0, 1.0]), spec, "balanced", prior=0.1, threshold=threshold)
+        assert (found.label, found.threshold) == (label, threshold)
+        assert found.probabilities == shown.probabilities
 
 
 def test_the_stored_prior_changes_nothing() -> None:

@@ -13,12 +13,13 @@ import cv2
 import pytest
 
 from pneumocascade import Cascade, Prediction, UsageError
-from pneumocascade.errors import BusyError, StorageError
-from pneumocascade.inference.prefetch import usable_cores
+from pneumocascade.errors import BusyError, FileAccessError, StorageError
+from pneumocascade.model.engines.processor import usable_cores
 from pneumocascade.model.spec import OPERATING_POINTS
 from pneumocascade.server.batcher import MAX_WAITING, Batcher
 from pneumocascade.server.predictions import MAX_FILES
 from pneumocascade.server.queue import FilmQueue, Group, QueuedFilm
+from pneumocascade.types import Reason
 from tests.conftest import wait_until
 from tests.inference.test_cascade import NORMAL, VIRAL, assert_same_answer, film_of
 
@@ -245,6 +246,28 @@ def test_a_failure_to_read_an_upload_reaches_only_those_concerned(make: Callable
     with pytest.raises(ValueError, match="closed file"):
         guilty.result(SECONDS)
     assert sources(innocent) == ["c"]
+
+
+@pytest.mark.parametrize(("prior", "threshold"), [(0.3, None), (None, 0.4)])
+def test_a_film_that_cannot_be_read_costs_the_others_nothing(
+    watched: Watched, make: Callable[..., Batcher], prior: float | None, threshold: float | None
+) -> None:
+    def damaged() -> bytes:
+        raise FileAccessError("unreadable_file", "it is damaged")
+
+    recorded: list[Prediction] = []
+    watched.recorder = recorded.append
+    films = [*films_of("a"), QueuedFilm("damaged", damaged), *films_of("b")]
+    found = make(batch_size=3).submit(films, prior=prior, threshold=threshold).result(SECONDS)
+    assert [(answer.source, answer.status) for answer in found] == [
+        ("a", "ok"),
+        ("damaged", "error"),
+        ("b", "ok"),
+    ]
+    assert found[1].error == Reason("unreadable_file", "it is damaged")
+    for name in ("operating_point", "prior", "model_version"):
+        assert getattr(found[1], name) == getattr(found[0], name), name
+    assert sorted(answer.source for answer in recorded) == ["a", "b", "damaged"]
 
 
 def test_answers_that_are_missing_are_failures(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:

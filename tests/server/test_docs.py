@@ -9,11 +9,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
 from pneumocascade import Cascade
 from pneumocascade.server.app import DOCS_FOLDER, create_app
+from tests.server.test_batcher import FILMS
 
 DOCS = "/api/v1/docs"
 DESCRIPTION = "/api/v1/openapi.json"
@@ -113,3 +115,15 @@ def test_the_description_says_what_stands_around_the_routes(client: TestClient, 
     assert form["files"]["items"] == {"type": "string", "format": "binary"}
     assert next(iter(form)) == "files"
     assert "HTTPValidationError" not in closed["components"]["schemas"]
+
+
+def test_a_saliency_map_is_described_as_what_it_is(client: TestClient) -> None:
+    parts = client.get(DESCRIPTION).json()["components"]["schemas"]
+    described = parts["SaliencyMap"]
+    assert "label it gave" not in described["description"]
+    for text in (described["description"], described["properties"]["map"]["description"]):
+        assert "positive label" in text
+    normal = client.post("/api/v1/predictions?include=saliency", files={"files": FILMS["normal"]}).json()
+    (row,) = normal["predictions"]
+    assert row["finding"] == "normal"
+    assert np.mean(row["saliency"]["stage1"]["map"]) < 0, "the label that was given is not what it speaks for"

@@ -149,6 +149,29 @@ def test_an_archive_stands_for_its_films(client: TestClient) -> None:
     assert [row["status"] for row in cut["predictions"]] == ["error"]
 
 
+def test_a_damaged_member_of_an_archive_costs_no_other_film_its_answer(client: TestClient) -> None:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("good.png", FILMS["normal"])
+        archive.writestr("damaged.png", FILMS["viral"])
+        archive.writestr("locked.png", FILMS["between"])
+        archive.writestr("bomb.png", bytes(30_000_000), zipfile.ZIP_DEFLATED)
+    data = bytearray(stream.getvalue())
+    data[data.index(FILMS["viral"]) + 100] ^= 1
+    for signature, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        header = data.rindex(
+            signature, 0, data.rindex(b"locked.png") if flags == 8 else data.index(b"locked.png")
+        )
+        data[header + flags] |= 1
+    response = client.post(URL, files={"files": ("study.zip", bytes(data))})
+    assert response.status_code == 200
+    found = {row["source"].removeprefix("study.zip/"): row for row in response.json()["predictions"]}
+    assert found.pop("good.png")["status"] == "ok"
+    assert {name: row["error"]["code"] for name, row in found.items()} == dict.fromkeys(
+        ("damaged.png", "locked.png", "bomb.png"), "unreadable_file"
+    )
+
+
 def test_an_archive_of_too_many_films_is_a_problem(client: TestClient) -> None:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -226,8 +227,8 @@ def serve(
     """Serve the web app and the REST API. Uploads are decoded in isolated processes."""
     from pneumocascade.audit.logs import set_up
     from pneumocascade.inference.cascade import Cascade
-    from pneumocascade.inference.prefetch import usable_cores
     from pneumocascade.inference.worker_pool import IsolatedReader
+    from pneumocascade.model.engines.processor import usable_cores
 
     server = import_extra("pneumocascade.server", "the web app", "web")
     set_up(log_level, as_json=log_json)
@@ -235,12 +236,12 @@ def serve(
     cores = usable_cores()
     hosts = (*server.LOOPBACK, *allow_host) if allow_host else None
     access = server.Access(hosts=hosts, per_minute=requests_per_minute or 0, origins=tuple(cors_origin or ()))
-    with ended_by_sigterm(), recorder_of(history) as recorder:
+    with ended_by_sigterm(), recorder_of(history) as recorder, closing(IsolatedReader(cores)) as reader:
         cascade = Cascade.load(
             models,
             threads=threads or cores,
             provider=provider,
-            reader=IsolatedReader(cores),
+            reader=reader,
             recorder=recorder,
         )
         server.serve(

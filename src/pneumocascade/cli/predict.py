@@ -235,8 +235,8 @@ def _here(
     """Judge films, or the one image of standard input, in this process; return how many were not read."""
     from pneumocascade.cli.outputs import consume, with_files
     from pneumocascade.inference.cascade import Cascade
-    from pneumocascade.inference.prefetch import usable_cores
     from pneumocascade.model.engines.auto import resolve
+    from pneumocascade.model.engines.processor import usable_cores
     from pneumocascade.output.writers import open_writer
 
     # Cores that judge batches of their own need no large ones; other providers run one batch at a time.

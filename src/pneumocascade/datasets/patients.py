@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pneumocascade.errors import FilmError, UsageError
-from pneumocascade.imaging.dicom.detect import HEAD, is_dicom
+from pneumocascade.imaging.dicom.detect import DICOM_HEAD, is_dicom
 
 _PERSON = re.compile(r"^(person\d+)_")
 _NORMAL = re.compile(r"^((?:NORMAL\d*-)?IM-\d+)")
@@ -111,7 +111,7 @@ def dicom_patient(path: Path) -> str | None:
     """
     try:
         with path.open("rb") as stream:
-            if not is_dicom(stream.read(HEAD)):
+            if not is_dicom(stream.read(DICOM_HEAD)):
                 return None
             stream.seek(0)
             # pydicom takes a while to load

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from pneumocascade.doctor.check import Check, megabytes
-from pneumocascade.inference.prefetch import usable_cores
+from pneumocascade.model.engines.processor import usable_cores
 
 PREDICT_MEMORY = 340_000_000
 """Bytes: the most that ``predict`` was measured to take (docs/performance.md)."""

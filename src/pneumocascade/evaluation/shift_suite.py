@@ -21,7 +21,7 @@ from pneumocascade.evaluation.metrics import stage_figures
 from pneumocascade.evaluation.shift_conditions import CLEAN, CONDITIONS
 from pneumocascade.imaging.read import read_radiograph
 from pneumocascade.inference.cascade import DEFAULT_OPERATING_POINT
-from pneumocascade.model.gate import reasons_to_refuse
+from pneumocascade.model.gate import check_pixels
 from pneumocascade.model.preprocess import to_eight_bit
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def _judgeable(film: LabelledFilm) -> Radiograph | None:
         radiograph = read_radiograph(film.path)
     except FilmError:
         return None
-    return None if reasons_to_refuse(radiograph) else radiograph
+    return None if check_pixels(radiograph).reasons else radiograph
 
 
 def judge_shifted(

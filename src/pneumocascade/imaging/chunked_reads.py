@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-BAND = 1 << 20
+CHUNK_PIXELS = 1 << 20
 """Pixels of a chunk."""
 
 
 def _chunks(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
     """Yield an image in parts of whole rows, each with the number of its first row."""
-    rows = max(1, BAND // max(1, image.width))
+    rows = max(1, CHUNK_PIXELS // max(1, image.width))
     for top in range(0, image.height, rows):
         yield top, image.crop((0, top, image.width, min(top + rows, image.height)))
 

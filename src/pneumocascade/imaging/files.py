@@ -89,10 +89,8 @@ def _member(archive: str, member: str) -> bytes:
         raise FileAccessError("file_not_found", "there is no such file in the archive") from error
     except FileAccessError:
         raise
-    except Exception as error:  # zipfile and its decompressors raise many kinds
-        # The error's text may quote what is in the archive, a patient's name perhaps.
-        kind = type(error).__name__
-        raise FileAccessError("unreadable_file", f"it cannot be read from the archive ({kind})") from error
+    except Exception as error:  # zipfile raises many kinds
+        raise _unreadable(error) from error
 
 
 def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, most: int | None = None) -> bytes:
@@ -101,14 +99,22 @@ def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, most: int | N
     Raises
     ------
     FileAccessError
-        Where a member that is read whole is far larger than a film of its size in the archive can be.
+        ``unreadable_file`` where the member is damaged, encrypted or compressed in an unknown way, and where
+        one that is read whole is far larger than a film of its size in the archive can be.
     """
     allowed = min(MAX_BYTES, max(_SMALL, MAX_RATIO * member.compress_size))
-    with archive.open(member) as stream:
-        if most is not None:
-            return stream.read(most)
-        content = stream.read(allowed + 1)
-    if len(content) > allowed:
+    try:
+        with archive.open(member) as stream:
+            content = stream.read(allowed + 1 if most is None else most)
+    except Exception as error:  # zipfile and its decompressors raise many kinds
+        raise _unreadable(error) from error
+    if most is None and len(content) > allowed:
         found = f"it has more than {allowed} bytes, from {member.compress_size} in the archive"
         raise FileAccessError("unreadable_file", found)
     return content
+
+
+def _unreadable(error: Exception) -> FileAccessError:
+    # The error's text may quote what is in the archive, a patient's name perhaps.
+    kind = type(error).__name__
+    return FileAccessError("unreadable_file", f"it cannot be read from the archive ({kind})")

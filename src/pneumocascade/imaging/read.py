@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from pneumocascade.errors import FileAccessError, FilmError, UnreadableImageError, UnsuitableImageError
-from pneumocascade.imaging.chunked_reads import BAND, over_white, pixels_of
+from pneumocascade.imaging.chunked_reads import CHUNK_PIXELS, over_white, pixels_of
 from pneumocascade.imaging.deep_tiff import BEGINNINGS as TIFF_BEGINNINGS
 from pneumocascade.imaging.deep_tiff import read_deep_tiff
 from pneumocascade.imaging.dicom.codestreams import is_endless, jpeg_xl_size
@@ -135,15 +135,8 @@ def read_radiograph(source: Source, name: str | None = None) -> Radiograph:
         The source is of a type that is not taken.
     """
     name = name or name_of(source)
-    if is_dataset(source):
-        from pneumocascade.imaging.dicom.objects import content_of as content_of_dataset
-
-        source = content_of_dataset(source)
-    elif isinstance(source, (bytearray, memoryview)):
-        source = bytes(source)
-    elif hasattr(source, "read") and not isinstance(source, Image.Image):
-        source = _content_of_file(source)
-    elif hasattr(source, "__array__") and not isinstance(source, (np.ndarray, Image.Image)):
+    source = bytes_if_undecoded(source)
+    if hasattr(source, "__array__") and not isinstance(source, (np.ndarray, Image.Image)):
         source = np.asarray(source)  # a tensor of PyTorch, for instance
     if isinstance(source, np.ndarray):
         if np.ma.is_masked(source):
@@ -162,6 +155,27 @@ def read_radiograph(source: Source, name: str | None = None) -> Radiograph:
         "a film is given as path, bytes, file, NumPy array, tensor, PIL image or pydicom Dataset, not as "
         f"{type(source).__name__}"
     )
+
+
+def bytes_if_undecoded(source: Any) -> Any:
+    """Return the bytes of a buffer, binary file or pydicom Dataset, which are not decoded; else the source.
+
+    Raises
+    ------
+    FilmError
+        Where a file has too many bytes, or a data set cannot be encoded.
+    TypeError
+        Where a file gives text.
+    """
+    if is_dataset(source):
+        from pneumocascade.imaging.dicom.objects import encoded_dataset
+
+        return encoded_dataset(source)
+    if isinstance(source, (bytearray, memoryview)):
+        return bytes(source)
+    if hasattr(source, "read") and not isinstance(source, (str, os.PathLike, Image.Image)):
+        return _content_of_file(source)
+    return source
 
 
 def _content_of_file(file: Any) -> bytes:
@@ -447,10 +461,10 @@ def _unsigned(array: NDArray[Any]) -> NDArray[Any]:
         return array.astype(np.uint8 if high <= 255 else np.uint16)
     full_scale = 1.0 if high <= 1.0 else 255.0
     scaled = np.empty(array.shape, np.uint16)
-    rows = max(1, BAND // array[0].size)
+    rows = max(1, CHUNK_PIXELS // array[0].size)
     for top in range(0, len(array), rows):
-        band = array[top : top + rows].astype(np.float64) * (65535.0 / full_scale)
-        scaled[top : top + rows] = np.round(band, out=band)
+        chunk = array[top : top + rows].astype(np.float64) * (65535.0 / full_scale)
+        scaled[top : top + rows] = np.round(chunk, out=chunk)
     return scaled
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from pneumocascade.imaging.dicom.detect import is_dicom
+import re
 
-HEAD = 132
+from pneumocascade.imaging.dicom.detect import DICOM_HEAD, is_dicom
+
+HEAD = DICOM_HEAD
 """Bytes at the beginning that are enough, also for :func:`pneumocascade.imaging.dicom.detect.is_dicom`."""
 
 _BEGINNINGS = (
@@ -27,6 +29,10 @@ _BEGINNINGS = (
     (b"n+1\0", "NIfTI"),
 )
 
+_PNM = re.compile(rb"P[2356]\s+(#|\d+\s+[#\d])")
+"""Magic number, then a comment or the width, and what comes behind that: a list of paths may begin like the
+magic number."""
+
 _BRANDS = {
     "AVIF": (b"avif", b"avis"),
     "HEIC": (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"),
@@ -48,7 +54,7 @@ def image_format(head: bytes) -> str | None:
         return "BMP"
     if head[4:8] == b"ftyp":
         return next((name for name, brands in _BRANDS.items() if head[8:12] in brands), None)
-    if head[:1] == b"P" and head[1:2] in b"2356" and head[2:3] in (b"\n", b" ", b"\r", b"\t"):
+    if _PNM.match(head):
         return "PNM"
     return None
 

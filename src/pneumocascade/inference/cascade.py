@@ -35,7 +35,7 @@ from pneumocascade.model.store import (
     load_gate,
     read_manifest,
 )
-from pneumocascade.types import Prediction, Radiograph, StageResult
+from pneumocascade.types import Prediction, Radiograph, Reason, StageResult
 
 if TYPE_CHECKING:
     from pneumocascade.inference.prepare import AnySource
@@ -459,6 +459,32 @@ class Cascade:
 
         answer = rejudged(self, prediction, operating_point, prior)
         return self.record(answer) if record else answer
+
+    def unread(
+        self,
+        name: str,
+        error: FilmError,
+        *,
+        operating_point: str = DEFAULT_OPERATING_POINT,
+        prior: float | None = None,
+        threshold: float | None = None,
+    ) -> Prediction:
+        """Return the answer to a film whose bytes whoever asks could not get, with status ``"error"``.
+
+        It is not recorded: :meth:`record` does that.
+
+        Parameters
+        ----------
+        name : str
+            Shown as the answer's ``source``.
+        error : FilmError
+            Why there are no bytes.
+        operating_point : str
+        prior, threshold : float, optional
+            As for :meth:`predict`; checked before.
+        """
+        film = PreparedFilm(name, "error", error=Reason(error.code, error.message))
+        return self._before_models(film, Terms(operating_point, True, prior, threshold))
 
     def stage_results(
         self, stage: int, radiographs: Sequence[Radiograph], operating_point: str = DEFAULT_OPERATING_POINT

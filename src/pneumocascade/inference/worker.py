@@ -1,8 +1,9 @@
 """The process that decodes: ``python -m pneumocascade.inference.worker MEMORY``, over its standard streams.
 
-A request is three frames: settings as JSON, the specification of both stages, and the film's bytes, empty
-where the settings name a path. The answer is a frame of
-:func:`pneumocascade.inference.worker_protocol.film_to_bytes`.
+A request is four frames: its number, settings as JSON, the specification of both stages, and the film's
+bytes, empty where the settings name a path. The answer is two frames: the number of the request, and what
+:func:`pneumocascade.inference.worker_protocol.film_to_bytes` gives. The first answer, of number 0, says that
+the process is ready.
 """
 
 from __future__ import annotations
@@ -28,10 +29,14 @@ def main() -> None:
     os.dup2(2, 1)
     warnings.filterwarnings("ignore", module="PIL")
     limit_memory(int(sys.argv[1]))
+    write_frame(answers, b"0")
     write_frame(answers, b"ready")
     with contextlib.suppress(EOFError):
         while True:
-            write_frame(answers, answer(sys.stdin.buffer))
+            number = read_frame(sys.stdin.buffer)
+            film = answer(sys.stdin.buffer)
+            write_frame(answers, number)
+            write_frame(answers, film)
 
 
 def limit_memory(more: int) -> None:
@@ -46,7 +51,7 @@ def limit_memory(more: int) -> None:
 
 
 def answer(requests: IO[bytes]) -> bytes:
-    """Read a request and return the prepared film."""
+    """Read a request behind its number and return the prepared film."""
     settings = json.loads(read_frame(requests))
     stages = _specs(read_frame(requests))
     content = read_frame(requests)

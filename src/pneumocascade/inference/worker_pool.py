@@ -11,9 +11,16 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-from pneumocascade.imaging.read import name_of
+from pneumocascade.errors import FilmError
+from pneumocascade.imaging.read import bytes_if_undecoded, name_of
 from pneumocascade.inference.prepare import PreparedFilm, prepare_film
-from pneumocascade.inference.worker_protocol import MAX_ANSWER, film_from_bytes, read_frame, write_frame
+from pneumocascade.inference.worker_protocol import (
+    MAX_ANSWER,
+    MAX_NUMBER,
+    film_from_bytes,
+    read_frame,
+    write_frame,
+)
 from pneumocascade.types import Reason
 
 if TYPE_CHECKING:
@@ -32,14 +39,22 @@ SAFE_PATH = {"PYTHONSAFEPATH": "1"}
 START_SECONDS = 60.0
 """Longest time for a worker to start."""
 
+_NONSENSE = "the decoder gave no usable answer to this film"
+
+_NOT_STARTED = (
+    "the process that decodes films could not be started; the film was not read, and nothing is known to be "
+    "wrong with it: see that the machine has memory and processes left, and try again"
+)
+
 _log = logging.getLogger(__name__)
 
 
 class IsolatedReader:
     """Prepares films as :func:`pneumocascade.inference.prepare.prepare_film` does, in other processes.
 
-    May be shared between threads, of which as many as there are workers are served at a time. Arrays,
-    images and radiographs, which are decoded already, are prepared here.
+    May be shared between threads, of which as many as there are workers are served at a time. Whatever is
+    still to be decoded goes to a worker: paths, bytes and buffers, binary files, and pydicom data sets.
+    Arrays, tensors, PIL images and radiographs are prepared here.
 
     Parameters
     ----------
@@ -66,22 +81,36 @@ class IsolatedReader:
         display: bool = False,
     ) -> PreparedFilm:
         """Prepare a film; one that costs its worker the life has status ``"error"``."""
-        source, name = named
+        given, shown = named
+        name = shown or name_of(given)
+        try:
+            source = bytes_if_undecoded(given)
+        except FilmError as error:
+            return PreparedFilm(name, "error", error=Reason(error.code, error.message))
         if not isinstance(source, (str, bytes, os.PathLike)):
             return prepare_film(named, specs=specs, gate=gate, display=display)
         worker = self._idle.get()
+        kept: _Worker | None = None  # put back only where it answered
         try:
-            worker = worker or _Worker(self.memory)
+            if worker is not None and not worker.runs:
+                worker.end()  # its pipes
+                worker = None
+                _log.warning("a worker that decodes films had died while it was idle")
+            if worker is None:
+                worker = _Worker(self.memory)
             path = None if isinstance(source, bytes) else os.fsencode(source).hex()
             settings = {"path": path, "name": name, "gate": gate, "display": display}
             content = source if isinstance(source, bytes) else b""
-            return worker.ask(settings, specs, content, self.seconds)
+            film = worker.ask(settings, specs, content, self.seconds)
+            kept = worker
+            return film
         except _GoneError as gone:
-            _log.error("a worker that decodes films was replaced: %s", gone)
-            worker = None
-            return PreparedFilm(name or name_of(source), "error", error=Reason(gone.code, str(gone)))
+            _log.error("a worker that decodes films is gone: %s", gone)
+            return PreparedFilm(name, "error", error=Reason(gone.code, str(gone)))
         finally:
-            self._idle.put(worker)
+            if worker is not None and kept is None:
+                worker.end()
+            self._idle.put(kept)
 
     def close(self) -> None:
         """End the workers that are idle."""
@@ -101,18 +130,33 @@ class _GoneError(Exception):
 
 
 class _Worker:
-    """A process that decodes."""
+    """A process that decodes.
+
+    Raises
+    ------
+    _GoneError
+        Where it does not start within ``START_SECONDS``.
+    """
 
     def __init__(self, memory: int) -> None:
         command = [sys.executable, "-m", "pneumocascade.inference.worker", str(memory)]
-        self._process = subprocess.Popen(  # noqa: S603  this very interpreter, and no text from outside
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, **SAFE_PATH},
-        )
-        self._exchange((), START_SECONDS)
+        self._asked = 0
+        try:
+            self._process = subprocess.Popen(  # noqa: S603  this very interpreter, and no text from outside
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, **SAFE_PATH},
+            )
+            self._exchange((), START_SECONDS)
+        except (OSError, _GoneError) as error:
+            raise _GoneError("decoder_not_started", _NOT_STARTED) from error
+
+    @property
+    def runs(self) -> bool:
+        """Whether the process is there; one that is idle may have been killed, for its memory perhaps."""
+        return self._process.poll() is None
 
     def ask(
         self,
@@ -129,15 +173,19 @@ class _Worker:
             Where the worker died of it, took too long, or answered nonsense.
         """
         stages = json.dumps([spec.to_json() for spec in specs]).encode()
+        self._asked += 1
         answer = self._exchange((json.dumps(settings).encode(), stages, content), seconds)
         try:
             return film_from_bytes(answer)
         except (ValueError, LookupError, TypeError) as error:
-            self.end()
-            raise _GoneError("decoder_failed", "the decoder gave no usable answer to this film") from error
+            raise _GoneError("decoder_failed", _NONSENSE) from error
 
     def _exchange(self, frames: tuple[bytes, ...], seconds: float) -> bytes:
-        """Send frames and return the one that comes back, or kill the process when the time is over."""
+        """Send a request and return its answer; the process is ended where there is none, or not in time.
+
+        What comes back must repeat the number of the request, so that no film gets the answer to another.
+        Before the first request the worker says by itself, with the number 0, that it is ready.
+        """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         late = threading.Event()
@@ -146,22 +194,40 @@ class _Worker:
             late.set()
             self._process.kill()
 
+        number = b"%d" % self._asked
         watch = threading.Timer(seconds, kill)
-        watch.start()
         try:
-            for frame in frames:
+            watch.start()
+            for frame in (number, *frames) if frames else ():
                 write_frame(self._process.stdin, frame)
-            return read_frame(self._process.stdout, MAX_ANSWER)
+            repeated = read_frame(self._process.stdout, MAX_NUMBER)
+            if repeated != number:
+                raise ValueError(f"an answer to request {repeated!r}, expected {number!r}")
+            answer = read_frame(self._process.stdout, MAX_ANSWER)
         except (OSError, EOFError, ValueError) as error:
             watch.cancel()
             self.end()
-            if late.is_set():
-                raise _GoneError(
-                    "decoder_timeout", f"the film was not decoded within {seconds:g} seconds"
-                ) from error
-            raise _GoneError("decoder_failed", "the decoder died of this film") from error
+            raise self._gone(error, seconds if late.is_set() else None) from error
+        except BaseException:  # such as MemoryError: what was not read now must not be read for the next film
+            self.end()
+            raise
         finally:
             watch.cancel()
+            if watch.ident is not None:
+                watch.join()  # it may be about to kill, and must not do so while the next film is decoded
+        if late.is_set():
+            self.end()
+            raise self._gone(None, seconds)
+        return answer
+
+    @staticmethod
+    def _gone(error: Exception | None, seconds: float | None) -> _GoneError:
+        """Return what an error of the pipes means, with the seconds of a process that had no more of them."""
+        if seconds is not None:
+            return _GoneError("decoder_timeout", f"the film was not decoded within {seconds:g} seconds")
+        if isinstance(error, ValueError):
+            return _GoneError("decoder_failed", _NONSENSE)
+        return _GoneError("decoder_failed", "the decoder died of this film")
 
     def end(self) -> None:
         """End the process and its pipes."""

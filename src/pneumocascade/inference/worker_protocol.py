@@ -19,6 +19,9 @@ from pneumocascade.types import Acquisition, Original, Radiograph, Reason
 MAX_ANSWER = 1 << 26
 """Largest frame of an answer, in bytes: many times what two inputs need."""
 
+MAX_NUMBER = 20
+"""Largest frame of a request's number, in bytes: decimal digits."""
+
 MAX_SIDE = 4096
 """Largest side of an input in an answer, in pixels."""
 
@@ -79,6 +82,8 @@ def film_to_bytes(film: PreparedFilm) -> bytes:
             "shape": film.display.pixels.shape,
             "side": len(original.square),
             "size_read": film.display.size_read,
+            "colourfulness": film.display.colourfulness,
+            "warnings": film.display.warnings,
             "bits": original.bits,
             "margin": original.margin,
         }
@@ -152,5 +157,11 @@ def _display(header: dict[str, Any], rest: bytes, acquisition: Acquisition | Non
     pixels, square = values[: rows * columns], values[rows * columns :]
     height, width = (int(number) for number in about["size_read"])
     original = Original(height, width, int(about["bits"]), square.reshape(side, side), float(about["margin"]))
-    source = str(header["source"])
-    return Radiograph(pixels.reshape(rows, columns), source, acquisition=acquisition, original=original)
+    return Radiograph(
+        pixels.reshape(rows, columns),
+        str(header["source"]),
+        float(about["colourfulness"]),
+        tuple(map(str, about["warnings"])),
+        acquisition,
+        original,
+    )

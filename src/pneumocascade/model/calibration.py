@@ -13,6 +13,9 @@ DECIMALS = 6
 """Probabilities are rounded to this many decimals before anything is decided by them, so that
 every output shows the very number that was compared with the threshold."""
 
+_STEP = 10.0**-DECIMALS
+"""The smallest difference that a probability shows."""
+
 
 def positive_probability(
     logits: NDArray[np.floating], temperature: float, bias: float = 0.0
@@ -61,7 +64,8 @@ def judge(
         Name of one stored in ``spec``.
     prior : float, optional
         Share of the positive class, above 0 and below 1, among the films that are judged; by default the
-        stored one. Probability and threshold move together by Bayes' rule: the label stays.
+        stored one. Probability and threshold move together by Bayes' rule: the label stays. Where rounding
+        would put them on other sides of each other, the probability is shown one step beside the threshold.
     domain : str, optional
         Whose films this one resembles, for the prediction set; by default a label is in the set where it is
         in any domain's.
@@ -78,20 +82,23 @@ def judge(
             f"operating point is {operating_point!r}; stage {spec.stage} stores "
             f"{', '.join(spec.operating_points)}"
         )
-    stored = float(positive_probability(logits[None], spec.temperature, spec.bias)[0])
-    cut = spec.point(operating_point).threshold
-    if prior is None:
-        positive = round(stored, DECIMALS)
-    else:
+    unrounded = float(positive_probability(logits[None], spec.temperature, spec.bias)[0])
+    stored, cut = round(unrounded, DECIMALS), spec.point(operating_point).threshold
+    positive, is_positive = stored, stored >= cut
+    if prior is not None:
         check_prior(prior)
-        positive = round(at_prior(stored, spec.prior, prior), DECIMALS)
-        cut = round(at_prior(cut, spec.prior, prior), DECIMALS)
+        if prior != spec.prior:
+            positive = round(at_prior(unrounded, spec.prior, prior), DECIMALS)
+            cut = max(round(at_prior(cut, spec.prior, prior), DECIMALS), _STEP)
     if threshold is not None:
         check_threshold(threshold)
         cut = float(threshold)
+        is_positive = positive >= cut
+    elif is_positive != (positive >= cut):  # only rounding at another prior does this
+        positive = cut if is_positive else round(cut - _STEP, DECIMALS)
     probabilities = dict(zip(spec.labels, (round(1.0 - positive, DECIMALS), positive), strict=True))
-    label = spec.labels[1] if positive >= cut else spec.labels[0]
-    own = dict(zip(spec.labels, (1.0 - round(stored, DECIMALS), round(stored, DECIMALS)), strict=True))
+    label = spec.labels[1] if is_positive else spec.labels[0]
+    own = dict(zip(spec.labels, (1.0 - stored, stored), strict=True))
     held = _prediction_set(own, label, spec, domain)
     kept = (float(logits[0]), float(logits[1]))
     return StageResult(probabilities, label, cut, held, logits=kept, domain=domain)

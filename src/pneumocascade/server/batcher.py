@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
-from pneumocascade.errors import UsageError
+from pneumocascade.errors import FilmError, UsageError
 from pneumocascade.inference.cascade import DEFAULT_OPERATING_POINT
-from pneumocascade.inference.prefetch import usable_cores
+from pneumocascade.model.engines.processor import usable_cores
 from pneumocascade.server.queue import FilmQueue, Group, QueuedFilm, Taken
 
 if TYPE_CHECKING:
@@ -161,11 +161,22 @@ class Batcher:
                 self._answer(taken, prediction)
 
     def _content(self, taken: Taken) -> bytes | None:
+        """Return a film's bytes; where it has none it is answered, or its request dropped."""
+        group = taken.group
         try:
             return taken.film.read()
+        except FilmError as error:  # a damaged member of an archive costs none of the others its answer
+            unread = self.cascade.unread(
+                taken.film.name,
+                error,
+                operating_point=group.operating_point,
+                prior=group.prior,
+                threshold=group.threshold,
+            )
+            self._answer(taken, unread)
         except Exception as error:  # noqa: BLE001  it is raised where the answer is waited for
-            self._queue.drop(taken.group, error)
-            return None
+            self._queue.drop(group, error)
+        return None
 
     def _judge_alone(self, taken: Taken, content: bytes) -> None:
         if taken.group.future.done():

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from pneumocascade.errors import UsageError
-from pneumocascade.inference.cascade import DEFAULT_OPERATING_POINT
+from pneumocascade.inference.cascade import DEFAULT_OPERATING_POINT, Terms
 from pneumocascade.server.attachments import ATTACHMENTS, Judged
 from pneumocascade.server.bodies import asked_in
 from pneumocascade.server.description import PREDICT, PREDICTED
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from pneumocascade.types import Prediction
 
 Given = TypeVar("Given", str, float)
-Terms: TypeAlias = tuple[str | None, float | None, float | None]
-"""Operating point, prior and threshold."""
 
 MAX_FILES = 100
 """Films of one request."""
@@ -77,10 +75,12 @@ def add_predictions(app: FastAPI, batcher: Batcher, counter: Counter, metrics: M
             most = MAX_WITH_PICTURES if display else MAX_FILES
             films, left_out = await run_in_threadpool(films_of, files, most)
             check_films(kind, len(films), most)
-            terms = (
-                _one_of("operating points", operating_point, *every, options.operating_point),
-                _one_of("priors", prior, options.prior),
-                _one_of("thresholds", threshold, options.threshold),
+            point = _one_of("operating points", operating_point, *every, options.operating_point)
+            terms = Terms(
+                point or DEFAULT_OPERATING_POINT,
+                gate=True,
+                prior=_one_of("priors", prior, options.prior),
+                threshold=_one_of("thresholds", threshold, options.threshold),
             )
             found = await _answers(batcher, films, terms, display=display)
             metrics.count(found)
@@ -94,9 +94,8 @@ def add_predictions(app: FastAPI, batcher: Batcher, counter: Counter, metrics: M
 async def _answers(
     batcher: Batcher, films: list[QueuedFilm], terms: Terms, *, display: bool
 ) -> list[Prediction]:
-    point, prior, threshold = terms
     answers = batcher.submit(
-        films, point or DEFAULT_OPERATING_POINT, prior, display=display, threshold=threshold
+        films, terms.operating_point, terms.prior, display=display, threshold=terms.threshold
     )
     try:
         return await asyncio.wait_for(asyncio.wrap_future(answers), MAX_SECONDS)

@@ -26,7 +26,8 @@ class QueuedFilm(NamedTuple):
     name : str
         Shown as the answer's ``source``.
     read : callable
-        Gives the file's bytes, however often it is called; called on another thread.
+        Gives the file's bytes, however often it is called; called on another thread. A ``FilmError`` that it
+        raises becomes the answer to this film; any other exception fails the request.
     """
 
     name: str
@@ -48,7 +49,7 @@ class Group:
     waiting : deque of QueuedFilm
         Films not taken up yet. They are taken up in order, and may be answered in any.
     future : Future of list of Prediction
-        Done when the last answer is given, or when one film fails. It cannot be cancelled: whoever
+        Done when the last answer is given, or when judging one film fails. It cannot be cancelled: whoever
         waits for it may go away, and those who give the answers need not know.
     """
 

@@ -33,7 +33,8 @@ Prior = Annotated[
         _SHARE
         | {
             "description": "Share of pneumonia among the films. Probability and threshold of stage 1 move "
-            "together; findings stay. By default the share that the models store, 0.5.",
+            "together: findings stay, but where a threshold is given. By default the share that the models "
+            "store (0.5 for the bundled ones).",
         }
     ),
 ]
@@ -43,8 +44,9 @@ Threshold = Annotated[
     WithJsonSchema(
         _SHARE
         | {
-            "description": "Probability from which on stage 1 says pneumonia, in place of the operating "
-            "point's. The answers have the operating point custom. Not beside an operating point.",
+            "description": "Probability, as answers show it at the prior, from which on stage 1 says "
+            "pneumonia, in place of the operating point's. The answers have the operating point custom. Not "
+            "beside an operating point other than balanced.",
         }
     ),
 ]
@@ -89,7 +91,7 @@ class UploadForm(Options):
 
 
 class FilmBody(Options):
-    """One film as JSON."""
+    """One film, or an archive of films, as JSON."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -104,7 +106,12 @@ class FilmBody(Options):
             }
         ),
     ]
-    source: str = Field("", max_length=1024, description="What the answer calls the film.")
+    source: str = Field(
+        "",
+        max_length=1024,
+        description="What the answer calls the film; films of an archive have its name before their own. By "
+        "default file 1.",
+    )
 
 
 class Stage(BaseModel):
@@ -112,8 +119,15 @@ class Stage(BaseModel):
 
     probabilities: Share = Field(description="Calibrated, 0 to 1, of each label; they sum to 1.")
     label: str
-    threshold: float = Field(ge=0, le=1, description="Of the operating point.")
-    prediction_set: list[str] = Field(description="The labels of the 90 % prediction set.")
+    threshold: float = Field(
+        ge=0,
+        le=1,
+        description="Probability of the positive label (pneumonia, viral) from which on it is the label: "
+        "that of the operating point, at the prior, or the one that was given.",
+    )
+    prediction_set: list[str] = Field(
+        description="The labels of the 90 % prediction set; empty where the probability is unusual for both."
+    )
 
 
 class ReasonBody(BaseModel):
@@ -124,11 +138,11 @@ class ReasonBody(BaseModel):
 
 
 class SaliencyMap(BaseModel):
-    """Where a stage found what speaks for the label it gave."""
+    """What speaks for the positive label (pneumonia, viral) of a stage, and where; below 0, against it."""
 
     map: list[list[float]] = Field(
-        description="Contribution of each place to the calibrated log-odds of the positive label, in rows "
-        "from the top; a coarse grid over the film."
+        description="Contribution of each place to the calibrated log-odds of the positive label, whichever "
+        "label was given; in rows from the top, a coarse grid over the film inside the margin."
     )
     margin: float = Field(description="Share of height and width on each side that the grid leaves out.")
 
@@ -147,8 +161,8 @@ class PredictionBody(BaseModel):
         None,
         ge=0,
         le=1,
-        description="Share of the films learnt from that are less typical than this one; low where it is "
-        "unlike all of them.",
+        description="Share of the films learnt from that are less typical of their hospital than this one; "
+        "low where it is unlike all of them. Where the status is ok; null for models without a gate.",
     )
     reasons: list[ReasonBody] | None = Field(None, description="Where the film was refused.")
     error: ReasonBody | None = Field(None, description="Where it could not be read.")
@@ -161,8 +175,8 @@ class PredictionBody(BaseModel):
     pdf: str | None = Field(None, description="Report as base64 of a PDF file, where asked for.")
     sr: str | None = Field(
         None,
-        description="Structured report as base64 of a DICOM file, where asked for; null where the film is no "
-        "DICOM object.",
+        description="Structured report as base64 of a DICOM file, where asked for; null, with a warning, "
+        "where the film is no DICOM object, or lacks what results refer to.",
     )
     sc: str | None = Field(None, description="Secondary Capture, the same way.")
 

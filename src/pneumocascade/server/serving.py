@@ -16,7 +16,7 @@ from pneumocascade.errors import UsageError
 from pneumocascade.server.app import create_app
 from pneumocascade.server.batcher import Batcher
 from pneumocascade.server.middleware.access_log import AccessLog
-from pneumocascade.server.middleware.connections import PatientProtocol, allow_files
+from pneumocascade.server.middleware.connections import TimeLimitedProtocol, allow_files
 from pneumocascade.server.middleware.origins import LOOPBACK
 from pneumocascade.server.middleware.stack import Access
 
@@ -121,7 +121,7 @@ def _configuration(app: ASGIApp) -> uvicorn.Config:
     # The log is around all the rest, so that answers to failures have their line and id, too.
     return uvicorn.Config(
         AccessLog(app),
-        http=PatientProtocol,
+        http=TimeLimitedProtocol,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -6,6 +6,7 @@ import zipfile
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from pneumocascade.errors import FileAccessError
 from pneumocascade.imaging.files import read_member
 from pneumocascade.imaging.studies import kinds_in
 from pneumocascade.server.queue import QueuedFilm
@@ -63,13 +64,22 @@ def _in_archive(file: UploadFile, name: str, most: int) -> tuple[list[QueuedFilm
         archive = zipfile.ZipFile(file.file)
         for member, kind in kinds_in(archive):
             if kind == "film":
-                films.append(QueuedFilm(f"{name}/{member.filename}", partial(read_member, archive, member)))
+                films.append(QueuedFilm(f"{name}/{member.filename}", partial(_member, file, archive, member)))
             left_out += kind == "other object"
             if len(films) > most:
                 break
     except Exception:  # noqa: BLE001  zipfile raises many kinds; judging it as a film says that it is none
         return [], 0
     return films, left_out
+
+
+def _member(file: UploadFile, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    try:
+        return read_member(archive, member)
+    except FileAccessError as error:
+        if file.file.closed:  # whoever sent it waits no longer: nothing is wrong with the film
+            raise ValueError("the upload was closed before it was read") from error
+        raise
 
 
 def _content(file: UploadFile) -> bytes:

@@ -17,8 +17,9 @@ from pneumocascade.evaluation.metrics import auroc, cascade_figures, group_weigh
 from pneumocascade.evaluation.shift_conditions import SHIFTS, Condition
 from pneumocascade.evaluation.shift_suite import choose_films, shifted_films
 from pneumocascade.imaging.read import read_radiograph
-from pneumocascade.inference.prefetch import prefetch_map, usable_cores
+from pneumocascade.inference.prefetch import prefetch_map
 from pneumocascade.model.calibration import judge
+from pneumocascade.model.engines.processor import usable_cores
 from pneumocascade.model.onnx_classifier import OnnxClassifier
 from pneumocascade.model.preprocess import prepare
 from pneumocascade.model.spec import STAGE1_LABELS, STAGE2_LABELS, ModelSpec

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom import uid
 
-from pneumocascade.imaging.dicom.detect import HEAD, is_dicom
+from pneumocascade.imaging.dicom.detect import DICOM_HEAD, is_dicom
 from tests.conftest import EXAMPLES
 from tests.imaging.dicom.objects import GREY, dataset, film_of, report, to_bytes
 from tests.imaging.film_files import encode, tiff
@@ -23,7 +23,7 @@ NATIVE = (uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVR
 @pytest.mark.parametrize("syntax", [*NATIVE, uid.DeflatedExplicitVRLittleEndian])
 def test_objects_are_recognised_by_their_head(syntax: uid.UID) -> None:
     for item in (dataset(GREY, 8), report()):
-        assert is_dicom(to_bytes(item, syntax)[:HEAD])
+        assert is_dicom(to_bytes(item, syntax)[:DICOM_HEAD])
 
 
 @pytest.mark.parametrize("syntax", NATIVE)
@@ -31,12 +31,12 @@ def test_a_data_set_without_preamble_is_read(syntax: uid.UID) -> None:
     whole = to_bytes(dataset(GREY, 8), syntax)
     length = int.from_bytes(whole[140:144], "little")
     bare = whole[144 + length :]
-    assert is_dicom(bare[:HEAD])
+    assert is_dicom(bare[:DICOM_HEAD])
     assert np.array_equal(film_of(bare).pixels, GREY)
 
 
 def test_file_meta_information_without_preamble_is_read() -> None:
-    bare = to_bytes(dataset(GREY, 8))[HEAD:]
+    bare = to_bytes(dataset(GREY, 8))[DICOM_HEAD:]
     assert is_dicom(bare)
     assert np.array_equal(film_of(bare).pixels, GREY)
 

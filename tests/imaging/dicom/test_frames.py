@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset, uid
 
 from pneumocascade.errors import FilmError
-from pneumocascade.imaging.dicom.frames import layout_of, stored_values
+from pneumocascade.imaging.dicom.frames import pixel_description_of, stored_values
 from pneumocascade.imaging.dicom.objects import read_object
 from pneumocascade.imaging.dicom.quiet import quiet
 from tests.imaging.dicom.encoders import LOSSLESS, LOSSY, codestream_of, encoded, with_codestreams
@@ -27,7 +27,7 @@ SHALLOW = ("JPEG baseline", "JPEG extended 8")
 def values_of(data: bytes, index: int = 0) -> NDArray[np.int32]:
     item = read_object(io.BytesIO(data))
     with quiet():
-        values, _, _ = stored_values(item, layout_of(item, MAX_PIXELS), index)
+        values, _, _ = stored_values(item, pixel_description_of(item, MAX_PIXELS), index)
     return values.astype(np.int32)
 
 
@@ -195,7 +195,7 @@ def test_colour_of_16_bits_takes_twice_the_room() -> None:
     for bits, needed in ((8, GREY.size), (16, 2 * GREY.size)):
         colour = np.stack([GREY] * 3, axis=2).astype(np.uint8 if bits == 8 else np.uint16)
         item = read_object(io.BytesIO(to_bytes(dataset(colour, bits))))
-        assert layout_of(item, needed).samples == 3
+        assert pixel_description_of(item, needed).samples == 3
         with pytest.raises(FilmError) as caught:
-            layout_of(item, needed - 1)
+            pixel_description_of(item, needed - 1)
         assert caught.value.code == "too_many_pixels"

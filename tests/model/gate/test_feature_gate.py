@@ -262,3 +262,14 @@ def test_damaged_bytes_are_a_model_error(content: bytes) -> None:
 def test_a_gate_that_makes_no_sense_is_a_model_error(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ModelError, match=message):
         a_gate(**values)
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_a_broken_gate_is_reported_under_its_own_name(missing: bool) -> None:
+    values = {field.name: getattr(a_gate(), field.name) for field in fields(FeatureGate)}
+    if missing:
+        del values["stage1_sha256"]
+    stream = io.BytesIO()
+    np.savez(stream, **{**values, "bias": np.zeros(5)})
+    with pytest.raises(ModelError, match=r"^my\.npz"):
+        FeatureGate.from_bytes(stream.getvalue(), "my.npz")

@@ -7,14 +7,14 @@ import pytest
 from numpy.typing import NDArray
 
 from pneumocascade import read_radiograph
-from pneumocascade.model.gate import MIN_JUDGED_SIDE, reasons_to_refuse
+from pneumocascade.model.gate import MIN_JUDGED_SIDE, check_pixels
 from pneumocascade.model.gate.pixel_checks import MAX_COLOURFULNESS, MIN_DEVIATION
 from pneumocascade.types import Radiograph
 from tests.conftest import draw_chest
 
 
 def codes(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> list[str]:
-    return [reason.code for reason in reasons_to_refuse(read_radiograph(pixels))]
+    return [reason.code for reason in check_pixels(read_radiograph(pixels)).reasons]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -28,7 +28,7 @@ def test_phantoms_pass(seed: int) -> None:
 @pytest.mark.parametrize("shape", [(MIN_JUDGED_SIDE - 1, 300), (300, MIN_JUDGED_SIDE - 1)])
 def test_a_film_below_the_smallest_side_is_refused(shape: tuple[int, int]) -> None:
     film = draw_chest(height=shape[0], width=shape[1])
-    (reason,) = reasons_to_refuse(read_radiograph(film))
+    (reason,) = check_pixels(read_radiograph(film)).reasons
     assert reason.code == "too_small"
     assert f"{MIN_JUDGED_SIDE - 1} pixels" in reason.message
     assert codes(draw_chest(height=MIN_JUDGED_SIDE, width=MIN_JUDGED_SIDE)) == []
@@ -42,7 +42,7 @@ def stripes(deviation: float) -> NDArray[np.uint8]:
 
 
 def test_a_film_of_nearly_one_tone_is_refused() -> None:
-    (reason,) = reasons_to_refuse(read_radiograph(stripes(MIN_DEVIATION - 1)))
+    (reason,) = check_pixels(read_radiograph(stripes(MIN_DEVIATION - 1))).reasons
     assert reason.code == "blank"
     assert f"{MIN_DEVIATION - 1:.1f} of 255" in reason.message
     assert "blank" not in codes(stripes(MIN_DEVIATION + 1))
@@ -63,12 +63,16 @@ def test_a_picture_in_colour_is_refused_but_a_tint_is_not() -> None:
 
 def test_the_limit_of_colour_is_inclusive() -> None:
     grey = draw_chest()
-    assert reasons_to_refuse(Radiograph(grey, "film", MAX_COLOURFULNESS)) == ()
+    assert check_pixels(Radiograph(grey, "film", MAX_COLOURFULNESS)).reasons == ()
     assert [
-        reason.code for reason in reasons_to_refuse(Radiograph(grey, "film", MAX_COLOURFULNESS + 0.01))
+        reason.code for reason in check_pixels(Radiograph(grey, "film", MAX_COLOURFULNESS + 0.01)).reasons
     ] == ["not_a_radiograph"]
 
 
 def test_every_reason_is_given_at_once() -> None:
     film = Radiograph(np.full((50, 50), 7, np.uint8), "film", 100.0)
-    assert [reason.code for reason in reasons_to_refuse(film)] == ["too_small", "blank", "not_a_radiograph"]
+    assert [reason.code for reason in check_pixels(film).reasons] == [
+        "too_small",
+        "blank",
+        "not_a_radiograph",
+    ]

@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pneumocascade.server.middleware import connections, limits
-from pneumocascade.server.middleware.connections import PatientProtocol, allow_files
+from pneumocascade.server.middleware.connections import TimeLimitedProtocol, allow_files
 from pneumocascade.server.middleware.limits import BodyLimit, RateLimit, RequestLimit, SlowBodies
 from pneumocascade.server.problems import PROBLEM_JSON, add_problem_handlers
 from tests.conftest import wait_until
@@ -58,7 +58,7 @@ def small_app() -> FastAPI:
 @contextmanager
 def serving(app: Any, patience: float = SECONDS, most: int = connections.MAX_CONNECTIONS) -> Iterator[int]:
     """Serve an application in a thread and give its port."""
-    protocol = type("Protocol", (PatientProtocol,), {"patience": patience, "most": most})
+    protocol = type("Protocol", (TimeLimitedProtocol,), {"patience": patience, "most": most})
     server = uvicorn.Server(uvicorn.Config(app, http=protocol, log_config=None, lifespan="off"))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, args=([listener],))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-HEAD = 132
+DICOM_HEAD = 132
 """Bytes at the beginning that :func:`is_dicom` needs: preamble and prefix."""
 
 _VRS = frozenset({b"UL", b"OB", b"UI", b"SH", b"AE", b"CS", b"LO", b"DA", b"TM", b"DT", b"ST", b"PN", b"SQ"})
@@ -27,7 +27,7 @@ def is_dicom(data: bytes) -> bool:
     Parameters
     ----------
     data : bytes
-        The whole object, or its first ``HEAD`` bytes.
+        The whole object, or its first ``DICOM_HEAD`` bytes.
     """
     if data[128:132] == b"DICM":
         return True

@@ -19,7 +19,7 @@ from pydicom.uid import (
 )
 
 from pneumocascade.errors import FilmError, UnreadableImageError
-from pneumocascade.imaging.dicom.detect import HEAD, is_dicom
+from pneumocascade.imaging.dicom.detect import DICOM_HEAD, is_dicom
 from pneumocascade.imaging.dicom.quiet import quiet
 
 MAX_INFLATED = 1 << 28
@@ -52,7 +52,7 @@ def read_object(stream: BinaryIO, *, header_only: bool = False, limit: int = MAX
         ``unreadable_image`` where it is no DICOM object or a damaged one. What is wrong is told by the
         kind of pydicom's error alone: its text may quote the patient's name.
     """
-    head = stream.read(HEAD)
+    head = stream.read(DICOM_HEAD)
     if not is_dicom(head):
         raise UnreadableImageError("unreadable_image", "this is not a DICOM object")
     try:
@@ -64,7 +64,7 @@ def read_object(stream: BinaryIO, *, header_only: bool = False, limit: int = MAX
         raise _damaged(error) from None
 
 
-def content_of(dataset: Dataset) -> bytes:
+def encoded_dataset(dataset: Dataset) -> bytes:
     """Return a data set as the bytes of a file; it is left as it is.
 
     Raises
@@ -95,7 +95,7 @@ def _damaged(error: Exception) -> UnreadableImageError:
 
 
 def _read(stream: BinaryIO, head: bytes, header_only: bool, limit: int) -> Dataset:
-    stream.seek(HEAD if head[128:] == b"DICM" else 0)
+    stream.seek(DICOM_HEAD if head[128:] == b"DICM" else 0)
     # DICOM PS3.10, 7.1: the file meta information is explicit VR little endian.
     meta = read_dataset(stream, is_implicit_VR=False, is_little_endian=True, stop_when=_after_meta)
     if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:

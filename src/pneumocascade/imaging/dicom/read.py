@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from pneumocascade.errors import FilmError, UnreadableImageError, UnsuitableImageError
 from pneumocascade.i18n import gettext_noop
 from pneumocascade.imaging.dicom.attributes import acquisition_of
-from pneumocascade.imaging.dicom.frames import COLOUR, Layout, layout_of, stored_values
+from pneumocascade.imaging.dicom.frames import COLOUR, PixelDescription, pixel_description_of, stored_values
 from pneumocascade.imaging.dicom.objects import read_object
 from pneumocascade.imaging.dicom.pixels import Voi, colour_picture, grey_picture
 from pneumocascade.imaging.dicom.quiet import quiet
@@ -78,28 +78,28 @@ def read_dicom(data: bytes, *, max_pixels: int, frame: int | None = None) -> Dic
 
 
 def _film(dataset: Dataset, max_pixels: int, frame: int | None) -> DicomFilm:
-    layout = layout_of(dataset, max_pixels)
-    index = _index(layout, frame)
-    stored, layout, notes = stored_values(dataset, layout, index)
+    said = pixel_description_of(dataset, max_pixels)
+    index = _index(said, frame)
+    stored, said, notes = stored_values(dataset, said, index)
     pixels: NDArray[np.uint8] | NDArray[np.uint16]
     warnings: tuple[str, ...] = ()
     voi = Voi("")
-    if layout.photometric in COLOUR:
-        pixels = colour_picture(dataset, layout, stored)
+    if said.photometric in COLOUR:
+        pixels = colour_picture(dataset, said, stored)
     else:
-        pixels, warnings, voi = grey_picture(dataset, layout, stored, index)
+        pixels, warnings, voi = grey_picture(dataset, said, stored, index)
     warnings = notes + warnings
-    if frame is None and layout.frames > 1:
-        warnings = (FIRST_FRAME % {"frames": layout.frames}, *warnings)
+    if frame is None and said.frames > 1:
+        warnings = (FIRST_FRAME % {"frames": said.frames}, *warnings)
     acquisition = replace(acquisition_of(dataset), voi=voi.kind, window=voi.window)
-    return DicomFilm(pixels, warnings, acquisition, layout.frames)
+    return DicomFilm(pixels, warnings, acquisition, said.frames)
 
 
-def _index(layout: Layout, frame: int | None) -> int:
+def _index(said: PixelDescription, frame: int | None) -> int:
     if frame is None:
         return 0
-    if not 1 <= frame <= layout.frames:
+    if not 1 <= frame <= said.frames:
         raise UnsuitableImageError(
-            "no_such_frame", f"there is no frame {frame}: the DICOM object has {layout.frames}, from 1"
+            "no_such_frame", f"there is no frame {frame}: the DICOM object has {said.frames}, from 1"
         )
     return frame - 1

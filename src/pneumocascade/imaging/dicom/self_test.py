@@ -109,7 +109,7 @@ def _object(picture: NDArray[np.uint8], syntax: uid.UID, encode: _Encoder | None
     item.file_meta = FileMetaDataset()
     item.file_meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
     item.SOPClassUID = uid.SecondaryCaptureImageStorage
-    item.SOPInstanceUID = uid.generate_uid(entropy_srcs=["trial"])
+    item.SOPInstanceUID = uid.generate_uid(entropy_srcs=["self-test"])
     item.SamplesPerPixel, item.PhotometricInterpretation = 1, "MONOCHROME2"
     item.Rows, item.Columns = picture.shape
     item.BitsAllocated, item.BitsStored, item.HighBit, item.PixelRepresentation = 8, 8, 7, 0

@@ -17,7 +17,6 @@ from pneumocascade.model.gate.pixel_checks import (
     NEVER_JUDGED,
     UNCHECKED,
     check_pixels,
-    reasons_to_refuse,
 )
 from pneumocascade.model.gate.reasons import CHILDREN_ONLY, LATERAL, REASONS, STRANGE, UNFAMILIAR, UPRIGHT
 
@@ -36,7 +35,6 @@ __all__ = [
     "Scores",
     "check_pixels",
     "pooled",
-    "reasons_to_refuse",
     "stage2_domain",
     "stage2_warnings",
 ]

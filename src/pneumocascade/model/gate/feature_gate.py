@@ -303,8 +303,8 @@ class FeatureGate:
             for field in fields(cls):
                 if field.type == "float":
                     values[field.name] = float(values[field.name])
-            for name in ("kinds", "domains"):
-                values[name] = tuple(map(str, values[name].tolist()))
+            for texts in ("kinds", "domains"):
+                values[texts] = tuple(map(str, values[texts].tolist()))
             values["stage1_sha256"] = str(values["stage1_sha256"])
             values.setdefault(_LATER, np.zeros(len(values["domains"]), np.float32))
             return cls(**values)

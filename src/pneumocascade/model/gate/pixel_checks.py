@@ -53,11 +53,6 @@ class PixelChecks(NamedTuple):
     warnings: tuple[str, ...]
 
 
-def reasons_to_refuse(radiograph: Radiograph) -> tuple[Reason, ...]:
-    """Return why a film must not be judged: the reasons of :func:`check_pixels`."""
-    return check_pixels(radiograph).reasons
-
-
 def check_pixels(radiograph: Radiograph) -> PixelChecks:
     """Return why a film must not be judged, as far as is seen without a model, and what to warn of.
 

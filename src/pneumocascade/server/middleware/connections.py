@@ -21,7 +21,7 @@ _FULL = (
 )
 
 
-class PatientProtocol(H11Protocol):
+class TimeLimitedProtocol(H11Protocol):
     """HTTP/1.1 that closes connections on which no request comes to its end.
 
     uvicorn ends a connection that is idle after an answer; it waits forever for the first request, for
