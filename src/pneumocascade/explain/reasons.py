@@ -16,6 +16,7 @@ READ_ERRORS = {
     "truncated_image": gettext_noop("The file ends before the picture is complete."),
     "decoder_failed": _DAMAGED,
     "decoder_timeout": gettext_noop("It took too long to read the file."),
+    "decoder_not_started": gettext_noop("No process could be started to read the file. Please try again."),
     "unsupported_format": gettext_noop("Files of this kind are not read here."),
     "unsupported_transfer_syntax": gettext_noop(
         "The DICOM object has a transfer syntax that is not read here."

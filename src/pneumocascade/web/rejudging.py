@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from pneumocascade.errors import UsageError
+from pneumocascade.errors import FilmError, UsageError
 from pneumocascade.i18n import gettext as _
 from pneumocascade.i18n import gettext_noop
 from pneumocascade.inference.repair import REPAIRS, judge_repaired
@@ -100,8 +100,9 @@ def _repaired(cascade: Cascade, analysis: Analysis, code: str) -> Analysis:
     read = cascade.reader((analysis.path, before.source), specs=cascade.specs, gate=False, display=True)
     if read.display is None:
         error = read.error or UNREADABLE
-        failed = Prediction(before.source, "error", before.operating_point, cascade.version, error=error)
-        return Analysis(failed)
+        failure = FilmError(error.code, error.message)
+        point, prior = before.operating_point, before.prior
+        return Analysis(cascade.unread(before.source, failure, operating_point=point, prior=prior))
     prediction = judge_repaired(
         cascade,
         read.display,

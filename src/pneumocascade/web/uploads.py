@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 import gradio as gr
 from gradio.utils import get_upload_folder
 
+from pneumocascade.errors import FilmError
 from pneumocascade.i18n import gettext as _
 from pneumocascade.i18n import gettext_noop
-from pneumocascade.types import Prediction, Reason
+from pneumocascade.types import Reason
 from pneumocascade.web.analysis import Analysis, analyse
 
 if TYPE_CHECKING:
@@ -122,5 +123,6 @@ def analyse_upload(cascade: Cascade, path: str, operating_point: str, prior: flo
     """
     film = uploaded(path)
     if not film.is_file():
-        return Analysis(Prediction(film.name, "error", operating_point, cascade.version, error=_GONE))
+        gone = FilmError(_GONE.code, _GONE.message)
+        return Analysis(cascade.unread(film.name, gone, operating_point=operating_point, prior=prior))
     return analyse(cascade, film, operating_point, prior)
