@@ -10,7 +10,7 @@ import pytest
 
 from pneumocascade.node import sender
 from pneumocascade.node.peers import Peer
-from pneumocascade.node.sender import LONGEST_PAUSE, pause_after, verdict_on
+from pneumocascade.node.sender import LONGEST_PAUSE, outcome_of_status, pause_after
 from tests.node.archives import counting_archive
 from tests.node.conftest import RunNode
 from tests.node.programs import store, wait_for
@@ -38,7 +38,7 @@ CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
     ],
 )
 def test_a_status_is_taken_for_what_the_standard_says(status: int | None, state: str) -> None:
-    assert verdict_on(status)[0] == state
+    assert outcome_of_status(status)[0] == state
 
 
 def test_pauses_double_up_to_a_bound_and_differ_by_chance() -> None:

@@ -23,6 +23,7 @@ from pneumocascade.cli.common import (
 )
 from pneumocascade.cli.destinations import check_folder
 from pneumocascade.errors import UsageError
+from pneumocascade.node.identity import AE_TITLE
 
 if TYPE_CHECKING:
     from pneumocascade.inference.cascade import Cascade
@@ -86,7 +87,7 @@ def node(
         typer.Option(help="Address to listen on. The default accepts connections from this machine only."),
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 11112,
-    ae_title: Annotated[str, typer.Option(help="AE title that callers must call.")] = "PNEUMOCASCADE",
+    ae_title: Annotated[str, typer.Option(help="AE title that callers must call.")] = AE_TITLE,
     destination: DestinationsOption = None,
     destination_token_file: DestinationTokenOption = None,
     spool: Annotated[Path, typer.Option(help="Folder for what is received and not yet delivered.")] = Path(
@@ -239,7 +240,7 @@ def fetch(
     ] = None,
     destination: DestinationsOption = None,
     destination_token_file: DestinationTokenOption = None,
-    ae_title: Annotated[str, typer.Option(help="AE title of this node.")] = "PNEUMOCASCADE",
+    ae_title: Annotated[str, typer.Option(help="AE title of this node.")] = AE_TITLE,
     host: Annotated[str, typer.Option(help="Address to listen on, where the archive offers C-MOVE only.")] = (
         "127.0.0.1"
     ),

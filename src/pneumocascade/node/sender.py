@@ -57,7 +57,7 @@ _log = logging.getLogger(__name__)
 ConnectionT = TypeVar("ConnectionT")
 
 
-class Verdict(NamedTuple):
+class DeliveryOutcome(NamedTuple):
     """What a destination's answer means for a result.
 
     Attributes
@@ -74,7 +74,7 @@ class Verdict(NamedTuple):
     commit: bool = False
 
 
-def verdict_on(status: int | None) -> tuple[State, str]:
+def outcome_of_status(status: int | None) -> tuple[State, str]:
     """Return what a destination's status means for a result, and the status in words.
 
     Parameters
@@ -216,41 +216,41 @@ class Sender(ABC, Generic[ConnectionT]):
         for delivery in due:
             if self._stopping.is_set():
                 return 0.0
-            verdict = self._send(connection, delivery)
-            self._enter(delivery, verdict)
-            if verdict.state != "later":
+            outcome = self._send(connection, delivery)
+            self._enter(delivery, outcome)
+            if outcome.state != "later":
                 self._failures = 0
             elif not self._is_open(connection):
                 self._failures += 1
                 return pause_after(self._failures, self._rng)
         return 0.0
 
-    def _enter(self, delivery: Delivery, verdict: Verdict) -> None:
+    def _enter(self, delivery: Delivery, outcome: DeliveryOutcome) -> None:
         facts = {"destination": self._name, "result": delivery.result, "kind": delivery.kind}
-        state = verdict.state
+        state = outcome.state
         if state == "later" and time.time() - delivery.since > self._give_up:
             state = "failed"
         self._metrics.delivered(self._name, state)
         if state == "sent":
-            self._spool.sent(self._name, delivery, verdict.reason, commit=verdict.commit)
+            self._spool.sent(self._name, delivery, outcome.reason, commit=outcome.commit)
             _log.info("a result was sent", extra=facts)
         elif state == "failed":
-            self._spool.failed(self._name, delivery, verdict.reason)
+            self._spool.failed(self._name, delivery, outcome.reason)
             _log.error(
-                "a destination refused a result: it is given up", extra={**facts, "reason": verdict.reason}
+                "a destination refused a result: it is given up", extra={**facts, "reason": outcome.reason}
             )
         else:
             pause = pause_after(delivery.tries + 1, self._rng)
-            self._spool.later(self._name, delivery, pause, verdict.reason)
+            self._spool.later(self._name, delivery, pause, outcome.reason)
             _log.warning(
                 "a destination did not take a result: it is tried again",
-                extra={**facts, "reason": verdict.reason, "seconds": round(pause, 1)},
+                extra={**facts, "reason": outcome.reason, "seconds": round(pause, 1)},
             )
 
     def _drop_old(self, due: Sequence[Delivery], reason: str) -> None:
         for delivery in due:
             if time.time() - delivery.since > self._give_up:
-                self._enter(delivery, Verdict("failed", reason))
+                self._enter(delivery, DeliveryOutcome("failed", reason))
 
     def _ask_for_commitment(self, connection: ConnectionT, results: Sequence[SentResult]) -> None:  # noqa: ARG002
         """Ask the destination to commit to results that it took, where its protocol has that."""
@@ -261,7 +261,7 @@ class Sender(ABC, Generic[ConnectionT]):
         """Return a connection by which results can be sent; ``None`` where there is none."""
 
     @abstractmethod
-    def _send(self, connection: ConnectionT, delivery: Delivery) -> Verdict:
+    def _send(self, connection: ConnectionT, delivery: Delivery) -> DeliveryOutcome:
         """Send a result, and return what became of it."""
 
     @abstractmethod
@@ -335,20 +335,20 @@ class StoreSender(Sender["Association"]):
             return None
         return association
 
-    def _send(self, connection: Association, delivery: Delivery) -> Verdict:
+    def _send(self, connection: Association, delivery: Delivery) -> DeliveryOutcome:
         accepted = {context.abstract_syntax for context in connection.accepted_contexts}
         if delivery.sop_class_uid not in accepted:
-            return Verdict("failed", f"it does not take SOP class {delivery.sop_class_uid}")
+            return DeliveryOutcome("failed", f"it does not take SOP class {delivery.sop_class_uid}")
         dataset = dcmread(io.BytesIO(delivery.path.read_bytes()))
         try:
             answer = connection.send_c_store(dataset)
         except (ValueError, RuntimeError, AttributeError) as error:
             # The association is gone, or pynetdicom cannot encode the object as it was agreed.
             state: State = "later" if not connection.is_established else "failed"
-            return Verdict(state, f"it could not be sent ({type(error).__name__})")
+            return DeliveryOutcome(state, f"it could not be sent ({type(error).__name__})")
         status = answer.get("Status")
         commit = PUSH_MODEL in accepted
-        return Verdict(*verdict_on(None if status is None else int(status)), commit=commit)
+        return DeliveryOutcome(*outcome_of_status(None if status is None else int(status)), commit=commit)
 
     def _ask_for_commitment(self, connection: Association, results: Sequence[SentResult]) -> None:
         """Ask for what the destination took; it is entered before, for the report may come at once."""

@@ -70,7 +70,7 @@ class InFlight:
         return self._bytes
 
 
-class GuardedSocket(AssociationSocket):
+class BoundedSocket(AssociationSocket):
     """A socket that reads no longer PDU than is allowed, and waits no longer for it than is allowed.
 
     Attributes
@@ -109,7 +109,7 @@ class GuardedSocket(AssociationSocket):
         return content
 
 
-class CallingSocket(GuardedSocket):
+class CallingSocket(BoundedSocket):
     """The same for a connection that is made from here; it is closed where it could not be made, too."""
 
     def connect(self, primitive: T_CONNECT) -> None:
@@ -402,7 +402,7 @@ class _BoundedHandler(RequestHandler):
         association = self._create_association()
         connection = association.dul.socket
         assert connection is not None, "pynetdicom has just set it"
-        connection.__class__ = GuardedSocket  # a second object would announce the connection twice
+        connection.__class__ = BoundedSocket  # a second object would announce the connection twice
         connection.longest_pdu, connection.seconds = limits.longest_pdu, limits.network_seconds  # type: ignore[attr-defined]
         _contain(association)
         messages = BoundedMessages(association, server.in_flight, limits.object_bytes + limits.longest_pdu)

@@ -17,7 +17,7 @@ from dicomweb_client.api import DICOMwebClient
 from pneumocascade.node import sender
 from pneumocascade.node.dicomweb.archive import ArchiveToken, WebArchive
 from pneumocascade.node.dicomweb.multipart import MultipartReader, media_type_of
-from pneumocascade.node.dicomweb.push import verdict_on_answer
+from pneumocascade.node.dicomweb.push import outcome_of_answer
 from pneumocascade.node.service import WebSettings
 from pneumocascade.server import LOOPBACK, Access
 from tests.node.conftest import RunNode
@@ -56,7 +56,7 @@ def answer(reason: int, uid: str = UID, tag: str = "00081198") -> bytes:
     ],
 )
 def test_an_answer_is_taken_for_what_the_standard_says(status: int, body: bytes, state: str) -> None:
-    assert verdict_on_answer(status, body, UID).state == state
+    assert outcome_of_answer(status, body, UID).state == state
 
 
 class WebArchiveDouble:
