@@ -118,7 +118,11 @@ def node(
     ] = 7.0,
     retry_failed: Annotated[
         bool,
-        typer.Option("--retry-failed", help="Offer again what destinations refused or did not commit to."),
+        typer.Option(
+            "--retry-failed",
+            help="Offer again what destinations refused or did not commit to, and judge again films that "
+            "failed or could not be read.",
+        ),
     ] = False,
     max_associations: Annotated[int, typer.Option(min=1, help="Associations at once.")] = 20,
     max_pdu: Annotated[int, typer.Option(min=4096, max=1 << 20, help="Largest PDU, in bytes.")] = 65536,
