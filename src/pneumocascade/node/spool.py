@@ -135,6 +135,8 @@ class Delivery:
     kind, sop_class_uid, sop_instance_uid : str
     path : Path
         Of the object.
+    bytes : int
+        That the object has.
     tries : int
         How often the destination was asked to take it.
     since : float
@@ -146,6 +148,7 @@ class Delivery:
     sop_class_uid: str
     sop_instance_uid: str
     path: Path
+    bytes: int
     tries: int
     since: float
 
@@ -331,15 +334,15 @@ class Spool:
     def due(self, destination: str, limit: int) -> list[Delivery]:
         """Return what a destination is to get now, the oldest first."""
         statement = (
-            "SELECT r.id, r.kind, r.sop_class_uid, r.sop_instance_uid, r.file, d.tries, d.since "
+            "SELECT r.id, r.kind, r.sop_class_uid, r.sop_instance_uid, r.file, r.bytes, d.tries, d.since "
             "FROM delivery d JOIN result r ON r.id = d.result "
             "WHERE d.destination = ? AND d.state = 'waiting' AND d.due <= ? ORDER BY d.since, r.id LIMIT ?"
         )
         with self._reading() as connection:
             rows = connection.execute(statement, (destination, time.time(), limit)).fetchall()
         return [
-            Delivery(number, kind, sop_class, uid, self.folder / file, tries, since)
-            for number, kind, sop_class, uid, file, tries, since in rows
+            Delivery(number, kind, sop_class, uid, self.folder / file, size, tries, since)
+            for number, kind, sop_class, uid, file, size, tries, since in rows
         ]
 
     def next_due(self, destination: str) -> float | None:
@@ -630,7 +633,8 @@ def _enter_film(
     )
     replace = "UPDATE film SET judged = NULL, outcome = '', file = ?, bytes = ? WHERE id = ?"
     insert = (
-        "INSERT INTO film (sop_instance_uid, content_sha256, model_version, study_uid, file, bytes, received) "
+        "INSERT INTO film "
+        "(sop_instance_uid, content_sha256, model_version, study_uid, file, bytes, received) "
         "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
     )
     for number, replaced, freed in connection.execute(unanswered, key).fetchall():

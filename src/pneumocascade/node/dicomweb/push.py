@@ -74,9 +74,9 @@ class WebSender(Sender["_Session"]):
             )
         )
 
-    def _send(self, connection: _Session, delivery: Delivery) -> DeliveryOutcome:
+    def _send(self, connection: _Session, delivery: Delivery, content: bytes) -> DeliveryOutcome:
         boundary = new_boundary()
-        body = b"".join(multipart_body([[delivery.path.read_bytes()]], APPLICATION_DICOM, boundary))
+        body = b"".join(multipart_body([[content]], APPLICATION_DICOM, boundary))
         kind = f'multipart/related; type="{APPLICATION_DICOM}"; boundary={boundary}'
         try:
             with connection.client.stream(
