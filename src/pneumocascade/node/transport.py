@@ -156,8 +156,25 @@ class Entity(AE):
         made = CallingSocket(assoc, address=address)
         made.longest_pdu, made.seconds = self._limits.longest_pdu, self._limits.network_seconds
         made.tls_args = tls_args
+        assoc.dimse = AwaitedMessages(assoc)
         _contain(assoc)
         return made
+
+
+class AwaitedMessages(DIMSEServiceProvider):
+    """Messages of an association that was made from here: whoever asked gets the answer.
+
+    pynetdicom's own thread of the association looks for messages, too. It is paused while somebody waits for
+    an answer, but may be on its way to one last look just then: it took the answer, and whoever waited was
+    told after the whole network timeout that there was none.
+    """
+
+    def get_msg(self, block: bool = False) -> Any:
+        """Return a message; none to pynetdicom's thread, which does not block, while it is paused."""
+        # In this order: a message that is there was asked for after the pause began.
+        if not block and (self.msg_queue.empty() or not self.assoc._reactor_checkpoint.is_set()):
+            return None, None
+        return super().get_msg(block)
 
 
 def _contain(association: Association) -> None:
