@@ -370,6 +370,8 @@ class StoreSender(Sender["Association"]):
             state: State = "later" if not connection.is_established else "failed"
             return DeliveryOutcome(state, f"it could not be sent ({type(error).__name__})")
         status = answer.get("Status")
+        if status is None:
+            cut(connection)  # it is over, which pynetdicom may yet have to notice
         commit = PUSH_MODEL in accepted
         return DeliveryOutcome(*outcome_of_status(None if status is None else int(status)), commit=commit)
 
