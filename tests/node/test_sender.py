@@ -6,16 +6,12 @@ import random
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pydicom.dataset import Dataset
-from pynetdicom import AE, evt
 from pynetdicom.association import Association
-from pynetdicom.events import Event
 
 from pneumocascade.node import sender
-from pneumocascade.node.limits import Limits
 from pneumocascade.node.metrics import NodeMetrics
 from pneumocascade.node.peers import Peer
 from pneumocascade.node.sender import LONGEST_PAUSE, StoreSender, outcome_of_status, pause_after
@@ -136,34 +132,6 @@ def test_a_result_that_a_library_fails_on_holds_up_no_other(
         sending.stop(5)
     assert len(sent) == 3
     assert sent[0] == sent[2]
-
-
-def test_an_archive_that_aborts_the_association_is_called_again_without_a_wait_for_answers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sender, "FIRST_PAUSE", 0.05)
-    asked: list[object] = []
-
-    def abort_first(event: Event) -> int:
-        asked.append(event.request.AffectedSOPInstanceUID)
-        if len(asked) == 1:
-            event.assoc.abort()
-        return 0
-
-    entity = AE("ARCHIVE")
-    entity.add_supported_context(CAPTURE)
-    handlers: list[Any] = [(evt.EVT_C_STORE, abort_first)]
-    server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
-    assert server is not None, "it does not block"
-    peer = Peer("ARCHIVE", "127.0.0.1", int(server.server_address[1]))
-    with closing(server.socket), closing(Spool(tmp_path / "spool", 1 << 20)) as spool:
-        add_results(spool, str(peer), 3)
-        sending = StoreSender(spool, peer, "NODE", Limits(network_seconds=3600), NodeMetrics("1.0.0"))
-        sending.start()
-        wait_for(lambda: spool.counts().sent == 3)
-        sending.stop(5)
-        server.shutdown()
-    assert len(asked) == 4
 
 
 def test_what_is_too_old_is_given_up(
