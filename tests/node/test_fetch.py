@@ -120,7 +120,13 @@ def test_what_an_archive_does_not_give_and_what_has_no_answer_is_unfinished(
 ) -> None:
     uid = generate_uid()
     film, unreadable = make_film(StudyInstanceUID=uid), make_film(StudyInstanceUID=uid, PixelData=b"\0" * 10)
-    series = {"1.2.1": film, "1.2.2": 0xA701, "1.2.3": unreadable, "1.2.4": None, "1.2.5": film}
+    series: dict[str, Path | int | None] = {
+        "1.2.1": film,
+        "1.2.2": 0xA701,
+        "1.2.3": unreadable,
+        "1.2.4": None,
+        "1.2.5": film,
+    }
     with study_archive(series) as archive:
         judged = fetch(archive, uid)
     assert judged.fetched == ("C-GET", 2, 0, ("status 0xA701", "no answer", "it ended the association"))
