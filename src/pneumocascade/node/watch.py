@@ -24,7 +24,7 @@ from pneumocascade.imaging.studies import kind_of
 from pneumocascade.inference.cascade import DEFAULT_OPERATING_POINT
 from pneumocascade.inference.prefetch import usable_cores
 from pneumocascade.node.settling import Settling, files_below, may_be_whole, state_of
-from pneumocascade.node.watch_record import FAILED, FileState, WatchRecord
+from pneumocascade.node.watch_record import FAILED_FILM, FileState, WatchRecord
 from pneumocascade.types import Prediction, Reason, encodable
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ class FolderWatch:
         except Exception as error:  # noqa: BLE001  a fault of ours ends one film, not the watch
             _log.exception("a film could not be judged")
             self._write_row(name, self._failure(name, error).to_dict(), digest, [])
-            status = FAILED
+            status = FAILED_FILM
         record.enter(encodable(name), state, digest, status)
         return status
 

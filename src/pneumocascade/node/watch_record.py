@@ -27,7 +27,7 @@ _TABLE = """CREATE TABLE IF NOT EXISTS file (
 ) STRICT"""
 
 
-FAILED = "failed"
+FAILED_FILM = "failed"
 """Status of a film on which this software failed."""
 
 
@@ -84,7 +84,7 @@ class WatchRecord:
         """
         statement = "SELECT path, bytes, mtime_ns FROM file WHERE status <> ?"
         with self._lock, self._storage_errors("it cannot be read"):
-            rows = self._connection.execute(statement, (FAILED,)).fetchall()
+            rows = self._connection.execute(statement, (FAILED_FILM,)).fetchall()
         return {path: FileState(size, mtime) for path, size, mtime in rows}
 
     def digest_of(self, path: str) -> str | None:
@@ -97,7 +97,7 @@ class WatchRecord:
         """
         statement = "SELECT sha256 FROM file WHERE path = ? AND status NOT IN (?, 'error') AND sha256 <> ''"
         with self._lock, self._storage_errors("it cannot be read"):
-            row = self._connection.execute(statement, (path, FAILED)).fetchone()
+            row = self._connection.execute(statement, (path, FAILED_FILM)).fetchone()
         return str(row[0]) if row else None
 
     def enter(self, path: str, state: FileState, sha256: str, status: str) -> None:
