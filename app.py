@@ -8,8 +8,8 @@ sys.path.insert(0, str(Path(__file__).parent / "src"))
 
 from pneumocascade import Cascade
 from pneumocascade.audit.logs import set_up
-from pneumocascade.inference.prefetch import usable_cores
 from pneumocascade.inference.worker_pool import IsolatedReader
+from pneumocascade.model.engines.processor import usable_cores
 from pneumocascade.server import Access, serve
 
 if __name__ == "__main__":

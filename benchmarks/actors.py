@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.timing import Row, machine, some
-from pneumocascade.output.ray_engine import Job, Judge, block_size, connected, predict_on_ray
+from pneumocascade.output.ray_engine import CascadeActor, Job, block_size, connected, predict_on_ray
 
 ACTORS = 2
 """Of the measured run."""
@@ -84,13 +84,13 @@ def _act(job: Job, blocks: Sequence[Sequence[str]], started: float, results: Any
     """Load an actor and judge blocks, in a process of its own."""
     import pyarrow as pa
 
-    judge = Judge(job)
+    actor = CascadeActor(job)
     loaded = time.time() - started
     film = []
     for block in blocks:
         names = [name.encode() for name in block]
         begun = time.perf_counter()
-        judge(pa.table({"source": pa.array(names, pa.binary())}))
+        actor(pa.table({"source": pa.array(names, pa.binary())}))
         film.append((time.perf_counter() - begun) / len(block))
     results.put((loaded, film))
 

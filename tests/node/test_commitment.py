@@ -20,6 +20,7 @@ from pneumocascade.node.spool import ReceivedFilm, ResultObject, Spool
 from tests.node.archives import counting_archive
 from tests.node.conftest import RunNode
 from tests.node.programs import free_port, orthanc, store, wait_for
+from tests.node.spools import receive
 
 MakeFilm = Callable[..., Path]
 A = "A@h:1"
@@ -97,7 +98,7 @@ def spool(tmp_path: Path) -> Iterator[Spool]:
 
 def with_results(spool: Spool, *uids: str) -> ReceivedFilm:
     """Enter a film with results, which a destination takes and is to commit to."""
-    film = spool.receive(b"film", "1.2.3", "1.2", b"film".hex(), "1.0.0")
+    film = receive(spool)
     assert film is not None
     spool.finish(film, "normal", "abc", [ResultObject("sr", SR, uid, b"result") for uid in uids], [A])
     for delivery in spool.due(A, 10):

@@ -8,15 +8,20 @@ import threading
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pydicom
 import pytest
-from pydicom.uid import RLELossless, generate_uid
+from pydicom.dataset import Dataset
+from pydicom.uid import ComputedRadiographyImageStorage, RLELossless, generate_uid
+from pynetdicom import AE, evt
+from pynetdicom.association import Association
+from pynetdicom.events import Event
 
 from pneumocascade import Cascade, UsageError
 from pneumocascade.errors import ArchiveError
 from pneumocascade.model.store import read_manifest
-from pneumocascade.node.fetch import Fetcher, StudyJudged, judge_study
+from pneumocascade.node.fetch import FIND, GET, Fetcher, StudyJudged, judge_study
 from pneumocascade.node.limits import Limits
 from pneumocascade.node.peers import AllowList, Peer
 from pneumocascade.node.service import Node, NodeSettings
@@ -75,6 +80,82 @@ def study(make_film: MakeFilm) -> list[Path]:
 
 def uid_of(study: list[Path]) -> str:
     return str(pydicom.dcmread(study[0]).StudyInstanceUID)
+
+
+@contextlib.contextmanager
+def study_archive(series: dict[str, Path | int | None]) -> Iterator[Peer]:
+    """Run an archive that gives of each series a film, or answers by a status, or aborts the association."""
+
+    def find(_: Event) -> Iterator[tuple[int, Dataset]]:
+        for uid in series:
+            found = Dataset()
+            found.QueryRetrieveLevel, found.SeriesInstanceUID, found.Modality = "SERIES", uid, "CR"
+            yield 0xFF00, found
+
+    def get(event: Event) -> Iterator[int | tuple[int, Dataset]]:
+        given = series[str(event.identifier.SeriesInstanceUID)]
+        yield 1
+        if given is None:
+            event.assoc.abort()
+        elif isinstance(given, int):
+            yield given, Dataset()
+        else:
+            yield 0xFF00, pydicom.dcmread(given)
+
+    entity = AE("ARCHIVE")
+    entity.add_supported_context(FIND)
+    entity.add_supported_context(GET)
+    entity.add_supported_context(ComputedRadiographyImageStorage, scu_role=False, scp_role=True)
+    handlers: list[Any] = [(evt.EVT_C_FIND, find), (evt.EVT_C_GET, get)]
+    server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
+    assert server is not None, "it does not block"
+    try:
+        yield Peer("ARCHIVE", "127.0.0.1", int(server.server_address[1]))
+    finally:
+        server.shutdown()
+
+
+def test_what_an_archive_does_not_give_and_what_has_no_answer_is_unfinished(
+    fetch: Fetch, make_film: MakeFilm
+) -> None:
+    uid = generate_uid()
+    film, unreadable = make_film(StudyInstanceUID=uid), make_film(StudyInstanceUID=uid, PixelData=b"\0" * 10)
+    series: dict[str, Path | int | None] = {
+        "1.2.1": film,
+        "1.2.2": 0xA701,
+        "1.2.3": unreadable,
+        "1.2.4": None,
+        "1.2.5": film,
+    }
+    with study_archive(series) as archive:
+        judged = fetch(archive, uid)
+    assert judged.fetched == ("C-GET", 2, 0, ("status 0xA701", "no answer", "it ended the association"))
+    assert judged.outcomes == {"bacterial": 1, "error": 1}
+    assert judged.unfinished == 4
+    assert str(judged) == (
+        "2 objects by C-GET (3 series not given by the archive: it ended the association, no answer, "
+        "status 0xA701): 1 bacterial, 1 error; 2 results made, 0 sent, 4 unfinished"
+    )
+
+
+@pytest.mark.parametrize("given", [0xA701, None])
+def test_an_archive_that_gives_nothing_says_why(fetch: Fetch, given: int | None) -> None:
+    expected = "status 0xA701" if given else "no answer"
+    with study_archive({"1.2.1": given}) as archive, pytest.raises(ArchiveError, match=expected):
+        fetch(archive, "1.2.3")
+
+
+def test_an_association_that_ends_before_the_query_is_an_error_of_the_archive(
+    fetch: Fetch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def abort_first(association: Association, *of_find: Any) -> Any:
+        association.abort()
+        return send(association, *of_find)
+
+    send = Association.send_c_find
+    monkeypatch.setattr(Association, "send_c_find", abort_first)
+    with study_archive({}) as archive, pytest.raises(ArchiveError, match="ended the association"):
+        fetch(archive, "1.2.3")
 
 
 @pytest.mark.parametrize("options", [(), ("--disable-get",)], ids=["C-GET", "C-MOVE"])

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from pydicom.dataset import Dataset
+from pynetdicom.association import Association
 
 from pneumocascade.node import sender
+from pneumocascade.node.metrics import NodeMetrics
 from pneumocascade.node.peers import Peer
-from pneumocascade.node.sender import LONGEST_PAUSE, pause_after, verdict_on
+from pneumocascade.node.sender import LONGEST_PAUSE, StoreSender, outcome_of_status, pause_after
+from pneumocascade.node.spool import Spool
 from tests.node.archives import counting_archive
-from tests.node.conftest import RunNode
+from tests.node.conftest import QUICK, RunNode
 from tests.node.programs import store, wait_for
+from tests.node.spools import add_results, spoil_first_results
 
 MakeFilm = Callable[..., Path]
 CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
@@ -38,7 +44,7 @@ CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
     ],
 )
 def test_a_status_is_taken_for_what_the_standard_says(status: int | None, state: str) -> None:
-    assert verdict_on(status)[0] == state
+    assert outcome_of_status(status)[0] == state
 
 
 def test_pauses_double_up_to_a_bound_and_differ_by_chance() -> None:
@@ -84,6 +90,48 @@ def test_a_destination_without_room_is_asked_again(
             wait_for(lambda: node.spool.counts().sent == 1)
     assert len(asked) == 4
     assert list(archive.times.values()) == [1]
+
+
+def test_a_result_whose_file_cannot_be_read_holds_up_no_other(tmp_path: Path) -> None:
+    with counting_archive() as archive, closing(Spool(tmp_path / "spool", 1 << 20)) as spool:
+        peer = Peer("ARCHIVE", "127.0.0.1", archive.port)
+        add_results(spool, str(peer), 6)
+        spoil_first_results(spool, str(peer))
+        sending = StoreSender(spool, peer, "NODE", QUICK, NodeMetrics("1.0.0"))
+        sending.start()
+        wait_for(lambda: spool.counts()[2:] == (1, 2, 3))
+        sending.stop(5)
+        found = spool.rows("SELECT state, tries > 0, reason FROM delivery ORDER BY result")
+    assert [state for state, *_ in found] == ["failed", "failed", "failed", "waiting", "sent", "sent"]
+    assert all(tried for _, tried, _ in found)
+    assert found[0][2] == "its file is gone from the spool"
+    assert found[1][2].startswith("its file is damaged: it has 700 bytes, not ")
+    assert found[2][2] == "its file is damaged: this is not a DICOM object"
+    assert found[3][2] == "its file cannot be read: Is a directory"
+
+
+def test_a_result_that_a_library_fails_on_holds_up_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[object] = []
+
+    def fail_once(association: Association, dataset: Dataset) -> Dataset:
+        sent.append(dataset.SOPInstanceUID)
+        if len(sent) == 1:
+            raise TypeError("as of pydicom, on a value that makes no sense")
+        return send(association, dataset)
+
+    send = Association.send_c_store
+    monkeypatch.setattr(Association, "send_c_store", fail_once)
+    with counting_archive() as archive, closing(Spool(tmp_path / "spool", 1 << 20)) as spool:
+        peer = Peer("ARCHIVE", "127.0.0.1", archive.port)
+        add_results(spool, str(peer), 2)
+        sending = StoreSender(spool, peer, "NODE", QUICK, NodeMetrics("1.0.0"))
+        sending.start()
+        wait_for(lambda: spool.counts().sent == 2)
+        sending.stop(5)
+    assert len(sent) == 3
+    assert sent[0] == sent[2]
 
 
 def test_what_is_too_old_is_given_up(

@@ -16,6 +16,7 @@ import pytest
 from pneumocascade import UsageError
 from pneumocascade.errors import StorageError
 from pneumocascade.node.spool import FILE_NAME, ReceivedFilm, ResultObject, Spool, SpoolFullError
+from tests.node.spools import receive
 
 MODELS = "1.0.0"
 
@@ -27,7 +28,7 @@ def spool(tmp_path: Path) -> Iterator[Spool]:
 
 
 def received(spool: Spool, uid: str = "1.2.3", content: bytes = b"film") -> ReceivedFilm:
-    film = spool.receive(content, uid, "1.2", content.hex(), MODELS)
+    film = receive(spool, content, uid, MODELS)
     assert film is not None
     return film
 
@@ -58,13 +59,40 @@ def test_a_film_is_received_judged_and_delivered_to_each_destination(spool: Spoo
 
 def test_an_object_is_received_once_and_again_where_its_content_or_the_models_changed(spool: Spool) -> None:
     received(spool)
-    assert spool.receive(b"film", "1.2.3", "1.2", b"film".hex(), MODELS) is None
+    assert receive(spool) is None
     assert len(files_in(spool.folder)) == 1
     assert spool.stored_bytes == 4
     received(spool, content=b"other pixels")
-    assert spool.receive(b"film", "1.2.3", "1.2", b"film".hex(), "2.0.0") is not None
+    assert receive(spool, models="2.0.0") is not None
     assert spool.find("1.2.3", b"film".hex(), MODELS) == 1
     assert spool.find("1.2.3", b"film".hex(), "3.0.0") is None
+
+
+@pytest.mark.parametrize("outcome", ["failed", "error"])
+def test_a_film_without_an_answer_waits_again_where_it_is_sent_again(spool: Spool, outcome: str) -> None:
+    film = received(spool)
+    spool.trying(film.id)
+    spool.finish(film, outcome, "")
+    film.path.unlink()  # whatever became of it: the object is there again
+    again = received(spool)
+    assert (again.id, again.path.read_bytes()) == (film.id, b"film")
+    assert [each.path for each in spool.waiting()] == [again.path]
+    assert files_in(spool.folder) == {again.path.name}
+    assert spool.stored_bytes == 4
+    assert spool.find("1.2.3", b"film".hex(), MODELS) == film.id
+    assert receive(spool) is None
+    spool.finish(again, "normal", "abc", [result()])
+    assert receive(spool) is None
+
+
+def test_films_without_an_answer_wait_again_where_their_objects_are_there(spool: Spool) -> None:
+    films = [received(spool, f"1.2.{number}") for number in range(4)]
+    for film, outcome in zip(films, ("failed", "error", "failed", "normal"), strict=True):
+        spool.finish(film, outcome, "")
+    films[2].path.unlink()
+    assert spool.retry_unanswered() == 2
+    assert [film.id for film in spool.waiting()] == [films[0].id, films[1].id]
+    assert spool.counts().judged == 2
 
 
 def test_a_result_with_a_uid_that_is_there_is_not_entered_or_sent_again(spool: Spool) -> None:
@@ -79,7 +107,7 @@ def test_a_result_with_a_uid_that_is_there_is_not_entered_or_sent_again(spool: S
 def test_no_more_is_received_than_fits_but_results_always_do(spool: Spool) -> None:
     film = received(spool, content=b"x" * 9_990)
     with pytest.raises(SpoolFullError, match="no room for 11"):
-        spool.receive(b"y" * 11, "1.2.4", "1.2", "00", MODELS)
+        receive(spool, b"y" * 11, "1.2.4")
     spool.finish(film, "normal", "abc", [result()], ["A@h:1"])
     assert spool.stored_bytes == 9_990 + len(result().content)
     assert len(files_in(spool.folder)) == 2
@@ -174,7 +202,9 @@ from pathlib import Path
 from pneumocascade.node.spool import ResultObject, Spool
 spool = Spool(Path(sys.argv[1]), 10**9)
 for number in range(int(sys.argv[2]), 10**9):
-    film = spool.receive(b"film %d" % number, f"1.{number}", "1", "00", "m")
+    with spool.incoming() as incoming:
+        incoming.write(b"film %d" % number)
+        film = incoming.keep(f"1.{number}", "1", "00", "m")
     print("received", number, flush=True)
     spool.finish(film, "normal", "ab", [ResultObject("sr", "1.2", f"2.{number}", b"result")], ["A@h:1"])
     print("finished", number, flush=True)

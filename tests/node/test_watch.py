@@ -20,8 +20,10 @@ import pydicom
 import pytest
 
 from pneumocascade import Cascade, UsageError
+from pneumocascade.imaging.files import MAX_BYTES
 from pneumocascade.model.store import read_manifest
 from pneumocascade.node.results import ResultMaker
+from pneumocascade.node.spool import ResultObject
 from pneumocascade.node.watch import FolderWatch, WatchSettings
 from pneumocascade.node.watch_record import WatchRecord
 from tests.conftest import EXAMPLES
@@ -169,6 +171,49 @@ def test_other_content_under_a_name_is_answered_anew_and_a_touched_file_is_not(
         wait_for(lambda: watching.statuses["unchanged"] == 1)
         shutil.copyfile(EXAMPLES[3], film)
         wait_for(lambda: watching.statuses["ok"] == 2)
+
+
+def test_a_film_on_which_this_software_fails_ends_no_watch_and_is_judged_by_the_next(
+    watch: Watching, folder: Path, output: Path, make_film: MakeFilm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> list[ResultObject]:
+        raise TypeError("Doe^John, quoted by a library")
+
+    shutil.copy(make_film(), folder / "film.dcm")
+    shutil.copy(EXAMPLES[0], folder / "film.jpeg")
+    with monkeypatch.context() as patch:
+        patch.setattr(ResultMaker, "make", fail)
+        with watch() as watching:
+            wait_for(lambda: watching.statuses == {"failed": 1, "ok": 1})
+            found = answer_in(output, "film.dcm")
+            assert (found["status"], found["objects"]) == ("error", [])
+            assert found["error"] == {
+                "code": "internal_error",
+                "message": "the film could not be judged, for a fault of this software (TypeError): "
+                "its log says more",
+            }
+            shutil.copy(EXAMPLES[1], folder / "later.jpeg")  # it goes on, and tries the film no more
+            wait_for(lambda: watching.statuses == {"failed": 1, "ok": 2})
+    with watch(once=True) as again:
+        assert again.statuses == {"ok": 1}
+    assert answer_in(output, "film.dcm")["objects"] == ["film.dcm.sr.dcm", "film.dcm.sc.dcm"]
+
+
+def test_a_file_with_more_bytes_than_any_film_is_answered_as_predict_does(
+    watch: Watching, folder: Path, output: Path, tiny_cascade: Cascade
+) -> None:
+    shutil.copyfile(EXAMPLES[0], folder / "film.jpeg")
+    for size in (MAX_BYTES + 1, MAX_BYTES + 2):  # of which the second is not taken for the first
+        os.truncate(folder / "film.jpeg", size)
+        with watch(once=True, settle=0) as watching:
+            assert watching.statuses == {"error": 1}
+        found = answer_in(output, "film.jpeg")
+        expected = {"code": "unreadable_file", "message": f"the file has {size} bytes, more than any film"}
+        assert found["error"] == expected
+        assert found["error"] == tiny_cascade.predict(folder / "film.jpeg").to_dict()["error"]
+        assert found["file_sha256"] is None
+    with watch(once=True) as watching:
+        assert watching.statuses == {}
 
 
 def test_links_are_not_followed(watch: Watching, folder: Path, output: Path, tmp_path: Path) -> None:

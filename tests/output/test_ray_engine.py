@@ -23,11 +23,11 @@ from pneumocascade.output import ray_engine
 from pneumocascade.output.parquet import rows_of, shards_of
 from pneumocascade.output.ray_engine import (
     BLOCK,
+    CascadeActor,
     Job,
-    Judge,
     _blocks,
+    _check_listening,
     _checked,
-    _knock,
     connected,
     predict_on_ray,
 )
@@ -81,10 +81,10 @@ def ray() -> Iterator[Any]:
         yield ray
 
 
-def dying(name: str, marker: Path) -> type[Judge]:
-    """Return a judge that takes its process with it the first time that it meets a film."""
+def dying(name: str, marker: Path) -> type[CascadeActor]:
+    """Return an actor that takes its process with it the first time that it meets a film."""
 
-    class Dying(Judge):
+    class Dying(CascadeActor):
         def __call__(self, block: Any) -> Any:
             names = block["source"].to_pylist()
             if name.encode() in names and not marker.exists():
@@ -123,7 +123,7 @@ def test_rows_are_those_of_one_process_though_an_actor_dies_and_the_run_was_cut(
     assert (here.exit_code, cut.exit_code) == (1, 1)
     assert len(list(rows_of(Path("ray.parquet")))) == SHARD, "one name, with a line end in it, is not listed"
     marker = tmp_path / "died"
-    monkeypatch.setattr(ray_engine, "Judge", dying(sources[40], marker))
+    monkeypatch.setattr(ray_engine, "CascadeActor", dying(sources[40], marker))
     result = run(sources, "--output", "ray.parquet", "--resume", "--engine", "ray", *common)
     assert result.exit_code == 1, result.output
     assert marker.exists(), "the actor has not died"
@@ -158,11 +158,11 @@ def test_the_bundled_models_say_what_was_written_down(ray: Any, tmp_path: Path) 
 def test_what_an_actor_raises_ends_the_run_in_one_line(
     ray: Any, models: Path, sources: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Raising(Judge):
+    class Raising(CascadeActor):
         def __init__(self, job: Job) -> None:
             raise ModelError("there are other models here")
 
-    monkeypatch.setattr(ray_engine, "Judge", Raising)
+    monkeypatch.setattr(ray_engine, "CascadeActor", Raising)
     with pytest.raises(EngineError, match=r"^Ray gave the run up.*ModelError: there are other models here$"):
         list(predict_on_ray(sources[:8], Job.made_here(models), workers=2))
 
@@ -177,8 +177,8 @@ def test_an_actor_answers_as_the_cascade_does(
     names = [Path(name).name for name in sources[31:35]] if relative else sources
     job = Job.made_here(models, batch_size=4)
     monkeypatch.chdir(folder.parent)  # as an actor may be anywhere
-    judge = Judge(job)
-    rows = [row for block in _blocks(names, 4, 2) for row in judge(block).to_pylist()]
+    actor = CascadeActor(job)
+    rows = [row for block in _blocks(names, 4, 2) for row in actor(block).to_pylist()]
     assert [row["source"] for row in rows] == [encodable(name) for name in names]
     assert "ok" in {row["status"] for row in rows}
     if not relative:
@@ -188,12 +188,12 @@ def test_an_actor_answers_as_the_cascade_does(
 def test_a_machine_with_other_models_or_another_version_is_told_of(models: Path, tmp_path: Path) -> None:
     job = Job.made_here(models)
     with pytest.raises(ModelError, match=r"the run was begun with .* of package 0\.0: install the same"):
-        Judge(replace(job, package="0.0"))
+        CascadeActor(replace(job, package="0.0"))
     digests = {**job.manifest.sha256, "stage2": "0" * 64}
     with pytest.raises(ModelError, match="install the same"):
-        Judge(replace(job, manifest=replace(job.manifest, sha256=digests)))
+        CascadeActor(replace(job, manifest=replace(job.manifest, sha256=digests)))
     with pytest.raises(ModelError, match="there are no models in"):
-        Judge(replace(job, models=str(tmp_path)))
+        CascadeActor(replace(job, models=str(tmp_path)))
 
 
 @pytest.mark.parametrize(
@@ -222,11 +222,11 @@ def test_an_address_where_nobody_listens_is_told_of_at_once() -> None:
         held.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{held.getsockname()[1]}"
         with pytest.raises(EngineError, match=f"there is no Ray at {address}"):
-            _knock(address)
+            _check_listening(address)
         held.listen()
-        _knock(address)
-        _knock(f"ray://{address}")
-    _knock("auto")
+        _check_listening(address)
+        _check_listening(f"ray://{address}")
+    _check_listening("auto")
 
 
 @pytest.mark.parametrize(

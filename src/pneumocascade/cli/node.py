@@ -23,6 +23,7 @@ from pneumocascade.cli.common import (
 )
 from pneumocascade.cli.destinations import check_folder
 from pneumocascade.errors import UsageError
+from pneumocascade.node.identity import AE_TITLE
 
 if TYPE_CHECKING:
     from pneumocascade.inference.cascade import Cascade
@@ -86,7 +87,7 @@ def node(
         typer.Option(help="Address to listen on. The default accepts connections from this machine only."),
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 11112,
-    ae_title: Annotated[str, typer.Option(help="AE title that callers must call.")] = "PNEUMOCASCADE",
+    ae_title: Annotated[str, typer.Option(help="AE title that callers must call.")] = AE_TITLE,
     destination: DestinationsOption = None,
     destination_token_file: DestinationTokenOption = None,
     spool: Annotated[Path, typer.Option(help="Folder for what is received and not yet delivered.")] = Path(
@@ -117,7 +118,11 @@ def node(
     ] = 7.0,
     retry_failed: Annotated[
         bool,
-        typer.Option("--retry-failed", help="Offer again what destinations refused or did not commit to."),
+        typer.Option(
+            "--retry-failed",
+            help="Offer again what destinations refused or did not commit to, and judge again films that "
+            "failed or could not be read.",
+        ),
     ] = False,
     max_associations: Annotated[int, typer.Option(min=1, help="Associations at once.")] = 20,
     max_pdu: Annotated[int, typer.Option(min=4096, max=1 << 20, help="Largest PDU, in bytes.")] = 65536,
@@ -239,7 +244,7 @@ def fetch(
     ] = None,
     destination: DestinationsOption = None,
     destination_token_file: DestinationTokenOption = None,
-    ae_title: Annotated[str, typer.Option(help="AE title of this node.")] = "PNEUMOCASCADE",
+    ae_title: Annotated[str, typer.Option(help="AE title of this node.")] = AE_TITLE,
     host: Annotated[str, typer.Option(help="Address to listen on, where the archive offers C-MOVE only.")] = (
         "127.0.0.1"
     ),
@@ -381,8 +386,8 @@ def set_up_log(level: Literal["debug", "info", "warning", "error"], *, as_json: 
 def loaded(models: Path | None, provider: str, history: Path | None) -> Iterator[tuple[Cascade, Manifest]]:
     """Give a cascade that decodes in processes of their own and records its answers, and its manifest."""
     from pneumocascade.inference.cascade import Cascade
-    from pneumocascade.inference.prefetch import usable_cores
     from pneumocascade.inference.worker_pool import IsolatedReader
+    from pneumocascade.model.engines.processor import usable_cores
     from pneumocascade.model.store import bundled_models, read_manifest
 
     with recorder_of(history) as recorder:

@@ -8,8 +8,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
-from pneumocascade.model.engines.processor import usable_cores as usable_cores  # many know it from here
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 

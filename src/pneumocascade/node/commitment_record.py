@@ -29,7 +29,7 @@ CREATE INDEX IF NOT EXISTS commitment_open ON commitment (destination, due)
 CREATE INDEX IF NOT EXISTS commitment_transaction ON commitment (transaction_uid);
 """
 
-Access = Callable[[], AbstractContextManager[sqlite3.Connection]]
+ConnectionContext = Callable[[], AbstractContextManager[sqlite3.Connection]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class CommitmentRecord:
         Give the spool's connection, for reading, or within a transaction.
     """
 
-    def __init__(self, reading: Access, writing: Access) -> None:
+    def __init__(self, reading: ConnectionContext, writing: ConnectionContext) -> None:
         self._reading = reading
         self._writing = writing
 

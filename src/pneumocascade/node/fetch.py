@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -43,6 +43,7 @@ _WARNING = 0xB000
 _FILM_MODALITIES = ("CR", "DX", "RG", "RF", "OT", "SC", "")
 """Of series that are fetched; others, such as reports and presentation states, hold no films."""
 
+_NO_ANSWER, _ABORTED = "no answer", "it ended the association"
 _LOOK_SECONDS = 0.1
 
 
@@ -54,12 +55,15 @@ class Fetched(NamedTuple):
     by : str
         ``"C-GET"`` or ``"C-MOVE"``; ``"C-FIND"`` where no series may hold films.
     completed, failed : int
-        Objects that it sent, and others of the same series.
+        Objects that it sent, and others of the series that it gave.
+    refused : tuple of str
+        Of each series that it did not give, or not to the end: why.
     """
 
     by: str
     completed: int
     failed: int
+    refused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +121,13 @@ class Fetcher:
         try:
             wanted = _identifier(study)
             wanted.Modality = wanted.SeriesDescription = ""
-            answers = [(status, found) for status, found in association.send_c_find(wanted, FIND) if status]
+            answers = list(association.send_c_find(wanted, FIND))
+        except RuntimeError as error:
+            raise ArchiveError(f"{self.archive} did not answer a query for the study: {_ABORTED}") from error
         finally:
             _close(association)
-        statuses = [int(status.Status) for status, _ in answers]
-        if not statuses or statuses[-1] != SUCCESS:
-            raise ArchiveError(f"{self.archive} did not answer a query for the study: {_words(statuses)}")
+        if why := _why_not([status for status, _ in answers], (SUCCESS,)):
+            raise ArchiveError(f"{self.archive} did not answer a query for the study: {why}")
         found = [dataset for _, dataset in answers if dataset is not None]
         if not found:
             raise ArchiveError(f"{self.archive} has no study {study}")
@@ -138,7 +143,10 @@ class Fetcher:
             if not any(each.abstract_syntax == GET for each in association.accepted_contexts):
                 return None
             return self._fetched(
-                "C-GET", (association.send_c_get(_identifier(study, each), GET) for each in series)
+                "C-GET",
+                association,
+                [_identifier(study, one) for one in series],
+                lambda wanted: association.send_c_get(wanted, GET),
             )
         finally:
             receiver.ended(association)
@@ -147,26 +155,42 @@ class Fetcher:
     def _move(self, study: str, series: Sequence[str]) -> Fetched:
         association = self._associate([build_context(MOVE)])
         try:
-            sent = (association.send_c_move(_identifier(study, one), self.ae_title, MOVE) for one in series)
-            return self._fetched("C-MOVE", sent)
+            return self._fetched(
+                "C-MOVE",
+                association,
+                [_identifier(study, one) for one in series],
+                lambda wanted: association.send_c_move(wanted, self.ae_title, MOVE),
+            )
         finally:
             _close(association)
 
-    def _fetched(self, by: str, asked: Iterable[Iterator[tuple[Dataset, Dataset | None]]]) -> Fetched:
+    def _fetched(
+        self,
+        by: str,
+        association: Association,
+        series: Sequence[Dataset],
+        ask: Callable[[Dataset], Iterator[tuple[Dataset, Dataset | None]]],
+    ) -> Fetched:
         """Ask for one series after the other and count what came; none of them at all is an error."""
         completed = failed = 0
-        refused: list[int] = []
-        for answers in asked:
-            statuses = [status for status, _ in answers if status]
+        refused: list[str] = []
+        for wanted in series:
+            try:
+                statuses = [status for status, _ in ask(wanted)]
+            except RuntimeError:  # of pynetdicom, where the association has ended
+                refused.append(_ABORTED)
+                continue
             completed += max((_count(each, "NumberOfCompletedSuboperations") for each in statuses), default=0)
-            failed += max((_count(each, "NumberOfFailedSuboperations") for each in statuses), default=0)
-            if not statuses or int(statuses[-1].Status) not in (SUCCESS, _WARNING):
-                refused.append(int(statuses[-1].Status) if statuses else -1)
+            if why := _why_not(statuses, (SUCCESS, _WARNING)):
+                refused.append(why)
+            else:
+                failed += max((_count(each, "NumberOfFailedSuboperations") for each in statuses), default=0)
+            if why == _NO_ANSWER:
+                cut(association)  # it is over, which pynetdicom may yet have to notice
         if refused and not completed:
             hint = f"; does it know {self.ae_title}?" if by == "C-MOVE" else ""
-            words = _words([status for status in refused if status >= 0])
-            raise ArchiveError(f"{self.archive} did not give the study by {by}: {words}{hint}")
-        return Fetched(by, completed, failed)
+            raise ArchiveError(f"{self.archive} did not give the study by {by}: {refused[0]}{hint}")
+        return Fetched(by, completed, failed, tuple(refused))
 
     def _associate(
         self,
@@ -205,8 +229,10 @@ class StudyJudged(NamedTuple):
     fetched : Fetched
     outcomes : dict of str to int
         How many films had which outcome.
-    results, sent, unfinished : int
-        Objects that were made, deliveries, and what is not judged or delivered.
+    results, sent : int
+        Objects that were made, and deliveries.
+    unfinished : int
+        Series that were not given, films without an answer, and deliveries that were not made.
     """
 
     fetched: Fetched
@@ -220,9 +246,13 @@ class StudyJudged(NamedTuple):
         films = (
             ", ".join(f"{count} {outcome}" for outcome, count in sorted(self.outcomes.items())) or "no films"
         )
-        kept = f" ({self.fetched.failed} others not sent by the archive)" if self.fetched.failed else ""
+        fetched = self.fetched
+        kept = [f"{fetched.failed} others not sent by the archive"] if fetched.failed else []
+        if fetched.refused:
+            why = ", ".join(sorted(set(fetched.refused)))
+            kept.append(f"{len(fetched.refused)} series not given by the archive: {why}")
         left = f", {self.unfinished} unfinished" if self.unfinished else ""
-        came = f"{self.fetched.completed} objects by {self.fetched.by}{kept}"
+        came = f"{fetched.completed} objects by {fetched.by}" + (f" ({'; '.join(kept)})" if kept else "")
         return f"{came}: {films}; {self.results} results made, {self.sent} sent{left}"
 
 
@@ -260,8 +290,10 @@ def judge_study(
             for uid, path in made:
                 with written_whole(output / f"{uid}.dcm") as part:
                     part.write_bytes(path.read_bytes())
-        unfinished = counts.received + counts.waiting + counts.failed
-        return StudyJudged(fetched, node.spool.outcomes_of(study), len(made), counts.sent, unfinished)
+        outcomes = node.spool.outcomes_of(study)
+        unanswered = outcomes.get("failed", 0) + outcomes.get("error", 0)
+        unfinished = len(fetched.refused) + counts.received + unanswered + counts.waiting + counts.failed
+        return StudyJudged(fetched, outcomes, len(made), counts.sent, unfinished)
     finally:
         node.stop()
 
@@ -294,8 +326,12 @@ def _count(answer: Dataset, keyword: str) -> int:
     return int(answer.get(keyword) or 0)
 
 
-def _words(statuses: list[int]) -> str:
-    return f"status 0x{statuses[-1]:04X}" if statuses else "no answer"
+def _why_not(statuses: Sequence[Dataset], good: Sequence[int]) -> str:
+    """Return why a request was not met, by the last of its statuses; nothing where it was."""
+    if not statuses or not statuses[-1]:  # pynetdicom's, where no answer came in time, or at all
+        return _NO_ANSWER
+    status = int(statuses[-1].Status)
+    return "" if status in good else f"status 0x{status:04X}"
 
 
 def _close(association: Association) -> None:

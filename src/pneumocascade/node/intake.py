@@ -81,7 +81,7 @@ class Intake:
         self._metrics = metrics
 
     def has(self, head: ObjectHead, digest: str) -> bool:
-        """Return whether an object was received before; it is counted.
+        """Return whether an object waits or has its answer, so that it is not kept again; it is counted.
 
         Raises
         ------

@@ -119,6 +119,9 @@ class Judge:
         results = self._results(film, prediction)
         # First, for no film may be answered without an entry.
         self._record(prediction, tried_since)
+        if results is None:
+            self._spool.finish(film, "failed", "")
+            return "failed"
         self._spool.finish(film, prediction.outcome, digest, results, self._destinations)
         codes = " ".join(reason.code for reason in reasons_of(prediction))
         facts = {"film": film.id, "outcome": prediction.outcome, "codes": codes, "results": len(results)}
@@ -137,19 +140,19 @@ class Judge:
         else:
             recorder(prediction, since=datetime.fromtimestamp(tried_since, timezone.utc))
 
-    def _results(self, film: ReceivedFilm, prediction: Prediction) -> list[ResultObject]:
-        """Return the objects of an answer; none where the film's object cannot be referred to."""
+    def _results(self, film: ReceivedFilm, prediction: Prediction) -> list[ResultObject] | None:
+        """Return the objects of an answer; ``None`` where they cannot be made: nobody gets the answer."""
         if prediction.status == "error":
             return []
         try:
             with film.path.open("rb") as stream:
                 return self._maker.make(prediction, read_object(stream))
         except FilmError as error:
-            _log.warning("there are no results of a film", extra={"film": film.id, "code": error.code})
-            return []
+            _log.error("the results of a film could not be made", extra={"film": film.id, "code": error.code})
+            return None
 
     def _give_up(self, film: ReceivedFilm) -> str:
-        """Enter a film whose judging failed for a fault of ours: trying again would not help."""
+        """Enter a film whose judging failed for a fault of ours: it is judged again once somebody asks."""
         try:
             self._spool.finish(film, "failed", "")
         except StorageError:

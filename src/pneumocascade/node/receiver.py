@@ -237,7 +237,7 @@ def _head(class_uid: str, uid: str, syntax: str, source: str) -> bytes:
         sop_class_uid=class_uid,  # type: ignore[arg-type]
         sop_instance_uid=uid,  # type: ignore[arg-type]
         transfer_syntax=syntax,  # type: ignore[arg-type]
-        implementation_uid=IMPLEMENTATION_UID,
+        implementation_uid=IMPLEMENTATION_UID,  # type: ignore[arg-type]
         implementation_version=IMPLEMENTATION_VERSION,
     )
     meta.SourceApplicationEntityTitle = source

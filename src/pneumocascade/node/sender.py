@@ -15,10 +15,10 @@ import uuid
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Generic, Literal, NamedTuple, TypeVar
 
-from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from pneumocascade.errors import StorageError
+from pneumocascade.errors import FilmError, StorageError
+from pneumocascade.imaging.dicom.objects import read_object
 from pneumocascade.node.commitment import PUSH_MODEL, ask_for_commitment
 from pneumocascade.node.transport import Entity, cut
 
@@ -57,7 +57,7 @@ _log = logging.getLogger(__name__)
 ConnectionT = TypeVar("ConnectionT")
 
 
-class Verdict(NamedTuple):
+class DeliveryOutcome(NamedTuple):
     """What a destination's answer means for a result.
 
     Attributes
@@ -74,7 +74,7 @@ class Verdict(NamedTuple):
     commit: bool = False
 
 
-def verdict_on(status: int | None) -> tuple[State, str]:
+def outcome_of_status(status: int | None) -> tuple[State, str]:
     """Return what a destination's status means for a result, and the status in words.
 
     Parameters
@@ -216,41 +216,58 @@ class Sender(ABC, Generic[ConnectionT]):
         for delivery in due:
             if self._stopping.is_set():
                 return 0.0
-            verdict = self._send(connection, delivery)
-            self._enter(delivery, verdict)
-            if verdict.state != "later":
+            outcome = self._outcome(connection, delivery)
+            self._enter(delivery, outcome)
+            if outcome.state != "later":
                 self._failures = 0
             elif not self._is_open(connection):
                 self._failures += 1
                 return pause_after(self._failures, self._rng)
         return 0.0
 
-    def _enter(self, delivery: Delivery, verdict: Verdict) -> None:
+    def _outcome(self, connection: ConnectionT, delivery: Delivery) -> DeliveryOutcome:
+        """Send a result; one whose file is gone or damaged, or that cannot be sent, holds up no other."""
+        try:
+            content = delivery.path.read_bytes()
+        except FileNotFoundError:
+            return DeliveryOutcome("failed", "its file is gone from the spool")
+        except OSError as error:  # the disk may be there again later, or fewer files be open
+            return DeliveryOutcome("later", f"its file cannot be read: {error.strerror}")
+        if len(content) != delivery.bytes:
+            found = f"{len(content)} bytes, not {delivery.bytes}"
+            return DeliveryOutcome("failed", f"its file is damaged: it has {found}")
+        try:
+            return self._send(connection, delivery, content)
+        except FilmError as error:
+            return DeliveryOutcome("failed", f"its file is damaged: {error.message}")
+        except Exception as error:  # noqa: BLE001  a fault of ours or a library's with one object
+            _log.exception("a result could not be sent", extra={"destination": self._name})
+            return DeliveryOutcome("later", f"it could not be sent ({type(error).__name__})")
+
+    def _enter(self, delivery: Delivery, outcome: DeliveryOutcome) -> None:
         facts = {"destination": self._name, "result": delivery.result, "kind": delivery.kind}
-        state = verdict.state
+        state = outcome.state
         if state == "later" and time.time() - delivery.since > self._give_up:
             state = "failed"
         self._metrics.delivered(self._name, state)
         if state == "sent":
-            self._spool.sent(self._name, delivery, verdict.reason, commit=verdict.commit)
+            self._spool.sent(self._name, delivery, outcome.reason, commit=outcome.commit)
             _log.info("a result was sent", extra=facts)
         elif state == "failed":
-            self._spool.failed(self._name, delivery, verdict.reason)
-            _log.error(
-                "a destination refused a result: it is given up", extra={**facts, "reason": verdict.reason}
-            )
+            self._spool.failed(self._name, delivery, outcome.reason)
+            _log.error("a result is not sent: it is given up", extra={**facts, "reason": outcome.reason})
         else:
             pause = pause_after(delivery.tries + 1, self._rng)
-            self._spool.later(self._name, delivery, pause, verdict.reason)
+            self._spool.later(self._name, delivery, pause, outcome.reason)
             _log.warning(
-                "a destination did not take a result: it is tried again",
-                extra={**facts, "reason": verdict.reason, "seconds": round(pause, 1)},
+                "a result was not sent: it is tried again",
+                extra={**facts, "reason": outcome.reason, "seconds": round(pause, 1)},
             )
 
     def _drop_old(self, due: Sequence[Delivery], reason: str) -> None:
         for delivery in due:
             if time.time() - delivery.since > self._give_up:
-                self._enter(delivery, Verdict("failed", reason))
+                self._enter(delivery, DeliveryOutcome("failed", reason))
 
     def _ask_for_commitment(self, connection: ConnectionT, results: Sequence[SentResult]) -> None:  # noqa: ARG002
         """Ask the destination to commit to results that it took, where its protocol has that."""
@@ -261,8 +278,14 @@ class Sender(ABC, Generic[ConnectionT]):
         """Return a connection by which results can be sent; ``None`` where there is none."""
 
     @abstractmethod
-    def _send(self, connection: ConnectionT, delivery: Delivery) -> Verdict:
-        """Send a result, and return what became of it."""
+    def _send(self, connection: ConnectionT, delivery: Delivery, content: bytes) -> DeliveryOutcome:
+        """Send a result, of which the file's content is given, and return what became of it.
+
+        Raises
+        ------
+        FilmError
+            Where the content is damaged.
+        """
 
     @abstractmethod
     def _is_open(self, connection: ConnectionT) -> bool:
@@ -335,20 +358,22 @@ class StoreSender(Sender["Association"]):
             return None
         return association
 
-    def _send(self, connection: Association, delivery: Delivery) -> Verdict:
+    def _send(self, connection: Association, delivery: Delivery, content: bytes) -> DeliveryOutcome:
         accepted = {context.abstract_syntax for context in connection.accepted_contexts}
         if delivery.sop_class_uid not in accepted:
-            return Verdict("failed", f"it does not take SOP class {delivery.sop_class_uid}")
-        dataset = dcmread(io.BytesIO(delivery.path.read_bytes()))
+            return DeliveryOutcome("failed", f"it does not take SOP class {delivery.sop_class_uid}")
+        dataset = read_object(io.BytesIO(content))
         try:
             answer = connection.send_c_store(dataset)
         except (ValueError, RuntimeError, AttributeError) as error:
             # The association is gone, or pynetdicom cannot encode the object as it was agreed.
             state: State = "later" if not connection.is_established else "failed"
-            return Verdict(state, f"it could not be sent ({type(error).__name__})")
+            return DeliveryOutcome(state, f"it could not be sent ({type(error).__name__})")
         status = answer.get("Status")
+        if status is None:
+            cut(connection)  # it is over, which pynetdicom may yet have to notice
         commit = PUSH_MODEL in accepted
-        return Verdict(*verdict_on(None if status is None else int(status)), commit=commit)
+        return DeliveryOutcome(*outcome_of_status(None if status is None else int(status)), commit=commit)
 
     def _ask_for_commitment(self, connection: Association, results: Sequence[SentResult]) -> None:
         """Ask for what the destination took; it is entered before, for the report may come at once."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pneumocascade.inference.cascade import DEFAULT_OPERATING_POINT
-from pneumocascade.inference.prefetch import usable_cores
+from pneumocascade.model.engines.processor import usable_cores
 from pneumocascade.node.commitment import CommitmentReports
 from pneumocascade.node.identity import AE_TITLE
 from pneumocascade.node.intake import Intake
@@ -87,7 +87,8 @@ class NodeSettings:
     limits : Limits
     tls, destination_tls : ssl.SSLContext, optional
     retry_failed : bool
-        Offer again, at the start, what destinations refused or did not commit to.
+        Offer again, at the start, what destinations refused or did not commit to, and judge again films that
+        failed or could not be read.
     commitment : bool
         Ask destinations that offer it to commit to the results that they took.
     dicomweb : WebSettings, optional
@@ -249,8 +250,11 @@ class Node:
 
     def _go_on(self) -> None:
         """Take up what the last run left."""
-        if self._settings.retry_failed and (count := self.spool.retry_failed()):
-            _log.warning("results that were given up are offered again", extra={"results": count})
+        if self._settings.retry_failed:
+            if count := self.spool.retry_failed():
+                _log.warning("results that were given up are offered again", extra={"results": count})
+            if count := self.spool.retry_unanswered():
+                _log.warning("films that got no answer are judged again", extra={"films": count})
         waiting = self.spool.waiting()
         if waiting:
             _log.warning("films of the last run are judged first", extra={"films": len(waiting)})

@@ -135,6 +135,8 @@ class Delivery:
     kind, sop_class_uid, sop_instance_uid : str
     path : Path
         Of the object.
+    bytes : int
+        That the object has.
     tries : int
         How often the destination was asked to take it.
     since : float
@@ -146,6 +148,7 @@ class Delivery:
     sop_class_uid: str
     sop_instance_uid: str
     path: Path
+    bytes: int
     tries: int
     since: float
 
@@ -235,49 +238,14 @@ class Spool:
             self._held.close()
 
     def find(self, sop_instance_uid: str, content_sha256: str, model_version: str) -> int | None:
-        """Return the number of a film that was received before; ``None`` where it was not."""
+        """Return the number of a film that waits or has its answer; ``None`` where there is none."""
         statement = (
-            "SELECT id FROM film WHERE sop_instance_uid = ? AND content_sha256 = ? AND model_version = ?"
+            "SELECT id FROM film WHERE sop_instance_uid = ? AND content_sha256 = ? AND model_version = ? "
+            "AND outcome NOT IN ('failed', 'error')"  # those got no answer
         )
         with self._reading() as connection:
             row = connection.execute(statement, (sop_instance_uid, content_sha256, model_version)).fetchone()
         return int(row[0]) if row else None
-
-    def receive(
-        self,
-        content: bytes,
-        sop_instance_uid: str,
-        study_uid: str,
-        content_sha256: str,
-        model_version: str,
-    ) -> ReceivedFilm | None:
-        """Keep an object: when this returns, it is on the disk.
-
-        Parameters
-        ----------
-        content : bytes
-            The whole file.
-        sop_instance_uid, study_uid : str
-        content_sha256 : str
-            Of the object as it was sent.
-        model_version : str
-            Of the models that are to judge it.
-
-        Returns
-        -------
-        ReceivedFilm or None
-            ``None`` where it was received before.
-
-        Raises
-        ------
-        SpoolFullError
-            Where it would hold more than ``max_bytes``.
-        StorageError
-            Where it cannot be written.
-        """
-        with self.incoming() as incoming:
-            incoming.write(content)
-            return incoming.keep(sop_instance_uid, study_uid, content_sha256, model_version)
 
     def incoming(self) -> IncomingObject:
         """Return a place for an object that comes piece by piece.
@@ -366,15 +334,15 @@ class Spool:
     def due(self, destination: str, limit: int) -> list[Delivery]:
         """Return what a destination is to get now, the oldest first."""
         statement = (
-            "SELECT r.id, r.kind, r.sop_class_uid, r.sop_instance_uid, r.file, d.tries, d.since "
+            "SELECT r.id, r.kind, r.sop_class_uid, r.sop_instance_uid, r.file, r.bytes, d.tries, d.since "
             "FROM delivery d JOIN result r ON r.id = d.result "
             "WHERE d.destination = ? AND d.state = 'waiting' AND d.due <= ? ORDER BY d.since, r.id LIMIT ?"
         )
         with self._reading() as connection:
             rows = connection.execute(statement, (destination, time.time(), limit)).fetchall()
         return [
-            Delivery(number, kind, sop_class, uid, self.folder / file, tries, since)
-            for number, kind, sop_class, uid, file, tries, since in rows
+            Delivery(number, kind, sop_class, uid, self.folder / file, size, tries, since)
+            for number, kind, sop_class, uid, file, size, tries, since in rows
         ]
 
     def next_due(self, destination: str) -> float | None:
@@ -409,7 +377,7 @@ class Spool:
                 want(connection, destination, result)
 
     def retry_failed(self) -> int:
-        """Let everything that failed, or that nobody commits to, wait anew; return how many deliveries."""
+        """Let deliveries that failed, or that nobody commits to, wait anew; return how many."""
         now = time.time()
         uncommitted = (
             "UPDATE delivery SET state = 'failed' WHERE (result, destination) IN "
@@ -422,6 +390,14 @@ class Spool:
             connection.execute(uncommitted)
             connection.execute("DELETE FROM commitment WHERE state = 'failed'")
             return int(connection.execute(statement, (now, now)).rowcount)
+
+    def retry_unanswered(self) -> int:
+        """Let films without an answer, whose objects are still there, wait anew; return how many."""
+        with self._writing() as connection:
+            rows = connection.execute("SELECT id, file FROM film WHERE outcome IN ('failed', 'error')")
+            there = [(number,) for number, file in rows if (self.folder / file).is_file()]
+            connection.executemany("UPDATE film SET judged = NULL, outcome = '' WHERE id = ?", there)
+        return len(there)
 
     def stranded(self, destinations: Iterable[str]) -> dict[str, int]:
         """Return how many results wait for destinations that are not among the given ones."""
@@ -598,14 +574,30 @@ class IncomingObject:
     def keep(
         self, sop_instance_uid: str, study_uid: str, content_sha256: str, model_version: str
     ) -> ReceivedFilm | None:
-        """Keep what came as a whole object; see :meth:`Spool.receive`."""
+        """Keep what came as a whole object: when this returns, it is on the disk.
+
+        A film that got no answer before waits again, with this object in place of its earlier one.
+
+        Parameters
+        ----------
+        sop_instance_uid, study_uid : str
+        content_sha256 : str
+            Of the object as it was sent.
+        model_version : str
+            Of the models that are to judge it.
+
+        Returns
+        -------
+        ReceivedFilm or None
+            ``None`` where it waits already, or has its answer.
+
+        Raises
+        ------
+        StorageError
+            Where it cannot be written.
+        """
         path = self._spool.folder / self._name
-        statement = (
-            "INSERT INTO film "
-            "(sop_instance_uid, study_uid, content_sha256, model_version, file, bytes, received) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
-        )
-        values = (sop_instance_uid, study_uid, content_sha256, model_version, self._name, self.size)
+        key = (sop_instance_uid, content_sha256, model_version)
         with self._spool._storage_errors("an object cannot be kept"):
             self._file.flush()
             os.fsync(self._file.fileno())
@@ -613,10 +605,43 @@ class IncomingObject:
             self.path.replace(path)
             sync_folder(path.parent)
             with self._spool._writing() as connection:
-                cursor = connection.execute(statement, (*values, time.time()))
-            self._kept = cursor.rowcount == 1
-        number = int(cursor.lastrowid or 0)
-        return ReceivedFilm(number, sop_instance_uid, study_uid, path) if self._kept else None
+                entered = _enter_film(connection, key, study_uid, self._name, self.size)
+            self._kept = entered is not None
+        if entered is None:
+            return None
+        with contextlib.suppress(OSError):  # the next start deletes it
+            self._spool._release(entered.freed, [self._spool.folder / name for name in entered.replaced])
+        return ReceivedFilm(entered.id, sop_instance_uid, study_uid, path)
+
+
+class _EnteredFilm(NamedTuple):
+    id: int
+    replaced: tuple[str, ...] = ()
+    freed: int = 0
+
+
+def _enter_film(
+    connection: sqlite3.Connection, key: tuple[str, str, str], study_uid: str, file: str, size: int
+) -> _EnteredFilm | None:
+    """Enter a film; ``None`` where it waits already or has its answer. One that got none waits again.
+
+    Its number of tries and its time stay: its answer may have an entry in the history.
+    """
+    unanswered = (
+        "SELECT id, file, bytes FROM film WHERE sop_instance_uid = ? AND content_sha256 = ? "
+        "AND model_version = ? AND outcome IN ('failed', 'error')"
+    )
+    replace = "UPDATE film SET judged = NULL, outcome = '', file = ?, bytes = ? WHERE id = ?"
+    insert = (
+        "INSERT INTO film "
+        "(sop_instance_uid, content_sha256, model_version, study_uid, file, bytes, received) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+    )
+    for number, replaced, freed in connection.execute(unanswered, key).fetchall():
+        connection.execute(replace, (file, size, number))
+        return _EnteredFilm(number, (replaced,), freed)
+    cursor = connection.execute(insert, (*key, study_uid, file, size, time.time()))
+    return _EnteredFilm(int(cursor.lastrowid or 0)) if cursor.rowcount == 1 else None
 
 
 def _write(path: Path, content: bytes) -> None:

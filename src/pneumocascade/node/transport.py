@@ -70,7 +70,7 @@ class InFlight:
         return self._bytes
 
 
-class GuardedSocket(AssociationSocket):
+class BoundedSocket(AssociationSocket):
     """A socket that reads no longer PDU than is allowed, and waits no longer for it than is allowed.
 
     Attributes
@@ -109,7 +109,7 @@ class GuardedSocket(AssociationSocket):
         return content
 
 
-class CallingSocket(GuardedSocket):
+class CallingSocket(BoundedSocket):
     """The same for a connection that is made from here; it is closed where it could not be made, too."""
 
     def connect(self, primitive: T_CONNECT) -> None:
@@ -156,8 +156,25 @@ class Entity(AE):
         made = CallingSocket(assoc, address=address)
         made.longest_pdu, made.seconds = self._limits.longest_pdu, self._limits.network_seconds
         made.tls_args = tls_args
+        assoc.dimse = AwaitedMessages(assoc)
         _contain(assoc)
         return made
+
+
+class AwaitedMessages(DIMSEServiceProvider):
+    """Messages of an association that was made from here: whoever asked gets the answer.
+
+    pynetdicom's own thread of the association looks for messages, too. It is paused while somebody waits for
+    an answer, but may be on its way to one last look just then: it took the answer, and whoever waited was
+    told after the whole network timeout that there was none.
+    """
+
+    def get_msg(self, block: bool = False) -> Any:
+        """Return a message; none to pynetdicom's thread, which does not block, while it is paused."""
+        # In this order: a message that is there was asked for after the pause began.
+        if not block and (self.msg_queue.empty() or not self.assoc._reactor_checkpoint.is_set()):
+            return None, None
+        return super().get_msg(block)
 
 
 def _contain(association: Association) -> None:
@@ -402,7 +419,7 @@ class _BoundedHandler(RequestHandler):
         association = self._create_association()
         connection = association.dul.socket
         assert connection is not None, "pynetdicom has just set it"
-        connection.__class__ = GuardedSocket  # a second object would announce the connection twice
+        connection.__class__ = BoundedSocket  # a second object would announce the connection twice
         connection.longest_pdu, connection.seconds = limits.longest_pdu, limits.network_seconds  # type: ignore[attr-defined]
         _contain(association)
         messages = BoundedMessages(association, server.in_flight, limits.object_bytes + limits.longest_pdu)

@@ -9,12 +9,12 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pneumocascade.audit.files import remove_unfinished, written_whole
 from pneumocascade.errors import FilmError, StorageError, UsageError
@@ -22,15 +22,15 @@ from pneumocascade.imaging.dicom.objects import read_object
 from pneumocascade.imaging.files import MAX_BYTES
 from pneumocascade.imaging.studies import kind_of
 from pneumocascade.inference.cascade import DEFAULT_OPERATING_POINT
-from pneumocascade.inference.prefetch import usable_cores
+from pneumocascade.model.engines.processor import usable_cores
 from pneumocascade.node.settling import Settling, files_below, may_be_whole, state_of
-from pneumocascade.node.watch_record import FileState, WatchRecord
-from pneumocascade.types import encodable
+from pneumocascade.node.watch_record import FAILED_FILM, FileState, WatchRecord
+from pneumocascade.types import Prediction, Reason, encodable
 
 if TYPE_CHECKING:
     from pneumocascade.inference.cascade import Cascade
     from pneumocascade.node.results import ResultMaker
-    from pneumocascade.types import Prediction
+    from pneumocascade.node.spool import ResultObject
 
 SETTLE_SECONDS = 2.0
 """Time without a change after which a file counts as whole."""
@@ -75,7 +75,7 @@ class FolderWatch:
     Of each it writes, in the place below ``output`` that it has below ``folder``, ``NAME.json``, and for a
     DICOM object ``NAME.sr.dcm``, ``NAME.sc.dcm``, ``NAME.pdf.dcm`` or ``NAME.pr.dcm``. Each
     file appears whole; last of all, a record says that the film is done. A file whose content changes is
-    judged anew.
+    judged anew, and by the next run one on which this software failed.
 
     Parameters
     ----------
@@ -156,51 +156,85 @@ class FolderWatch:
 
     def _answer(self, path: Path, state: FileState, record: WatchRecord) -> None:
         """Judge a file and write what comes of it; one that cannot be read or answered now waits anew."""
-        name = path.relative_to(self._folder).as_posix()
         try:
-            content = path.read_bytes() if state.size <= MAX_BYTES else b""
-            if state_of(path) != state:
-                self._settling.again(path)
-                return
-            digest = hashlib.sha256(content).hexdigest()
-            status = self._status(path, name, content, digest, record)
-            record.enter(encodable(name), state, digest, status)
+            status = self._answered(path, state, record)
         except (OSError, StorageError) as error:
             _log.error("a file could not be read, or its answer not be written", exc_info=error)
             self.statuses["failed"] += 1
             if not self._settings.once:
                 self._settling.again(path)
             return
+        if status is None:
+            self._settling.again(path)
+            return
         self._known[path] = state
         self.statuses[status] += 1
         _log.info("a file has its answer", extra={"status": status})
 
-    def _status(self, path: Path, name: str, content: bytes, digest: str, record: WatchRecord) -> str:
-        if record.digest_of(encodable(name)) == digest:
+    def _answered(self, path: Path, state: FileState, record: WatchRecord) -> str | None:
+        """Write and enter what comes of a file; return its status, ``None`` where it changed meanwhile."""
+        name = path.relative_to(self._folder).as_posix()
+        # Of a file that has more bytes than any film nothing is read.
+        content = path.read_bytes() if state.size <= MAX_BYTES else None
+        if state_of(path) != state:
+            return None
+        digest = "" if content is None else hashlib.sha256(content).hexdigest()
+        try:
+            status = self._status(path, name, content, digest, record)
+        except (OSError, StorageError):
+            raise
+        except Exception as error:  # noqa: BLE001  a fault of ours ends one film, not the watch
+            _log.exception("a film could not be judged")
+            self._write_row(name, self._failure(name, error).to_dict(), digest, [])
+            status = FAILED_FILM
+        record.enter(encodable(name), state, digest, status)
+        return status
+
+    def _status(self, path: Path, name: str, content: bytes | None, digest: str, record: WatchRecord) -> str:
+        if digest and record.digest_of(encodable(name)) == digest:
             return "unchanged"
         if kind_of(path) != "film":
             return NOT_A_FILM
         prediction = self._cascade.predict(
-            content, name=encodable(name), operating_point=self._settings.operating_point, display=True
+            str(path) if content is None else content,
+            name=encodable(name),
+            operating_point=self._settings.operating_point,
+            display=True,
         )
         self._write(name, content, digest, prediction)
         return prediction.status
 
-    def _write(self, name: str, content: bytes, digest: str, prediction: Prediction) -> None:
-        target = self._output / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        row = prediction.to_dict() | {"file_sha256": digest, "objects": []}
-        if prediction.acquisition is not None and prediction.status != "error":
+    def _failure(self, name: str, error: Exception) -> Prediction:
+        kind = type(error).__name__
+        message = f"the film could not be judged, for a fault of this software ({kind}): its log says more"
+        return Prediction(
+            source=encodable(name),
+            status="error",
+            operating_point=self._settings.operating_point,
+            model_version=self._cascade.version,
+            error=Reason("internal_error", message),
+        )
+
+    def _write(self, name: str, content: bytes | None, digest: str, prediction: Prediction) -> None:
+        """Write an answer and its DICOM objects."""
+        row = prediction.to_dict()
+        made: list[ResultObject] = []
+        if content is not None and prediction.acquisition is not None and prediction.status != "error":
             try:
                 made = self._maker.make(prediction, read_object(io.BytesIO(content)))
             except FilmError as error:
-                made = []
                 row["warnings"] = [*row["warnings"], f"there are no DICOM objects of it: {error.message}"]
-            for each in made:
-                place = target.with_name(f"{target.name}.{each.kind}.dcm")
-                with written_whole(place) as part:
-                    part.write_bytes(each.content)
-                row["objects"].append(place.name)
+        self._write_row(name, row, digest, made)
+
+    def _write_row(self, name: str, row: dict[str, Any], digest: str, made: Sequence[ResultObject]) -> None:
+        target = self._output / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        row |= {"file_sha256": digest or None, "objects": []}
+        for each in made:
+            place = target.with_name(f"{target.name}.{each.kind}.dcm")
+            with written_whole(place) as part:
+                part.write_bytes(each.content)
+            row["objects"].append(place.name)
         with written_whole(target.with_name(f"{target.name}.json")) as part:
             part.write_text(encodable(json.dumps(row, ensure_ascii=False)) + "\n", encoding="utf-8")
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +25,10 @@ _TABLE = """CREATE TABLE IF NOT EXISTS file (
     status TEXT NOT NULL,
     done REAL NOT NULL
 ) STRICT"""
+
+
+FAILED_FILM = "failed"
+"""Status of a film on which this software failed."""
 
 
 class FileState(NamedTuple):
@@ -69,19 +75,41 @@ class WatchRecord:
             self._held.close()
 
     def states(self) -> dict[str, FileState]:
-        """Return each file that has its answer, as it was then."""
-        with self._lock:
-            rows = self._connection.execute("SELECT path, bytes, mtime_ns FROM file").fetchall()
+        """Return each file that has its answer, as it was then.
+
+        Raises
+        ------
+        StorageError
+            Where the record cannot be read.
+        """
+        statement = "SELECT path, bytes, mtime_ns FROM file WHERE status <> ?"
+        with self._lock, self._storage_errors("it cannot be read"):
+            rows = self._connection.execute(statement, (FAILED_FILM,)).fetchall()
         return {path: FileState(size, mtime) for path, size, mtime in rows}
 
     def digest_of(self, path: str) -> str | None:
-        """Return the SHA-256 of a file when it was answered; ``None`` where it was not."""
-        with self._lock:
-            row = self._connection.execute("SELECT sha256 FROM file WHERE path = ?", (path,)).fetchone()
+        """Return the SHA-256 of a file when it was answered; ``None`` where it was not, or not read.
+
+        Raises
+        ------
+        StorageError
+            Where the record cannot be read.
+        """
+        statement = "SELECT sha256 FROM file WHERE path = ? AND status NOT IN (?, 'error') AND sha256 <> ''"
+        with self._lock, self._storage_errors("it cannot be read"):
+            row = self._connection.execute(statement, (path, FAILED_FILM)).fetchone()
         return str(row[0]) if row else None
 
     def enter(self, path: str, state: FileState, sha256: str, status: str) -> None:
         """Enter that a file has its answer.
+
+        Parameters
+        ----------
+        path : str
+        state : FileState
+        sha256 : str
+            Of its content; empty where that was not read.
+        status : str
 
         Raises
         ------
@@ -90,8 +118,16 @@ class WatchRecord:
         """
         statement = "INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?, ?)"
         values = (path, state.size, state.mtime_ns, sha256, status, time.time())
+        with (
+            self._lock,
+            self._storage_errors("a file cannot be entered"),
+            transaction(self._connection) as connection,
+        ):
+            connection.execute(statement, values)
+
+    @contextmanager
+    def _storage_errors(self, what: str) -> Iterator[None]:
         try:
-            with self._lock, transaction(self._connection) as connection:
-                connection.execute(statement, values)
+            yield
         except sqlite3.Error as error:
-            raise StorageError(f"{self._path}: a file cannot be entered: {error}") from error
+            raise StorageError(f"{self._path}: {what}: {error}") from error

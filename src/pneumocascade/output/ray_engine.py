@@ -35,10 +35,10 @@ BLOCKS_PER_ACTOR = 4
 READERS = 4
 """Threads that read films in an actor; the films of an object store are mostly waited for."""
 
-KNOCK = 10.0
+CONNECT_SECONDS = 10.0
 """Seconds within which a cluster must take a connection."""
 
-ROOM = 512 << 20
+STORE_BYTES = 512 << 20
 """Bytes of the object store of a local Ray, which holds names and answers."""
 
 
@@ -91,7 +91,7 @@ class Job:
         return cls(folder, manifest, __version__, str(Path.cwd()), **settings)
 
 
-class Judge:
+class CascadeActor:
     """An actor: a cascade, loaded once, and blocks of films through it.
 
     Parameters
@@ -226,10 +226,10 @@ def _import_ray(*, loopback: bool) -> Any:
 
 def _connect(ray: Any, workers: int, address: str | None) -> None:
     if address is not None:
-        _knock(address)
+        _check_listening(address)
     settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:
-        settings |= {"num_cpus": workers, "include_dashboard": False, "object_store_memory": ROOM}
+        settings |= {"num_cpus": workers, "include_dashboard": False, "object_store_memory": STORE_BYTES}
     try:
         ray.init(address=address or "local", **settings)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
@@ -237,13 +237,14 @@ def _connect(ray: Any, workers: int, address: str | None) -> None:
         raise EngineError(f"{what}: {error}") from error
 
 
-def _knock(address: str) -> None:
+def _check_listening(address: str) -> None:
     """Check that something listens: Ray itself asks for a quarter of an hour."""
     host, _, port = address.rpartition(":")
     if not port.isdecimal():
         return  # "auto"
     try:
-        socket.create_connection((host.rpartition("/")[2].strip("[]"), int(port)), timeout=KNOCK).close()
+        place = (host.rpartition("/")[2].strip("[]"), int(port))
+        socket.create_connection(place, timeout=CONNECT_SECONDS).close()
     except (OSError, OverflowError) as error:
         raise EngineError(f"there is no Ray at {address}: {error}") from error
 
@@ -253,7 +254,7 @@ def _rows(ray: Any, sources: Sequence[str], job: Job, workers: int) -> Iterator[
         return
     blocks = list(_blocks(sources, job.batch_size or 1, workers))
     dataset = ray.data.from_arrow(blocks).map_batches(
-        Judge,
+        CascadeActor,
         fn_constructor_args=(job,),
         batch_size=None,  # a block as it is
         batch_format="pyarrow",

@@ -17,13 +17,16 @@ from dicomweb_client.api import DICOMwebClient
 from pneumocascade.node import sender
 from pneumocascade.node.dicomweb.archive import ArchiveToken, WebArchive
 from pneumocascade.node.dicomweb.multipart import MultipartReader, media_type_of
-from pneumocascade.node.dicomweb.push import verdict_on_answer
+from pneumocascade.node.dicomweb.push import WebSender, outcome_of_answer
+from pneumocascade.node.metrics import NodeMetrics
 from pneumocascade.node.service import WebSettings
+from pneumocascade.node.spool import Spool
 from pneumocascade.server import LOOPBACK, Access
-from tests.node.conftest import RunNode
+from tests.node.conftest import QUICK, RunNode
 from tests.node.dicomweb.conftest import ServeNode, certificate, film
 from tests.node.dicomweb.test_multipart import Parts
 from tests.node.programs import free_port, orthanc, store, wait_for
+from tests.node.spools import add_results, spoil_first_results
 
 MakeFilm = Callable[..., Path]
 UID = "1.2.3"
@@ -56,7 +59,7 @@ def answer(reason: int, uid: str = UID, tag: str = "00081198") -> bytes:
     ],
 )
 def test_an_answer_is_taken_for_what_the_standard_says(status: int, body: bytes, state: str) -> None:
-    assert verdict_on_answer(status, body, UID).state == state
+    assert outcome_of_answer(status, body, UID).state == state
 
 
 class WebArchiveDouble:
@@ -150,6 +153,17 @@ def test_what_is_refused_for_good_is_given_up_and_what_is_unreachable_waits_for_
         wait_for(lambda: 'state="later"' in node.metrics.text().decode())
     with run_node(destinations=(gone,)) as node:
         assert node.spool.counts().waiting == 2
+
+
+def test_a_result_whose_file_cannot_be_read_holds_up_no_other(tmp_path: Path) -> None:
+    with web_archive() as archive, contextlib.closing(Spool(tmp_path / "spool", 1 << 20)) as spool:
+        destination = WebArchive(archive.url)
+        add_results(spool, str(destination), 5)
+        spoil_first_results(spool, str(destination))
+        sending = WebSender(spool, destination, QUICK, NodeMetrics("1.0.0"))
+        sending.start()
+        wait_for(lambda: spool.counts()[2:] == (1, 2, 2))  # the archive takes what was overwritten
+        sending.stop(5)
 
 
 def test_an_archive_whose_certificate_nobody_vouches_for_gets_nothing(

@@ -11,7 +11,7 @@ import httpx
 from pneumocascade.node.dicomweb.accept import DICOM_JSON
 from pneumocascade.node.dicomweb.multipart import multipart_body, new_boundary
 from pneumocascade.node.dicomweb.store import APPLICATION_DICOM
-from pneumocascade.node.sender import GIVE_UP_DAYS, Sender, Verdict, verdict_on
+from pneumocascade.node.sender import GIVE_UP_DAYS, DeliveryOutcome, Sender, outcome_of_status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,19 +74,19 @@ class WebSender(Sender["_Session"]):
             )
         )
 
-    def _send(self, connection: _Session, delivery: Delivery) -> Verdict:
+    def _send(self, connection: _Session, delivery: Delivery, content: bytes) -> DeliveryOutcome:
         boundary = new_boundary()
-        body = b"".join(multipart_body([[delivery.path.read_bytes()]], APPLICATION_DICOM, boundary))
+        body = b"".join(multipart_body([[content]], APPLICATION_DICOM, boundary))
         kind = f'multipart/related; type="{APPLICATION_DICOM}"; boundary={boundary}'
         try:
             with connection.client.stream(
                 "POST", f"{self._archive.url}/studies", content=body, headers={"Content-Type": kind}
             ) as answer:
-                verdict = verdict_on_answer(answer.status_code, _read(answer), delivery.sop_instance_uid)
+                outcome = outcome_of_answer(answer.status_code, _read(answer), delivery.sop_instance_uid)
         except (httpx.HTTPError, RuntimeError) as error:  # RuntimeError: it was closed by another thread
-            verdict = Verdict("later", f"no answer ({type(error).__name__})")
-        connection.is_open = verdict.state != "later"
-        return verdict
+            outcome = DeliveryOutcome("later", f"no answer ({type(error).__name__})")
+        connection.is_open = outcome.state != "later"
+        return outcome
 
     def _is_open(self, connection: _Session) -> bool:
         return connection.is_open
@@ -106,7 +106,7 @@ class _Session:
         self.is_open = True
 
 
-def verdict_on_answer(status: int, body: bytes, sop_instance_uid: str) -> Verdict:
+def outcome_of_answer(status: int, body: bytes, sop_instance_uid: str) -> DeliveryOutcome:
     """Return what an archive's answer means for an object.
 
     Parameters
@@ -120,18 +120,18 @@ def verdict_on_answer(status: int, body: bytes, sop_instance_uid: str) -> Verdic
 
     Returns
     -------
-    Verdict
+    DeliveryOutcome
         By the object's failure reason where the answer has one, which is of the kind of C-STORE's status
         (PS3.18, I.2.2). Else by the status: ``"sent"`` for 2xx; ``"failed"`` where it refuses the object;
         ``"later"`` where it does not take it now, or refuses this node, which somebody may put right.
     """
     reason = failure_reason(body, sop_instance_uid)
     if reason is not None and (200 <= status < 300 or status in _OF_THE_OBJECT):
-        return Verdict(*verdict_on(reason))
+        return DeliveryOutcome(*outcome_of_status(reason))
     words = f"HTTP status {status}"
     if 200 <= status < 300:
-        return Verdict("sent", words)
-    return Verdict("failed" if status in _OF_THE_OBJECT else "later", words)
+        return DeliveryOutcome("sent", words)
+    return DeliveryOutcome("failed" if status in _OF_THE_OBJECT else "later", words)
 
 
 def failure_reason(body: bytes, sop_instance_uid: str) -> int | None:
