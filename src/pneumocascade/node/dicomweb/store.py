@@ -11,7 +11,7 @@ from pydicom.filereader import read_dataset
 from pydicom.sequence import Sequence as DicomSequence
 
 from pneumocascade.errors import FilmError, StorageError, UnreadableImageError
-from pneumocascade.imaging.dicom.detect import HEAD
+from pneumocascade.imaging.dicom.detect import DICOM_HEAD
 from pneumocascade.imaging.dicom.frames import READ_SYNTAXES
 from pneumocascade.imaging.dicom.quiet import quiet
 from pneumocascade.imaging.dicom.values import text_of
@@ -225,7 +225,7 @@ def _to_content(stream: BinaryIO) -> str:
     UnreadableImageError
         Where there is none.
     """
-    if stream.read(HEAD)[128:] != b"DICM":
+    if stream.read(DICOM_HEAD)[128:] != b"DICM":
         raise UnreadableImageError("unreadable_image", "this is not a DICOM file (PS3.10)")
     try:
         with quiet():
