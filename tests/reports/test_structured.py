@@ -20,10 +20,11 @@ from pydicom.uid import UID, BasicTextSRStorage
 
 from pneumocascade import Prediction, Reason, UsageError
 from pneumocascade.errors import UnsuitableImageError
+from pneumocascade.explain.verdict import NORMAL_MEANS
 from pneumocascade.model.store import bundled_models, read_manifest
 from pneumocascade.reports import codes as pc
 from pneumocascade.reports import common_attributes
-from pneumocascade.reports.structured import NORMAL_MEANS, structured_report
+from pneumocascade.reports.structured import structured_report
 from pneumocascade.types import DISCLAIMER
 from tests.reports.sources import (
     MEANS,
@@ -136,6 +137,19 @@ def test_an_undetermined_type_keeps_its_label_and_its_prediction_set(tiny: Tiny)
     members = [item.value for item in group.get_qualitative_evaluations(pc.IN_SET)]
     assert members == [pc.LABELS["bacterial"], pc.LABELS["viral"]]
     assert "type undetermined" in values(report, codes.DCM.Summary)[0]
+
+
+def test_the_type_of_a_borderline_film_is_undetermined(tiny: Tiny, tmp_path: Path) -> None:
+    prediction = answer(tiny, "viral")
+    assert prediction.stage1 is not None
+    stage1 = replace(prediction.stage1, prediction_set=("normal", "pneumonia"))
+    report = structured_report(replace(prediction, stage1=stage1), film_object(film_of(100)), tiny.models)
+    assert "Borderline" in values(report, codes.DCM.Summary)[0]
+    assert values(report, pc.INTERPRETATION) == [pc.BORDERLINE]
+    assert values(report, codes.DCM.Finding) == [pc.LABELS["pneumonia"]] * 2
+    assert values(report, pc.AETIOLOGY) == [pc.UNDETERMINED]
+    assert values(report, pc.LABEL)[1] == pc.LABELS["viral"]
+    assert dciodvfy_errors(report, tmp_path) == []
 
 
 @pytest.mark.parametrize("point", ["balanced", "sensitive", "specific"])

@@ -11,8 +11,7 @@ from typing import TypeAlias
 
 import pneumocascade
 from pneumocascade.errors import MissingExtraError, UnsuitableImageError, UsageError
-from pneumocascade.explain.verdict import NORMAL_MEANS as NORMAL_MEANS
-from pneumocascade.explain.verdict import verdict_of
+from pneumocascade.explain.verdict import NORMAL_MEANS, is_borderline, told_aetiology, verdict_of
 from pneumocascade.model.store import GATE, Manifest
 from pneumocascade.reports import codes as pc
 from pneumocascade.reports import common_attributes
@@ -58,8 +57,8 @@ def structured_report(
 ) -> ComprehensiveSR:
     """Return an answer as a structured report in the study of its film.
 
-    The finding is only as specific as the answer: where stage 2 can rule neither aetiology out, it is
-    pneumonia, the aetiology is *undetermined*, and the label stands beside as such. The report is
+    The finding is only as specific as the answer: where either stage is borderline, the aetiology is
+    *undetermined*, the finding of stage 2 is pneumonia, and its label stands beside as such. The report is
     complete for a film that was judged and partial for one that was refused, and never verified.
 
     Parameters
@@ -185,9 +184,10 @@ def _stage(
 ) -> MeasurementsAndQualitativeEvaluations:
     values = {pc.PROBABILITIES[label]: value for label, value in result.probabilities.items()}
     values[pc.THRESHOLDS[result.positive]] = result.threshold
-    undetermined = number == 2 and prediction.undetermined
+    undetermined = number == 2 and told_aetiology(prediction) is None
     evaluations = [(pc.LABEL, pc.LABELS[result.label])]
     evaluations += [(pc.IN_SET, pc.LABELS[label]) for label in result.prediction_set]
+    evaluations += [(pc.INTERPRETATION, pc.BORDERLINE)] if number == 1 and is_borderline(result) else []
     evaluations += [(pc.AETIOLOGY, pc.UNDETERMINED)] if undetermined else []
     evaluations += [(pc.OPERATING_POINT, pc.operating_point(prediction.operating_point))]
     return MeasurementsAndQualitativeEvaluations(
