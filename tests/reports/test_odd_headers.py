@@ -62,12 +62,17 @@ ODD = [
 ]
 
 
-def with_bytes(values: dict[str, bytes], kind: str = "DX") -> Dataset:
-    """Return a film's object with the bytes of some attributes replaced, unchecked, as in a file."""
-    made = film_object(FILM, kind)
+def with_bytes(values: dict[str, bytes], representation: str = "") -> Dataset:
+    """Return a film's object with the bytes of some attributes replaced, unchecked, as in a file.
+
+    ``representation`` is that of their values; by default, it is the standard's.
+    """
+    made = film_object(FILM, "DX")
     for keyword, value in values.items():
         tag = BaseTag(tag_for_keyword(keyword) or 0)
-        made[tag] = RawDataElement(tag, dictionary_VR(tag), len(value), value, 0, False, True)
+        made[tag] = RawDataElement(
+            tag, representation or dictionary_VR(tag), len(value), value, 0, False, True
+        )
     return made
 
 
@@ -115,15 +120,19 @@ KEYWORDS = sorted(
     | {"VOILUTSequence", "ModalityLUTSequence", "LossyImageCompressionRatio", "OtherPatientNames"}
 )
 ODD_BYTES = (b"", b"\\", b"1\\2", b"-1", b"nan", b"1e400", b"\xff\xfe", b"A=B=C=D^E\\F", b"0" * 80, b"\0\0")
+REPRESENTATIONS = ("LO", "UN", "DS", "IS", "US", "SQ", "UI", "OB", "FD", "PN", "UT", "AT")
 VALUES = st.one_of(st.binary(max_size=12), st.sampled_from(ODD_BYTES))
 
 
-@settings(max_examples=15)
-@given(values=st.dictionaries(st.sampled_from(KEYWORDS), VALUES, min_size=1, max_size=4))
+@settings(max_examples=20)
+@given(
+    values=st.dictionaries(st.sampled_from(KEYWORDS), VALUES, min_size=1, max_size=4),
+    representation=st.sampled_from(["", "", *REPRESENTATIONS]),
+)
 def test_whatever_stands_in_a_header_an_error_is_one_of_the_film(
-    tiny: Tiny, viral: Prediction, values: dict[str, bytes]
+    tiny: Tiny, viral: Prediction, values: dict[str, bytes], representation: str
 ) -> None:
-    for kind, make in makers(tiny, viral, with_bytes(values)).items():
+    for kind, make in makers(tiny, viral, with_bytes(values, representation)).items():
         try:
             made = make()
             if kind == "clean":  # most of it is the film's own: it may lack what says how it is written

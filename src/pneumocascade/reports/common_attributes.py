@@ -19,7 +19,7 @@ try:
     from pydicom.sequence import Sequence
     from pydicom.tag import BaseTag
     from pydicom.uid import UID
-    from pydicom.valuerep import DA, TM
+    from pydicom.valuerep import DA, STR_VR, TM
 
     from pneumocascade.imaging.dicom.attributes import age_string
     from pneumocascade.imaging.dicom.quiet import quiet
@@ -46,6 +46,9 @@ NEEDED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUI
 
 _FIRST_PIXELS = 0x50000000
 """Curves, overlays and pixels lie at and above this tag: no result takes them over."""
+
+_TEXT = frozenset(STR_VR) - {"PN", "DS", "IS"}
+"""Value representations whose values are all text."""
 
 _EMPTY_WHERE_MISSING = (
     "PatientID",
@@ -110,7 +113,8 @@ def header_of(source: Dataset) -> Dataset:
     Text is decoded, so that it can be written in ``CHARACTER_SET``. Of several values the first is taken
     where the standard has one. Attributes of type 2 that are missing are empty; a date, time or sex that the
     standard does not allow becomes empty; *Patient Orientation* and *Imager Pixel Spacing* are there only
-    with two values that make sense.
+    with two values that make sense. What has a value representation of another kind than the standard's, such
+    as text where a number belongs, is left out.
 
     Parameters
     ----------
@@ -123,6 +127,9 @@ def header_of(source: Dataset) -> Dataset:
         ``incomplete_object``, where one of ``NEEDED`` is missing.
     """
     header = copy_of(source, _FIRST_PIXELS)
+    for element in list(header):
+        if _is_of_another_kind(element):
+            del header[element.tag]
     header.walk(_settle)
     if missing := [keyword for keyword in NEEDED if not header.get(keyword)]:
         raise UnsuitableImageError(
@@ -141,6 +148,11 @@ def header_of(source: Dataset) -> Dataset:
         header.PatientAge = age_string(str(header.PatientAge or ""))
     _delete_odd_geometry(header)
     return header
+
+
+def _is_of_another_kind(element: DataElement) -> bool:
+    expected = dictionary_VR(element.tag)
+    return element.VR not in expected.split(" or ") and not {element.VR, expected} <= _TEXT
 
 
 def _settle(_: Dataset, element: DataElement) -> None:
