@@ -155,6 +155,13 @@ def test_what_cannot_be_understood_is_left_out_at_every_depth() -> None:
     assert header.SourceImageSequence[0].BodyPartExamined == "CHEST"
 
 
+def test_a_part_without_a_value_does_not_cost_the_others() -> None:
+    source = with_bytes({"WindowCenter": b"40\\ ", "WindowWidth": b"400\\wide"})
+    clean = deidentify(source)
+    assert list(clean.WindowCenter) == [40, ""]
+    assert "WindowWidth" not in clean
+
+
 def test_a_library_error_becomes_one_of_the_film_without_its_text() -> None:
     with pytest.raises(UnsuitableImageError) as caught, film_errors("a report"):
         warnings.warn(PLANTED, stacklevel=1)

@@ -102,7 +102,9 @@ def _copied(source: Dataset, tag: BaseTag) -> DataElement | None:
 def _is_understood(source: Dataset, element: DataElement) -> bool:
     """Return whether pydicom has converted a value; numbers that are none it leaves as text or bytes."""
     if dictionary_VR(element.tag) in ("DS", "IS"):
-        return None not in numbers_of(source, element.keyword)
+        parts = element.value if isinstance(element.value, (list, MultiValue)) else [element.value]
+        numbers = numbers_of(source, element.keyword)
+        return all(number is not None or not part for part, number in zip(parts, numbers, strict=False))
     shorts = element.VR in ("US", "SS", "US or SS") and isinstance(element.value, bytes)
     return not (shorts and len(element.value) % 2)
 
