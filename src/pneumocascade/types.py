@@ -16,7 +16,7 @@ from pneumocascade.i18n import gettext_noop
 DISCLAIMER = gettext_noop("Research demonstration only. Not intended for medical diagnosis.")
 
 UNDETERMINED = "type undetermined"
-"""Stands beside an aetiology where stage 2 can rule neither out."""
+"""Stands beside an aetiology that is a label alone: it may be the other one, or no pneumonia at all."""
 
 NEITHER = gettext_noop("neither label")
 """In place of the labels of an empty prediction set."""
@@ -333,7 +333,11 @@ class Prediction:
 
     @property
     def undetermined(self) -> bool:
-        """Whether stage 2 ran and its prediction set does not hold exactly one aetiology."""
+        """Whether stage 2 ran and its prediction set does not hold exactly one aetiology.
+
+        This is of the prediction set of stage 2 alone. Headlines, reports and tables go by
+        :func:`pneumocascade.explain.verdict.told_aetiology`, which looks at both stages.
+        """
         return self.stage2 is not None and len(self.stage2.prediction_set) != 1
 
     def to_dict(self) -> dict[str, Any]:

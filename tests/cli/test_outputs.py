@@ -66,6 +66,32 @@ def test_objects_are_written_of_films_that_came_as_dicom(study: Path, models: Pa
         assert dciodvfy_errors(each, tmp_path) == []
 
 
+def test_a_film_on_standard_input_gets_its_objects(
+    study: Path, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    objects, content = tmp_path / "objects", (study / "a.dcm").read_bytes()
+    monkeypatch.chdir(tmp_path)
+    Path("-").write_bytes(b"another file")
+    options = ["--models", str(models), "--format", "jsonl", "--dicom-output", str(objects)]
+    result = runner.invoke(app, ["predict", "-", *options], input=content)
+    row = json.loads(result.stdout)
+    assert (row["source"], row["status"], row["warnings"]) == ("-", "ok", [])
+    study_uid = pydicom.dcmread(io.BytesIO(content)).StudyInstanceUID
+    assert [pydicom.dcmread(path).StudyInstanceUID for path in objects.iterdir()] == [study_uid] * 2
+
+
+def test_an_odd_header_does_not_end_the_run(study: Path, models: Path, tmp_path: Path) -> None:
+    odd = planted(film_of(MEANS["viral"]))
+    odd.SOPInstanceUID = ["1.2.3", "1.2.4"]
+    odd.PatientOrientation = "L"
+    save(odd, study / "a.dcm")
+    result = run(study, "--models", models, "--format", "jsonl", "--dicom-output", tmp_path / "objects")
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [row["status"] for row in rows] == ["ok", "ok", "ok", "error"]
+    assert rows[0]["warnings"] == []
+    assert len(list((tmp_path / "objects").iterdir())) == 2
+
+
 def test_what_is_deidentified_still_belongs_together(study: Path, models: Path, tmp_path: Path) -> None:
     objects = tmp_path / "objects"
     run(study, "--models", models, "--format", "jsonl", "--dicom-output", objects, "--deidentify")

@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pneumocascade import Prediction, Reason, StageResult
-from pneumocascade.explain.verdict import NO_BREAK, OUTCOMES, TONES, mapped_label, percent, verdict_of
+from pneumocascade.explain.verdict import (
+    NO_BREAK,
+    OUTCOMES,
+    TONES,
+    mapped_label,
+    percent,
+    told_aetiology,
+    verdict_of,
+)
 
 SETS = st.sets(st.integers(0, 1))
 SHARES = st.floats(0, 1).map(lambda value: round(value, 6))
@@ -59,6 +67,7 @@ def test_no_headline_says_more_than_the_numbers(
     prediction = answer(stage1, stage2)
     verdict = verdict_of(prediction)
     assert verdict.tone in TONES
+    assert told_aetiology(prediction) == (verdict.tone if verdict.tone in ("bacterial", "viral") else None)
     assert verdict.sentence
     assert verdict.lines[0] == verdict.sentence
     assert len(verdict.lines) == 1 + len(prediction.stages)

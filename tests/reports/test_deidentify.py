@@ -24,6 +24,7 @@ from pydicom.uid import (
 )
 
 from pneumocascade.errors import UnsuitableImageError, UsageError
+from pneumocascade.imaging.dicom.quiet import quiet
 from pneumocascade.reports import common_attributes
 from pneumocascade.reports.capture import secondary_capture
 from pneumocascade.reports.deidentify import EDITION, deidentify
@@ -237,8 +238,10 @@ def test_the_object_is_left_as_it_is(tiny: Tiny) -> None:
     assert saved(source) == before
 
 
-def test_pixels_that_name_the_patient_are_refused(tiny: Tiny) -> None:
-    source = film_object(FILM, BurnedInAnnotation="YES")
+@pytest.mark.parametrize("said", ["YES", "yes", " Yes", ["NO", "YES"]], ids=str)
+def test_pixels_that_name_the_patient_are_refused(tiny: Tiny, said: str | list[str]) -> None:
+    with quiet():
+        source = film_object(FILM, BurnedInAnnotation=said)
     with pytest.raises(UnsuitableImageError, match="Burned In Annotation") as caught:
         deidentify(source)
     assert caught.value.code == "burned_in_annotation"

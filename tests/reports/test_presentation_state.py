@@ -66,6 +66,15 @@ def test_a_film_in_colour_or_of_several_frames_has_none(tiny: Tiny, attributes: 
     assert caught.value.code == "no_presentation_state"
 
 
+def test_an_object_of_one_frame_has_one(tiny: Tiny, tmp_path: Path) -> None:
+    source = film_object(film_of(100), NumberOfFrames=1)
+    made = presentation_state(tiny.answer(MEANS["viral"]), source)
+    (reference,) = made.GraphicAnnotationSequence[0].ReferencedImageSequence
+    assert reference.ReferencedSOPInstanceUID == source.SOPInstanceUID
+    assert "NumberOfFrames" not in made
+    assert dciodvfy_errors(made, tmp_path) == []
+
+
 def test_an_unread_film_has_none(tiny: Tiny) -> None:
     with pytest.raises(UsageError):
         presentation_state(Prediction("a", "error", "balanced", "tiny"), film_object(film_of(100)))

@@ -20,10 +20,12 @@ from pydicom.uid import UID, BasicTextSRStorage
 
 from pneumocascade import Prediction, Reason, UsageError
 from pneumocascade.errors import UnsuitableImageError
+from pneumocascade.explain.verdict import NORMAL_MEANS
+from pneumocascade.model.device import device_uid
 from pneumocascade.model.store import bundled_models, read_manifest
 from pneumocascade.reports import codes as pc
 from pneumocascade.reports import common_attributes
-from pneumocascade.reports.structured import NORMAL_MEANS, structured_report
+from pneumocascade.reports.structured import structured_report
 from pneumocascade.types import DISCLAIMER
 from tests.reports.sources import (
     MEANS,
@@ -138,6 +140,19 @@ def test_an_undetermined_type_keeps_its_label_and_its_prediction_set(tiny: Tiny)
     assert "type undetermined" in values(report, codes.DCM.Summary)[0]
 
 
+def test_the_type_of_a_borderline_film_is_undetermined(tiny: Tiny, tmp_path: Path) -> None:
+    prediction = answer(tiny, "viral")
+    assert prediction.stage1 is not None
+    stage1 = replace(prediction.stage1, prediction_set=("normal", "pneumonia"))
+    report = structured_report(replace(prediction, stage1=stage1), film_object(film_of(100)), tiny.models)
+    assert "Borderline" in values(report, codes.DCM.Summary)[0]
+    assert values(report, pc.INTERPRETATION) == [pc.BORDERLINE]
+    assert values(report, codes.DCM.Finding) == [pc.LABELS["pneumonia"]] * 2
+    assert values(report, pc.AETIOLOGY) == [pc.UNDETERMINED]
+    assert values(report, pc.LABEL)[1] == pc.LABELS["viral"]
+    assert dciodvfy_errors(report, tmp_path) == []
+
+
 @pytest.mark.parametrize("point", ["balanced", "sensitive", "specific"])
 def test_the_operating_point_is_told(tiny: Tiny, point: str) -> None:
     prediction = tiny.answer(MEANS["normal"] - 30, point)
@@ -193,10 +208,8 @@ def test_the_device_is_this_version_of_the_software(tiny: Tiny) -> None:
     first, second = report_of(tiny, "viral"), report_of(tiny, "normal")
     uid = UID(values(first, codes.DCM.DeviceObserverUID)[0])
     assert uid.is_valid
-    assert uid == first.DeviceUID == second.DeviceUID == common_attributes.device_uid("tiny")
-    assert uid != common_attributes.device_uid("other")
-    own = structured_report(answer(tiny, "viral"), film_object(film_of(9)), tiny.models, device_uid="2.25.7")
-    assert own.DeviceUID == values(own, codes.DCM.DeviceObserverUID)[0] == "2.25.7"
+    assert uid == first.DeviceUID == second.DeviceUID == device_uid("tiny")
+    assert uid != device_uid("other")
 
 
 def test_it_refers_to_the_film_in_its_study(tiny: Tiny) -> None:

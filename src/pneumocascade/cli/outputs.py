@@ -86,10 +86,25 @@ def _check_report(report: Path, resume: bool) -> None:
 
 
 def with_files(
-    predictions: Iterable[Prediction], cascade: Cascade, outputs: FileOutputs, models: Path | None
+    predictions: Iterable[Prediction],
+    cascade: Cascade,
+    outputs: FileOutputs,
+    models: Path | None,
+    content: bytes | None = None,
 ) -> Iterator[Prediction]:
-    """Write pictures and objects of each answer; what could not be written is said in its warnings."""
-    makers = [*_pictures(cascade, outputs), *_objects(outputs, models)]
+    """Write pictures and objects of each answer; what could not be written is said in its warnings.
+
+    Parameters
+    ----------
+    predictions : iterable of Prediction
+    cascade : Cascade
+    outputs : FileOutputs
+    models : Path or None
+        Their folder; ``None`` for those that come with the package.
+    content : bytes, optional
+        The one film, where it came as bytes: no name leads to it.
+    """
+    makers = [*_pictures(cascade, outputs), *_objects(outputs, models, content)]
     for prediction in predictions:
         yield replace(prediction, warnings=prediction.warnings + _made(prediction, makers))
 
@@ -101,14 +116,17 @@ def _pictures(cascade: Cascade, outputs: FileOutputs) -> Iterator[tuple[str, Mak
         yield "pictures", lambda answer, film: save_pictures(answer, film, cascade.stage1.spec, folder)
 
 
-def _objects(outputs: FileOutputs, models: Path | None) -> Iterator[tuple[str, Make]]:
+def _objects(outputs: FileOutputs, models: Path | None, content: bytes | None) -> Iterator[tuple[str, Make]]:
     if (folder := outputs.objects) is not None:
         from pneumocascade.model.store import bundled_models, read_manifest
         from pneumocascade.reports.objects import write_objects
 
         manifest = read_manifest(models or bundled_models())
         clean = outputs.clean
-        yield "DICOM objects", lambda answer, film: write_objects(answer, film, manifest, folder, clean=clean)
+        yield (
+            "DICOM objects",
+            lambda answer, film: write_objects(answer, film, manifest, folder, clean=clean, content=content),
+        )
 
 
 def _made(prediction: Prediction, makers: Iterable[tuple[str, Make]]) -> tuple[str, ...]:

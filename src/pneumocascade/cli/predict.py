@@ -257,7 +257,7 @@ def _here(
             gate=how.gate,
             display=outputs.any,
         )
-        predictions = with_files(predictions, cascade, outputs, how.models)
+        predictions = with_files(predictions, cascade, outputs, how.models, image)
         opened = open_writer(target.output, target.kind, _table, go_on=target.go_on, specs=cascade.specs)
         with opened as writer:
             consume(_written(predictions, len(sources), writer, unread), cascade, outputs)

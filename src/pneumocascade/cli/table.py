@@ -8,9 +8,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
+from pneumocascade.explain.verdict import is_borderline, told_aetiology
 from pneumocascade.types import DISCLAIMER, UNDETERMINED, encodable, reasons_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pneumocascade.types import Prediction, StageResult
 
 _STYLES = {"normal": "green", "pneumonia": "red", "refused": "yellow", "error": "magenta"}
@@ -57,5 +60,13 @@ def _positive(result: StageResult | None) -> str:
 
 def _note(prediction: Prediction) -> str:
     reasons = [f"{reason.code}: {reason.message}" for reason in reasons_of(prediction)]
-    undetermined = [UNDETERMINED] if prediction.undetermined else []
-    return " ".join([*reasons, *undetermined, *prediction.warnings])
+    doubts = ", ".join(_doubts(prediction))
+    return " ".join([*reasons, *([doubts] if doubts else []), *prediction.warnings])
+
+
+def _doubts(prediction: Prediction) -> Iterator[str]:
+    """Yield where the labels of the row say more than the headline of the answer."""
+    if prediction.stage1 is not None and is_borderline(prediction.stage1):
+        yield "borderline"
+    if prediction.stage2 is not None and told_aetiology(prediction) is None:
+        yield UNDETERMINED

@@ -43,14 +43,20 @@ def _pictures(prediction: Prediction) -> list[tuple[str, str]]:
         return []
     small = film_picture(film, HEIGHT)
     shown = [("Film", data_uri(small, "WEBP"))]
-    for result in _mapped(prediction):
-        alt = f"Saliency map: what speaks for {result.label}"
-        shown.append((alt, data_uri(overlay(film, result), "WEBP")))
+    for label, result in _mapped(prediction):
+        shown.append((f"Saliency map: what speaks for {label}", data_uri(overlay(film, result), "WEBP")))
     return shown
 
 
-def _mapped(prediction: Prediction) -> list[StageResult]:
-    return [result for result in prediction.stages.values() if result.activation_map is not None]
+def _mapped(prediction: Prediction) -> list[tuple[str, StageResult]]:
+    """Return the stages that have a saliency map, each with the label that it speaks for."""
+    from pneumocascade.explain.verdict import mapped_label
+
+    return [
+        (mapped_label(prediction, number), result)
+        for number, result in prediction.stages.items()
+        if result.activation_map is not None
+    ]
 
 
 def plot_of(prediction: Prediction) -> Figure:
@@ -71,8 +77,8 @@ def plot_of(prediction: Prediction) -> Figure:
     assert prediction.display is not None, "checked by Prediction.plot"
     pictures = [("Film", prediction.display.pixels)]
     pictures += [
-        (f"What speaks for {result.label}", overlay(prediction.display, result))
-        for result in _mapped(prediction)
+        (f"What speaks for {label}", overlay(prediction.display, result))
+        for label, result in _mapped(prediction)
     ]
     figure = Figure(figsize=(4 * len(pictures), 4.4), layout="constrained")
     figure.suptitle(f"{verdict_of(prediction).title}. {DISCLAIMER}", fontsize=9)

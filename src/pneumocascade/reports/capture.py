@@ -13,6 +13,7 @@ from pneumocascade.explain.pictures import film_picture, with_banner
 from pneumocascade.explain.saliency import overlay
 from pneumocascade.explain.verdict import mapped_label
 from pneumocascade.reports import common_attributes
+from pneumocascade.reports.film_errors import film_errors
 from pneumocascade.types import DISCLAIMER, Prediction, Radiograph
 
 try:
@@ -20,6 +21,8 @@ try:
     from highdicom.sr import CodedConcept
     from pydicom.dataset import Dataset
     from pydicom.sr.codedict import codes
+
+    from pneumocascade.imaging.dicom.values import text_of
 except ModuleNotFoundError as error:
     raise MissingExtraError("a Secondary Capture", "report") from error
 
@@ -31,6 +34,7 @@ _INK, _PAPER = "#fdfdfd", "#10151c"
 _COMPRESSION = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
 
 
+@film_errors("a Secondary Capture")
 def secondary_capture(
     prediction: Prediction, radiograph: Radiograph, source: Dataset, *, frame: int | None = None
 ) -> SCImage:
@@ -58,7 +62,8 @@ def secondary_capture(
     UsageError
         Where the film could not be read, or ``source`` is the object of another film.
     UnsuitableImageError
-        ``incomplete_object``, as of :func:`pneumocascade.reports.common_attributes.header_of`.
+        ``incomplete_object``, as of :func:`pneumocascade.reports.common_attributes.header_of`, and where an
+        attribute of ``source`` makes no sense.
     """
     if prediction.status == "error":
         raise UsageError("the film could not be read: there is nothing to capture")
@@ -82,9 +87,7 @@ def secondary_capture(
         series_description=common_attributes.CAPTURE_DESCRIPTION,
         specific_character_set=common_attributes.CHARACTER_SET,
     )
-    common_attributes.sign(
-        image, prediction.model_version, common_attributes.device_uid(prediction.model_version)
-    )
+    common_attributes.sign(image, prediction.model_version)
     image.ConversionType = "WSD"
     _tell_of_film(image, header, frame)
     return image
@@ -96,7 +99,9 @@ def _tell_of_film(image: SCImage, header: Dataset, frame: int | None) -> None:
     del image.PatientOrientation
     image.add_new("PatientOrientation", "CS", header.get("PatientOrientation") or "")
     image.Laterality = header.get("Laterality") or ""
-    for keyword in ("BurnedInAnnotation", *_COMPRESSION):
+    if (burned_in := text_of(header, "BurnedInAnnotation")) in ("YES", "NO"):
+        image.BurnedInAnnotation = burned_in
+    for keyword in _COMPRESSION:
         if header.get(keyword):
             image.add(header[keyword])
     reference = Dataset()

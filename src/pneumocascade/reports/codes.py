@@ -57,6 +57,8 @@ OPERATING_POINT = own("OPERATING_POINT", "Operating point")
 GATE = own("GATE", "May the film be judged?")
 REFUSED = own("REFUSED", "Refused: there is no finding")
 REFUSAL = own("REFUSAL_REASON", "Reason for refusal")
+INTERPRETATION = own("INTERPRETATION", "Interpretation of the finding")
+BORDERLINE = own("BORDERLINE", "Borderline: the two labels cannot be told apart")
 INTENDED_USE = own("INTENDED_USE", "Intended use")
 WARNING = own("WARNING", "Warning")
 

@@ -13,16 +13,19 @@ from typing import TypeAlias
 
 from pneumocascade.errors import MissingExtraError, UnsuitableImageError, UsageError
 from pneumocascade.reports import common_attributes
+from pneumocascade.reports.film_errors import film_errors
 
 try:
     import dicomanonymizer.simpledicomanonymizer as profile
     from highdicom.sr import CodedConcept
-    from pydicom.datadict import dictionary_has_tag
+    from pydicom.datadict import dictionary_has_tag, dictionary_VM
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.multival import MultiValue
     from pydicom.sr.codedict import codes
     from pydicom.tag import BaseTag
     from pydicom.uid import PYDICOM_IMPLEMENTATION_UID, UID, ExplicitVRLittleEndian
+
+    from pneumocascade.imaging.dicom.values import value_of
 except ModuleNotFoundError as error:
     raise MissingExtraError("de-identification", "report") from error
 
@@ -44,6 +47,7 @@ _NO_TIME = {"DA": "19000101", "DT": "19000101000000", "TM": "000000"}
 _Action: TypeAlias = Callable[[Dataset, BaseTag], None]
 
 
+@film_errors("a de-identified object")
 def deidentify(dataset: Dataset, run: uuid.UUID = RUN) -> Dataset:
     """Return a copy of a DICOM object without what tells who the patient is.
 
@@ -66,17 +70,19 @@ def deidentify(dataset: Dataset, run: uuid.UUID = RUN) -> Dataset:
     Raises
     ------
     UnsuitableImageError
-        ``burned_in_annotation``, where the object says that its pixels tell who the patient is.
+        ``burned_in_annotation``, where the object says that its pixels tell who the patient is;
+        ``incomplete_object``, where an attribute of it makes no sense.
     UsageError
         For a structured report of others: its text may say anything.
     """
-    if "PixelData" in dataset and dataset.get("BurnedInAnnotation") == "YES":
+    if "PixelData" in dataset and "YES" in str(value_of(dataset, "BurnedInAnnotation")).upper():
         raise UnsuitableImageError(
             "burned_in_annotation",
             "the film says that patient data are written in its pixels (Burned In Annotation): it cannot "
             "be de-identified",
         )
-    if "ContentSequence" in dataset and dataset.get("SeriesDescription") != common_attributes.SR_DESCRIPTION:
+    ours = value_of(dataset, "SeriesDescription") == common_attributes.SR_DESCRIPTION
+    if "ContentSequence" in dataset and not ours:
         raise UsageError("only structured reports made by this package can be de-identified")
     clean = common_attributes.copy_of(dataset)
     _clean(clean, _actions(run), set())
@@ -93,6 +99,8 @@ def _actions(run: uuid.UUID) -> Mapping[tuple[int, int], _Action]:
     def rename(dataset: Dataset, tag: BaseTag) -> None:
         value = dataset[tag].value
         many = list(value) if isinstance(value, MultiValue) else [value]
+        if dictionary_VM(tag) == "1":
+            many = many[:1]
         new = [f"2.25.{uuid.uuid5(run, old).int}" for old in many if old]
         dataset[tag].value = new if len(new) > 1 else "".join(new)
 
@@ -132,7 +140,7 @@ def _replace(dataset: Dataset, tag: BaseTag) -> None:
 
 
 def _remove_unless_ours(dataset: Dataset, tag: BaseTag) -> None:
-    if dataset[tag].value not in common_attributes.DESCRIPTIONS:
+    if str(dataset[tag].value) not in common_attributes.DESCRIPTIONS:
         del dataset[tag]
 
 

@@ -6,11 +6,14 @@ from datetime import datetime
 
 from pneumocascade.errors import MissingExtraError, UsageError
 from pneumocascade.reports import common_attributes
+from pneumocascade.reports.film_errors import film_errors
 from pneumocascade.types import Prediction
 
 try:
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import EncapsulatedPDFStorage, ExplicitVRLittleEndian
+
+    from pneumocascade.imaging.dicom.values import text_of
 except ModuleNotFoundError as error:
     raise MissingExtraError("an Encapsulated PDF", "report") from error
 
@@ -31,6 +34,7 @@ _TAKEN_OVER = (
 """Of the patient and the study."""
 
 
+@film_errors("an Encapsulated PDF")
 def encapsulated_pdf(
     prediction: Prediction, pdf: bytes, source: Dataset, *, made: datetime | None = None
 ) -> Dataset:
@@ -57,7 +61,8 @@ def encapsulated_pdf(
     UsageError
         Where the film could not be read, or the bytes are no PDF.
     UnsuitableImageError
-        ``incomplete_object``, as of :func:`pneumocascade.reports.common_attributes.header_of`.
+        ``incomplete_object``, as of :func:`pneumocascade.reports.common_attributes.header_of`, and where an
+        attribute of ``source`` makes no sense.
     """
     if prediction.status == "error":
         raise UsageError("the film could not be read: there is nothing to write a report of")
@@ -89,15 +94,14 @@ def _add_series(document: Dataset, prediction: Prediction) -> None:
     document.InstanceNumber = 1
     document.ConversionType = "WSD"
     document.Manufacturer = document.ManufacturerModelName = common_attributes.MANUFACTURER
-    version = prediction.model_version
-    common_attributes.sign(document, version, common_attributes.device_uid(version))
+    common_attributes.sign(document, prediction.model_version)
 
 
 def _add_document(document: Dataset, pdf: bytes, header: Dataset, moment: datetime) -> None:
     """Add the module Encapsulated Document (PS3.3, C.24.2)."""
     document.ContentDate, document.ContentTime = moment.strftime("%Y%m%d"), moment.strftime("%H%M%S")
     document.AcquisitionDateTime = ""
-    document.BurnedInAnnotation = "NO" if header.get("BurnedInAnnotation") == "NO" else "YES"
+    document.BurnedInAnnotation = "NO" if text_of(header, "BurnedInAnnotation") == "NO" else "YES"
     document.DocumentTitle = TITLE
     document.ConceptNameCodeSequence = []
     document.VerificationFlag = "UNVERIFIED"

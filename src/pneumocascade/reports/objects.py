@@ -6,12 +6,13 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pneumocascade.errors import UsageError
+from pneumocascade.errors import UnsuitableImageError, UsageError
 from pneumocascade.imaging.dicom.objects import read_object
-from pneumocascade.imaging.dicom.values import whole_of
+from pneumocascade.imaging.dicom.values import text_of, whole_of
 from pneumocascade.imaging.read import content_of
 from pneumocascade.reports.capture import secondary_capture
 from pneumocascade.reports.deidentify import deidentify
+from pneumocascade.reports.film_errors import film_errors
 from pneumocascade.reports.structured import structured_report
 
 if TYPE_CHECKING:
@@ -22,14 +23,21 @@ if TYPE_CHECKING:
 
 
 def write_objects(
-    prediction: Prediction, radiograph: Radiograph, models: Manifest, folder: Path, *, clean: bool = False
+    prediction: Prediction,
+    radiograph: Radiograph,
+    models: Manifest,
+    folder: Path,
+    *,
+    clean: bool = False,
+    content: bytes | None = None,
 ) -> list[Path]:
     """Write the structured report and the Secondary Capture of an answer.
 
     Parameters
     ----------
     prediction : Prediction
-        Its ``source`` leads to the film, which is read again for its patient and study.
+        Its ``source`` leads to the film, which is read again for its patient and study, unless ``content``
+        is given.
     radiograph : Radiograph
         The film as it was read.
     models : Manifest
@@ -39,6 +47,8 @@ def write_objects(
     clean : bool
         De-identify what is written (PS3.15, Annex E), and write the film's own object, too: under its new
         UID nobody else has it.
+    content : bytes, optional
+        The film's own object, for a film that came as bytes.
 
     Returns
     -------
@@ -48,28 +58,37 @@ def write_objects(
     Raises
     ------
     FilmError
-        Where the film cannot be read again, lacks what results refer to (``incomplete_object``), or must not
-        be de-identified (``burned_in_annotation``).
+        Where the film cannot be read again, is another one by now or lacks what results refer to
+        (``incomplete_object``), or must not be de-identified (``burned_in_annotation``).
     UsageError
         Where the folder cannot be made or written to.
     """
     if radiograph.acquisition is None:
         return []
-    data, frame = content_of(prediction.source)
-    source, frame = _source_and_frame(data, frame)
-    made: list[Dataset] = [
-        structured_report(prediction, source, models, frame=frame),
-        secondary_capture(prediction, radiograph, source, frame=frame),
-    ]
-    if clean:
-        made = [deidentify(each) for each in (*made, source)]
+    data, frame = content_of(prediction.source) if content is None else (content, None)
+    with film_errors("a DICOM object"):
+        source, frame = _source_and_frame(data, frame)
+        if text_of(source, "SOPInstanceUID") != radiograph.acquisition.sop_instance_uid:
+            raise UnsuitableImageError(
+                "incomplete_object", "its file holds another DICOM object than when it was judged"
+            )
+        made: list[Dataset] = [
+            structured_report(prediction, source, models, frame=frame),
+            secondary_capture(prediction, radiograph, source, frame=frame),
+        ]
+        if clean:
+            made = [deidentify(each) for each in (*made, source)]
+        files = {folder / f"{each.SOPInstanceUID}.dcm": _encoded(each) for each in made}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return [_written(each, folder) for each in made]
+        for path, encoded in files.items():
+            path.write_bytes(encoded)
     except OSError as error:
         raise UsageError(f"DICOM objects cannot be written to {folder}: {error}") from error
+    return list(files)
 
 
+@film_errors("a DICOM object")
 def object_bytes(
     kind: Literal["sr", "sc"], prediction: Prediction, content: bytes, models: Manifest
 ) -> bytes:
@@ -100,9 +119,7 @@ def object_bytes(
         raise UsageError("a Secondary Capture needs the film: predict(..., display=True) keeps a copy")
     else:
         made = secondary_capture(prediction, prediction.display, source, frame=frame)
-    stream = io.BytesIO()
-    made.save_as(stream, enforce_file_format=True)
-    return stream.getvalue()
+    return _encoded(made)
 
 
 def _source_and_frame(content: bytes, frame: int | None = None) -> tuple[Dataset, int | None]:
@@ -113,7 +130,7 @@ def _source_and_frame(content: bytes, frame: int | None = None) -> tuple[Dataset
     return source, frame
 
 
-def _written(made: Dataset, folder: Path) -> Path:
-    path = folder / f"{made.SOPInstanceUID}.dcm"
-    made.save_as(path, enforce_file_format=True)
-    return path
+def _encoded(made: Dataset) -> bytes:
+    stream = io.BytesIO()
+    made.save_as(stream, enforce_file_format=True)
+    return stream.getvalue()

@@ -11,8 +11,8 @@ import textwrap
 import pneumocascade
 from pneumocascade.errors import MissingExtraError, UnsuitableImageError, UsageError
 from pneumocascade.explain.verdict import NO_BREAK, verdict_of
-from pneumocascade.imaging.dicom.pixels import is_inverted
 from pneumocascade.reports import common_attributes
+from pneumocascade.reports.film_errors import film_errors
 from pneumocascade.types import DISCLAIMER, Prediction
 
 try:
@@ -26,6 +26,9 @@ try:
         TextObject,
     )
     from pydicom.dataset import Dataset
+
+    from pneumocascade.imaging.dicom.pixels import is_inverted
+    from pneumocascade.imaging.dicom.values import whole_of
 except ModuleNotFoundError as error:
     raise MissingExtraError("a presentation state", "report") from error
 
@@ -37,6 +40,7 @@ _LINE = 72
 """Letters of a line."""
 
 
+@film_errors("a presentation state")
 def presentation_state(prediction: Prediction, source: Dataset) -> GrayscaleSoftcopyPresentationState:
     """Return an answer as words on its film, in the study of the film, in a series of its own.
 
@@ -58,29 +62,42 @@ def presentation_state(prediction: Prediction, source: Dataset) -> GrayscaleSoft
         Where the film could not be read.
     UnsuitableImageError
         ``incomplete_object``, as of :func:`pneumocascade.reports.common_attributes.header_of`;
-        ``no_presentation_state`` for a film in colour, a multi-frame object, and a film whose tables cannot
-        be taken over.
+        ``no_presentation_state`` for a film in colour, an object of several frames or of a class for them,
+        and a film whose tables cannot be taken over.
     """
     if prediction.status == "error":
         raise UsageError("the film could not be read: there is nothing to present")
     header = common_attributes.header_of(source)
-    if header.get("SamplesPerPixel") != 1:
-        raise UnsuitableImageError("no_presentation_state", "the film is in colour")
-    if header.get("NumberOfFrames") is not None:  # highdicom takes these for enhanced objects
-        raise UnsuitableImageError("no_presentation_state", "the film is of a multi-frame object")
+    _check_film(header)
+    header.pop("NumberOfFrames", None)  # highdicom takes what has it for an enhanced object
     names = (header.PatientName, header.ReferringPhysicianName)
     header.PatientName = header.ReferringPhysicianName = ""  # highdicom warns of names, with the name
     try:
         made = _state(prediction, header)
-    except (AttributeError, TypeError, ValueError) as error:
+    except Exception:  # noqa: BLE001  highdicom raises many kinds on odd tables; their text quotes values
         raise UnsuitableImageError(
-            "no_presentation_state", "the film's rescale or window makes no sense to a presentation state"
-        ) from error
-    device = common_attributes.device_uid(prediction.model_version)
-    common_attributes.sign(made, prediction.model_version, device)
+            "no_presentation_state",
+            "a presentation state cannot take over the film's rescale or window, or is not for its SOP class",
+        ) from None
+    common_attributes.sign(made, prediction.model_version)
     made.Laterality = header.get("Laterality") or ""
     made.PatientName, made.ReferringPhysicianName = names
     return made
+
+
+def _check_film(header: Dataset) -> None:
+    """Raise an error where a presentation state of grey values cannot be of a film."""
+    try:
+        samples, frames = whole_of(header, "SamplesPerPixel", 1), whole_of(header, "NumberOfFrames", 1)
+    except ValueError:
+        raise UnsuitableImageError(
+            "no_presentation_state", "the film does not say how many frames or colours it has"
+        ) from None
+    if samples != 1:
+        raise UnsuitableImageError("no_presentation_state", "the film is in colour")
+    if frames > 1:
+        raise UnsuitableImageError("no_presentation_state", "the film is of an object of several frames")
+    header.SamplesPerPixel = samples
 
 
 def _state(prediction: Prediction, header: Dataset) -> GrayscaleSoftcopyPresentationState:

@@ -11,11 +11,12 @@ from typing import TypeAlias
 
 import pneumocascade
 from pneumocascade.errors import MissingExtraError, UnsuitableImageError, UsageError
-from pneumocascade.explain.verdict import NORMAL_MEANS as NORMAL_MEANS
-from pneumocascade.explain.verdict import verdict_of
+from pneumocascade.explain.verdict import NORMAL_MEANS, is_borderline, told_aetiology, verdict_of
+from pneumocascade.model.device import device_uid
 from pneumocascade.model.store import GATE, Manifest
 from pneumocascade.reports import codes as pc
 from pneumocascade.reports import common_attributes
+from pneumocascade.reports.film_errors import film_errors
 from pneumocascade.types import DISCLAIMER, Prediction, StageResult
 
 try:
@@ -40,6 +41,8 @@ try:
     )
     from pydicom.dataset import Dataset
     from pydicom.sr.codedict import codes
+
+    from pneumocascade.imaging.dicom.values import text_of
 except ModuleNotFoundError as error:
     raise MissingExtraError("a DICOM SR", "report") from error
 
@@ -48,18 +51,14 @@ _PROJECTION = frozenset({"CR", "DX", "RG"})
 """Modalities of which TID 1603 wants orientation and spacing."""
 
 
+@film_errors("a structured report")
 def structured_report(
-    prediction: Prediction,
-    source: Dataset,
-    models: Manifest,
-    *,
-    device_uid: str | None = None,
-    frame: int | None = None,
+    prediction: Prediction, source: Dataset, models: Manifest, *, frame: int | None = None
 ) -> ComprehensiveSR:
     """Return an answer as a structured report in the study of its film.
 
-    The finding is only as specific as the answer: where stage 2 can rule neither aetiology out, it is
-    pneumonia, the aetiology is *undetermined*, and the label stands beside as such. The report is
+    The finding is only as specific as the answer: where either stage is borderline, the aetiology is
+    *undetermined*, the finding of stage 2 is pneumonia, and its label stands beside as such. The report is
     complete for a film that was judged and partial for one that was refused, and never verified.
 
     Parameters
@@ -70,8 +69,6 @@ def structured_report(
         The film's own object: patient and study are taken from it, and it is what is referred to.
     models : Manifest
         Of the models that made the answer.
-    device_uid : str, optional
-        By default :func:`pneumocascade.reports.common_attributes.device_uid` of the models' version.
     frame : int, optional
         Which one, from 1, of a source with several frames was judged.
 
@@ -85,8 +82,8 @@ def structured_report(
     UsageError
         Where the film could not be read, or the answer is of other models.
     UnsuitableImageError
-        ``incomplete_object``, as of :func:`pneumocascade.reports.common_attributes.header_of`, and where the
-        object is none of an image.
+        ``incomplete_object``, as of :func:`pneumocascade.reports.common_attributes.header_of`, where the
+        object is none of an image, and where an attribute of it makes no sense.
     """
     if prediction.status == "error":
         raise UsageError("the film could not be read: there is nothing to write a structured report of")
@@ -95,10 +92,9 @@ def structured_report(
             f"the answer is of models {prediction.model_version}, the manifest of {models.version}"
         )
     header = common_attributes.header_of(source)
-    device = device_uid or common_attributes.device_uid(models.version)
     film = (header.SOPClassUID, header.SOPInstanceUID, [frame] if frame else None)
     content = MeasurementReport(
-        _observer(device),
+        _observer(device_uid(models.version)),
         pc.CHEST_IMAGING,
         imaging_measurements=list(_groups(prediction, models, film)),
     )
@@ -109,7 +105,7 @@ def structured_report(
     for element in content[0].iterall():
         if element.keyword == "ContinuityOfContent":
             element.value = "SEPARATE"  # viewers then show each value with its name, not as running text
-    return _document(prediction, content, header, models, device)
+    return _document(prediction, content, header, models.version)
 
 
 def _observer(device: str) -> ObservationContext:
@@ -128,8 +124,9 @@ def _library(header: Dataset) -> ContainerContentItem:
     for keyword in ("SOPClassUID", "SOPInstanceUID", "Rows", "Columns"):
         setattr(entry, keyword, header[keyword].value)
     orientation, spacing = header.get("PatientOrientation"), header.get("ImagerPixelSpacing")
-    known = header.get("Modality") in _PROJECTION and orientation and spacing
-    entry.Modality = header.Modality if known else ""  # decides whether the library looks for the two
+    modality = text_of(header, "Modality")
+    known = modality in _PROJECTION and orientation and spacing
+    entry.Modality = modality if known else ""  # decides whether the library looks for the two
     if known:
         entry.PatientOrientation, entry.ImagerPixelSpacing = orientation, spacing
     try:
@@ -185,9 +182,10 @@ def _stage(
 ) -> MeasurementsAndQualitativeEvaluations:
     values = {pc.PROBABILITIES[label]: value for label, value in result.probabilities.items()}
     values[pc.THRESHOLDS[result.positive]] = result.threshold
-    undetermined = number == 2 and prediction.undetermined
+    undetermined = number == 2 and told_aetiology(prediction) is None
     evaluations = [(pc.LABEL, pc.LABELS[result.label])]
     evaluations += [(pc.IN_SET, pc.LABELS[label]) for label in result.prediction_set]
+    evaluations += [(pc.INTERPRETATION, pc.BORDERLINE)] if number == 1 and is_borderline(result) else []
     evaluations += [(pc.AETIOLOGY, pc.UNDETERMINED)] if undetermined else []
     evaluations += [(pc.OPERATING_POINT, pc.operating_point(prediction.operating_point))]
     return MeasurementsAndQualitativeEvaluations(
@@ -220,7 +218,7 @@ def _gate(prediction: Prediction, models: Manifest) -> MeasurementsAndQualitativ
 
 
 def _document(
-    prediction: Prediction, content: MeasurementReport, header: Dataset, models: Manifest, device: str
+    prediction: Prediction, content: MeasurementReport, header: Dataset, models: str
 ) -> ComprehensiveSR:
     names = (header.PatientName, header.ReferringPhysicianName)
     header.PatientName = header.ReferringPhysicianName = ""  # highdicom warns of names, with the name
@@ -238,6 +236,6 @@ def _document(
         specific_character_set=common_attributes.CHARACTER_SET,
         coding_schemes=[pc.scheme()],
     )
-    common_attributes.sign(report, models.version, device)
+    common_attributes.sign(report, models)
     report.PatientName, report.ReferringPhysicianName = names
     return report

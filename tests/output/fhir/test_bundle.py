@@ -199,6 +199,15 @@ def test_a_borderline_film_is_indeterminate_and_has_no_coded_conclusion(
     assert found["component"][0]["valueCodeableConcept"] == {"text": NEITHER}
 
 
+def test_the_type_of_a_borderline_film_is_undetermined(answers: dict[str, Prediction]) -> None:
+    stage1 = answers["viral"].stage1
+    assert stage1 is not None
+    borderline = replace(answers["viral"], stage1=replace(stage1, prediction_set=tuple(stage1.probabilities)))
+    kind = observed(checked(borderline), codes.ETIOLOGY)
+    assert coded(kind["valueCodeableConcept"])[1] == codes.UNDETERMINED_TYPE.code
+    assert components(kind, codes.GIVEN_LABEL) == [codes.LABEL_TERMS["viral"].code]
+
+
 @pytest.mark.parametrize(("what", "absent"), [("refused", "not-performed"), ("error", "error")])
 def test_a_film_without_a_finding_has_reasons_and_no_value(
     answers: dict[str, Prediction], what: str, absent: str

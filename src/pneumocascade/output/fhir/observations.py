@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from pneumocascade.explain.verdict import is_borderline
+from pneumocascade.explain.verdict import is_borderline, told_aetiology
 from pneumocascade.model.spec import ModelSpec
 from pneumocascade.output.fhir import codes
 from pneumocascade.output.fhir.codes import Term, concept
@@ -109,7 +109,7 @@ def _contents(prediction: Prediction, specs: Sequence[ModelSpec]) -> Iterator[tu
     prior = _component(codes.PRIOR, _share(prediction.prior))
     yield "probability", _probability(stage1) | {"component": [prior]}
     if prediction.stage2 is not None:
-        yield "aetiology", _aetiology(prediction.stage2)
+        yield "aetiology", _aetiology(prediction, prediction.stage2)
         note = [{"text": "Holds if the film shows pneumonia."}]
         yield "aetiology-probability", _probability(prediction.stage2) | {"note": note}
     yield "operating-point", _operating_point(prediction, specs)
@@ -144,9 +144,9 @@ def _finding(prediction: Prediction, stage1: StageResult) -> Resource:
     return content
 
 
-def _aetiology(stage2: StageResult) -> Resource:
-    """Return the aetiology; as in the headline, undetermined where stage 2 rules none of the two out."""
-    undetermined = is_borderline(stage2)
+def _aetiology(prediction: Prediction, stage2: StageResult) -> Resource:
+    """Return the aetiology; as in the headline, undetermined where either stage is borderline."""
+    undetermined = told_aetiology(prediction) is None
     label = codes.LABEL_TERMS[stage2.label]
     given = [_component(codes.GIVEN_LABEL, _value(label))] if undetermined else []
     return {
