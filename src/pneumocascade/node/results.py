@@ -9,11 +9,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, cast
 
 from pneumocascade.errors import UnsuitableImageError, UsageError
-from pneumocascade.imaging.dicom.quiet import quiet
-from pneumocascade.imaging.dicom.values import whole_of
+from pneumocascade.imaging.dicom.values import text_of, whole_of
 from pneumocascade.node.spool import ResultObject
 from pneumocascade.node.uids import Origin
 from pneumocascade.reports.capture import secondary_capture
+from pneumocascade.reports.film_errors import film_errors
 from pneumocascade.reports.presentation_state import presentation_state
 from pneumocascade.reports.structured import structured_report
 
@@ -96,13 +96,13 @@ class ResultMaker:
         if prediction.display is None:
             return []
         origin = Origin(
-            str(source.get("SOPInstanceUID", "")),
+            text_of(source, "SOPInstanceUID"),
             prediction.pixels_sha256,
             prediction.model_version,
             prediction.operating_point,
         )
-        frame = 1 if whole_of(source, "NumberOfFrames", 1) > 1 else None
-        with quiet():
+        with film_errors("a DICOM object"):
+            frame = 1 if whole_of(source, "NumberOfFrames", 1) > 1 else None
             made = {kind: self._makers[kind](self, prediction, source, frame) for kind in self.kinds}
             return [_settled(each, kind, origin) for kind, each in made.items() if each is not None]
 

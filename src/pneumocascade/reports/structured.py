@@ -141,8 +141,9 @@ def _summary(prediction: Prediction) -> Iterator[TextContentItem | CodeContentIt
     """Yield what a person reads first: what this is for, the answer in words, warnings."""
     yield CodeContentItem(pc.INTENDED_USE, codes.DCM.ForResearch, _CONTAINS)
     yield TextContentItem(codes.DCM.Comment, DISCLAIMER, _CONTAINS)
-    yield TextContentItem(codes.DCM.Summary, verdict_of(prediction).summary, _CONTAINS)
-    if prediction.finding == "normal":
+    verdict = verdict_of(prediction)
+    yield TextContentItem(codes.DCM.Summary, verdict.summary, _CONTAINS)
+    if verdict.tone == "normal":
         yield TextContentItem(codes.DCM.Comment, NORMAL_MEANS, _CONTAINS)
     for warning in prediction.warnings:
         yield TextContentItem(pc.WARNING, warning, _CONTAINS)

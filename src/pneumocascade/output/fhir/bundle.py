@@ -146,7 +146,7 @@ def _report(prediction: Prediction, results: list[str], links: Links, moment: st
 
 
 def _conclusion(prediction: Prediction, verdict: Verdict) -> list[str]:
-    normal = [NORMAL_MEANS] if prediction.finding == "normal" else []
+    normal = [NORMAL_MEANS] if verdict.tone == "normal" else []
     warnings = [f"Warning: {warning}" for warning in prediction.warnings]
     return [string(text) for text in (DISCLAIMER, verdict.summary, *normal, *warnings)]
 
