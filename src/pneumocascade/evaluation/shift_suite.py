@@ -23,6 +23,7 @@ from pneumocascade.imaging.read import read_radiograph
 from pneumocascade.inference.cascade import DEFAULT_OPERATING_POINT
 from pneumocascade.model.gate import reasons_to_refuse
 from pneumocascade.model.preprocess import to_eight_bit
+from pneumocascade.types import encodable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -114,7 +115,7 @@ def shifted_films(
         radiograph = _judgeable(film)
         if radiograph is None:
             continue
-        entropy = (seed, zlib.crc32(film.name.encode()))
+        entropy = (seed, zlib.crc32(encodable(film.name).encode()))
         rng = np.random.default_rng(entropy)
         others = [
             other for category, group in by_category.items() if category != film.category for other in group
