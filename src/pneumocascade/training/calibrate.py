@@ -10,6 +10,7 @@ many films there are of each: the prior of the probabilities is 0.5.
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -22,6 +23,8 @@ from pneumocascade.errors import TrainingError
 from pneumocascade.evaluation.metrics import group_weights
 from pneumocascade.model.calibration import DECIMALS, positive_probability
 from pneumocascade.model.spec import OPERATING_POINTS, ModelSpec, OperatingPoint
+from pneumocascade.training.checkpoint import replace_text
+from pneumocascade.types import encodable
 
 SET_COVERAGE = 0.9
 """Coverage aimed at by the prediction sets."""
@@ -106,13 +109,17 @@ class StageOutputs:
         return StageOutputs(*(np.concatenate(pair) for pair in pairs))
 
     def save(self, path: Path) -> None:
-        """Write a CSV file, a row for each film and condition; read by :meth:`load`."""
-        with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(COLUMNS)
-            margins = (self.logits[:, 1].astype(np.float64) - self.logits[:, 0]).round(4).tolist()
-            columns = (self.films, self.domains, self.patients, self.conditions, self.renderings)
-            writer.writerows(zip(*columns, self.labels.tolist(), margins, strict=True))
+        """Write a CSV file, whole or not at all, a row for each film and condition; read by :meth:`load`.
+
+        Of a name that is not UTF-8 these bytes are escaped.
+        """
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        margins = (self.logits[:, 1].astype(np.float64) - self.logits[:, 0]).round(4).tolist()
+        columns = (self.films, self.domains, self.patients, self.conditions, self.renderings)
+        writer.writerows(zip(*columns, self.labels.tolist(), margins, strict=True))
+        replace_text(path, encodable(text.getvalue()))
 
     @classmethod
     def load(cls, path: Path) -> StageOutputs:
@@ -313,7 +320,8 @@ def prediction_set_minimum(own_probability: Floats) -> float:
     Split conformal with the finite-sample correction: of N calibration films, the
     floor((N + 1) (1 - coverage))-th smallest; 0 where there are too few films.
     """
-    rank = int(np.floor((len(own_probability) + 1) * (1 - SET_COVERAGE)))
+    # 1 - 0.9 is a little less than a tenth: without the addition 10 tenths would be no whole.
+    rank = int(np.floor((len(own_probability) + 1) * (1 - SET_COVERAGE) + 1e-9))
     return float(np.sort(own_probability)[rank - 1]) if rank >= 1 else 0.0
 
 
