@@ -41,6 +41,16 @@ def test_halves_share_no_patient_and_hold_both_classes_alike() -> None:
     assert len(set(patients[first])) == pytest.approx(len(set(patients)) / 2, abs=2)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_halves_hold_both_classes_of_each_domain_however_small(seed: int) -> None:
+    logits = drawn(4, 4).logits
+    few = StageOutputs.of(logits, np.array([0, 1, 0, 1]), ["a", "b", "c", "d"], domains=["nih"] * 4)
+    outputs = drawn(1200, 301).and_also(few)
+    first = _half(outputs, seed)
+    for half in (first, ~first):
+        assert set(outputs.labels[half & (outputs.domains == "nih")].tolist()) == {0, 1}
+
+
 def test_figures_are_those_of_the_distribution() -> None:
     outputs = drawn(3000, 1000, one_in=2)  # the prior of the probabilities is one half
     figures = cross_fitted(for_recipe(1, "clahe-hot"), outputs, seed=0)

@@ -125,7 +125,7 @@ class CrossJudged:
 def cross_judge(spec: ModelSpec, outputs: StageOutputs, seed: int) -> CrossJudged:
     """Judge each film with calibration, threshold and prediction sets of the other half of the patients.
 
-    The patients of each class are put in two halves at random.
+    The patients of each domain and class are put in two halves at random.
     """
     first = _half(outputs, seed)
     probability, held = np.empty(len(first)), np.empty((len(first), 2), np.bool_)
@@ -264,9 +264,13 @@ def _set_figures(
 
 
 def _half(outputs: StageOutputs, seed: int) -> NDArray[np.bool_]:
-    """Return which films belong to a random half of the patients, alike for each class."""
-    label_of = dict(zip(outputs.patients.tolist(), outputs.labels.tolist(), strict=True))
+    """Return which films belong to a random half of the patients, alike for each domain and class.
+
+    Where a domain has two patients of a class, each half has one: calibration needs all of them.
+    """
+    groups = zip(outputs.domains.tolist(), outputs.labels.tolist(), strict=True)
+    group_of = dict(zip(outputs.patients.tolist(), groups, strict=True))
     rng = np.random.default_rng(seed)
-    shuffled = rng.permutation(sorted(label_of))
-    by_class = sorted(shuffled.tolist(), key=label_of.__getitem__)
-    return np.isin(outputs.patients, by_class[::2])
+    shuffled = rng.permutation(sorted(group_of))
+    by_group = sorted(shuffled.tolist(), key=group_of.__getitem__)
+    return np.isin(outputs.patients, by_group[::2])
