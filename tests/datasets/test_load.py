@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import unicodedata
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -192,7 +193,9 @@ def test_files_as_people_have_them(content: bytes, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("there", "named"), [("NFC", "NFD"), ("NFD", "NFC")])
-def test_names_may_be_in_another_unicode_form(there: str, named: str, tmp_path: Path) -> None:
+def test_names_may_be_in_another_unicode_form(
+    there: Literal["NFC", "NFD"], named: Literal["NFC", "NFD"], tmp_path: Path
+) -> None:
     film, other = "Röntgen/Käthe.png", "Röntgen/Jürgen.png"
     for name in (film, other):
         write_film(tmp_path / "films" / unicodedata.normalize(there, name))
