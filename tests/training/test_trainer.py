@@ -14,7 +14,7 @@ from torch import nn
 
 from pneumocascade.datasets.films import find_films
 from pneumocascade.errors import TrainingError
-from pneumocascade.evaluation import charts as figures
+from pneumocascade.evaluation import charts
 from pneumocascade.model.spec import for_recipe
 from pneumocascade.training.config import TrainingConfig
 from pneumocascade.training.data import FilmDataset, samples_of
@@ -188,7 +188,7 @@ def test_an_auroc_that_is_not_defined_is_null(films: Sides, tmp_path: Path) -> N
     rows = read_rows(tmp_path / "metrics.jsonl")
     assert math.isnan(rows[0]["validation_auroc"])
     assert math.isfinite(rows[0]["validation_loss"])
-    figures.learning_curve(rows)
+    charts.learning_curve(rows)
 
 
 def test_a_loss_that_is_no_number_ends_the_run(films: Sides, tmp_path: Path) -> None:

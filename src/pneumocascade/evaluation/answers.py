@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pneumocascade.evaluation.judge_films import JudgedFilm, ReportProgress
     from pneumocascade.inference.cascade import Cascade
 
-COLUMNS = (
+ANSWER_COLUMNS = (
     "source",
     "status",
     "finding",
@@ -172,7 +172,7 @@ def read_answers(path: Path) -> AnswerSet:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:  # Excel begins it with a BOM
             reader = csv.DictReader(file)
-            missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+            missing = [name for name in ANSWER_COLUMNS if name not in (reader.fieldnames or ())]
             rows = [] if missing else list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataSetError(f"{path} cannot be read as CSV: expected predictions.csv of evaluate") from error
