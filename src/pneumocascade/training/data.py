@@ -104,7 +104,7 @@ def renderings_by_name(
             try:
                 read_radiograph(film.path)
             except FilmError as error:
-                say(f"{film.path} is left out: {error}")
+                say(encodable(f"{film.path} is left out: {error}"))
                 continue
             renderings.setdefault((film.finding, film.name), []).append(film.path)
     return renderings

@@ -52,6 +52,7 @@ from pneumocascade.training.starting_weights import (
 )
 from pneumocascade.training.summary import summarise
 from pneumocascade.training.trainer import Sides, Trainer, evenly
+from pneumocascade.types import encodable
 
 RUN_FILE = "run.json"
 SPLIT_FILE = "split.json"
@@ -265,7 +266,8 @@ def find_films_to_train(sources: Sources, say: Say = print) -> TrainingFilms:
     """
     for root in (sources.data, *sources.renderings, *sources.hold_out, *sources.elsewhere):
         if (root / "test").is_dir():
-            say(f"{root / 'test'} is left out: what models are measured on is not trained on")
+            test = encodable(str(root / "test"))
+            say(f"{test} is left out: what models are measured on is not trained on")
     loaded = load_sources(sources)
     found = loaded.films
     films, duplicates, unreadable = drop_duplicates(found)
@@ -276,7 +278,7 @@ def find_films_to_train(sources: Sources, say: Say = print) -> TrainingFilms:
         for d in duplicates
     ]
     for bad in unreadable:
-        say(f"{bad.dropped.path} is dropped: {bad.reason}")
+        say(encodable(f"{bad.dropped.path} is dropped: {bad.reason}"))
         rows.append(
             {
                 "dropped": bad.dropped.name,

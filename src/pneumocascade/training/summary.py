@@ -43,7 +43,8 @@ def summarise(
     network.load_state_dict(load_file(folder / WEIGHTS))
     logits = _logits(network, spec, samples, config)
     labels = np.array([sample.label for sample in samples])
-    with (folder / "validation.csv").open("w", encoding="utf-8", newline="") as file:
+    path = folder / "validation.csv"
+    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("film", "patient", "label", *(f"logit_{label}" for label in spec.labels)))
         for sample, row in zip(samples, logits.tolist(), strict=True):
