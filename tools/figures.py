@@ -24,6 +24,7 @@ import speed_figures
 from pneumocascade.datasets.films import patient_of
 from pneumocascade.evaluation.metrics import predictive_values
 from pneumocascade.evaluation.subgroups import TITLES
+from pneumocascade.evaluation.utility import PREVALENCES
 from pneumocascade.inference.cascade import Cascade
 from pneumocascade.model.spec import OPERATING_POINTS
 
@@ -55,8 +56,6 @@ NAMES = {
 
 DOMAINS = {"main": "children (Kermany 2018)", "nih": "mostly adults (NIH ChestX-ray14)"}
 """What the documents call the sources of films."""
-
-PREVALENCES = (0.05, 0.2, 0.5)
 
 EVALUATIONS = {
     "kermany224": "evaluation-224.json",

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -190,6 +192,21 @@ def test_files_as_people_have_them(content: bytes, tmp_path: Path) -> None:
     assert found.left_out.counts.total() == 0
 
 
+@pytest.mark.parametrize(("there", "named"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_names_may_be_in_another_unicode_form(
+    there: Literal["NFC", "NFD"], named: Literal["NFC", "NFD"], tmp_path: Path
+) -> None:
+    film, other = "Röntgen/Käthe.png", "Röntgen/Jürgen.png"
+    for name in (film, other):
+        write_film(tmp_path / "films" / unicodedata.normalize(there, name))
+    content = f"path,finding\nfilms/{film},normal\nJÜRGEN.png,pneumonia\n"
+    found = load_films(write(tmp_path / "labels.csv", unicodedata.normalize(named, content).encode()))
+    assert [film.finding for film in found.films] == ["normal", "pneumonia"]
+    moved = f"path,finding\ngone/Röntgen/Käthe.png,normal\ngone/{other},pneumonia\n"
+    labels = write(tmp_path / "films" / "labels.csv", unicodedata.normalize(named, moved).encode())
+    assert [film.finding for film in load_films(labels).films] == ["normal", "pneumonia"]
+
+
 def test_rows_without_a_film_are_named_by_reason(tmp_path: Path) -> None:
     for name in ("a.png", "one/b.png", "two/b.png", "c.png", "d.png", "e.png", "extra.png"):
         write_film(tmp_path / name)
@@ -356,6 +373,24 @@ def test_who_says_whose_film_it_is(tmp_path: Path) -> None:
     assert found.left_out.first == {"unused_patient": ["line 4: no such film"]}
 
 
+@pytest.mark.parametrize("blank", ["nan", "NA", "Unknown", " ? ", ""])
+def test_a_blank_patient_is_no_patient(blank: str, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_film(tmp_path / f"{name}.png")
+        write_dicom(tmp_path / "dicom" / "NORMAL" / f"{name}.dcm", blank)
+    labels = write(
+        tmp_path / "labels.csv", f"path,finding,patient\na.png,normal,{blank}\nb.png,pneumonia,{blank}\n"
+    )
+    patients = write(tmp_path / "patients.csv", f"path,patient\na.png,{blank}\nb.png,{blank}\n")
+    given = LabelOptions(labels, patients=str(patients))
+    for films in (
+        load_films(labels).films,
+        load_films(None, given).films,
+        load_films(tmp_path / "dicom").films,
+    ):
+        assert [(film.patient, film.patient_source) for film in films] == [("a", "film"), ("b", "film")]
+
+
 def test_a_patient_id_has_one_pseudonym(tmp_path: Path) -> None:
     for name, patient, issuer in (("a", "1", ""), ("b", "1", ""), ("c", "1", "elsewhere"), ("d", "2", "")):
         write_dicom(tmp_path / "NORMAL" / f"{name}.dcm", patient, issuer=issuer)
@@ -378,6 +413,9 @@ def test_patients_that_contradict_are_an_error(tmp_path: Path) -> None:
     table = write(tmp_path / "patients.csv", "path,patient\na.png,x\na.png,y\n")
     with pytest.raises(DataSetError, match=r"line 3, column 'patient', is 'y', but an earlier line says 'x'"):
         load_films(tmp_path, LabelOptions(patients=str(table)))
+    labels = write(tmp_path / "labels.csv", "path,finding,patient\nNORMAL/a.png,0,\na.png,0,x\na.png,0,y\n")
+    with pytest.raises(DataSetError, match=r"line 4: the patient is 'y', but an earlier line says 'x' of a"):
+        load_films(labels)
     with pytest.raises(DataSetError, match="has the columns path and patient"):
         load_films(tmp_path, LabelOptions(patients=str(write(tmp_path / "patients.csv", "path\na.png\n"))))
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from sklearn.metrics import roc_curve
 
-from pneumocascade.evaluation import charts as figures
+from pneumocascade.evaluation import charts
 from pneumocascade.evaluation.chart_style import DARK, DPI, LIGHT, Theme, png, save
 from pneumocascade.evaluation.metrics import calibration_bins
 
@@ -33,7 +33,7 @@ def texts(drawing: Figure) -> str:
 
 
 def test_roc_shows_the_curve_and_the_operating_point() -> None:
-    drawing = figures.roc(LABELS, PROBABILITY, 0.6, "Stage 1", subtitle="AUROC")
+    drawing = charts.roc(LABELS, PROBABILITY, 0.6, "Stage 1", subtitle="AUROC")
     diagonal, curve, point = drawing.axes[0].lines
     false_positive, true_positive, _ = roc_curve(LABELS, PROBABILITY, drop_intermediate=False)
     assert np.array_equal(curve.get_xdata(), false_positive)
@@ -44,7 +44,7 @@ def test_roc_shows_the_curve_and_the_operating_point() -> None:
 
 
 def test_reliability_shows_the_bins_of_the_calibration_error_and_every_film() -> None:
-    drawing = figures.reliability(LABELS, PROBABILITY, ("normal", "pneumonia"), "Stage 1")
+    drawing = charts.reliability(LABELS, PROBABILITY, ("normal", "pneumonia"), "Stage 1")
     above, below = drawing.axes
     mean_probability, share = calibration_bins(LABELS, PROBABILITY, np.ones(8))
     assert np.array_equal(above.lines[1].get_xdata(), mean_probability)
@@ -56,14 +56,14 @@ def test_reliability_shows_the_bins_of_the_calibration_error_and_every_film() ->
 def test_confusion_matrix_shows_films_and_shares_of_rows(classes: int) -> None:
     matrix = np.zeros((classes, classes))
     matrix[0, :2] = 3, 1
-    written = texts(figures.confusion(matrix, ["a", "b", "c"][:classes], "Matrix"))
+    written = texts(charts.confusion(matrix, ["a", "b", "c"][:classes], "Matrix"))
     assert "75.0%" in written
     assert "25.0%" in written
     assert "no film" in written  # of a row without any
 
 
 def test_learning_curve_names_the_last_epoch_and_the_sizes() -> None:
-    drawing = figures.learning_curve(ROWS)
+    drawing = charts.learning_curve(ROWS)
     written = texts(drawing)
     assert "0.9600 after epoch 4" in written
     assert "160 px" in written
@@ -74,7 +74,7 @@ def test_learning_curve_names_the_last_epoch_and_the_sizes() -> None:
 
 
 def test_a_run_without_validation_films_shows_its_losses() -> None:
-    drawing = figures.learning_curve(ROWS[:1])
+    drawing = charts.learning_curve(ROWS[:1])
     assert "AUROC" not in texts(drawing)
     assert len(drawing.axes[0].lines) == 2
 
@@ -82,25 +82,25 @@ def test_a_run_without_validation_films_shows_its_losses() -> None:
 def test_what_is_not_defined_is_said_in_the_picture() -> None:
     none = np.array([], np.int64)
     empty = np.array([], np.float64)
-    assert "not defined" in texts(figures.roc(np.ones(3, np.int64), np.ones(3), 0.5, "Stage 2"))
-    assert "not defined" in texts(figures.roc(none, empty, 0.5, "Stage 2"))
-    assert "not defined" in texts(figures.reliability(none, empty, ("bacterial", "viral"), "Stage 2"))
-    assert "no epoch" in texts(figures.learning_curve([]))
+    assert "not defined" in texts(charts.roc(np.ones(3, np.int64), np.ones(3), 0.5, "Stage 2"))
+    assert "not defined" in texts(charts.roc(none, empty, 0.5, "Stage 2"))
+    assert "not defined" in texts(charts.reliability(none, empty, ("bacterial", "viral"), "Stage 2"))
+    assert "no epoch" in texts(charts.learning_curve([]))
 
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK])
 def test_every_picture_can_be_saved(theme: Theme, tmp_path: Path) -> None:
     none, empty = np.array([], np.int64), np.array([], np.float64)
     drawings = [
-        figures.roc(LABELS, PROBABILITY, 0.5, "ROC", theme=theme),
-        figures.roc(none, empty, 0.5, "ROC", theme=theme),
-        figures.reliability(LABELS, PROBABILITY, ("a", "b"), "Reliability", theme=theme),
-        figures.reliability(none, empty, ("a", "b"), "Reliability", theme=theme),
-        figures.confusion(np.eye(3), ("a", "b", "c"), "Matrix", theme=theme),
-        figures.confusion(np.zeros((2, 2)), ("a", "b"), "Matrix", theme=theme),
-        figures.learning_curve(ROWS, theme=theme),
-        figures.learning_curve(ROWS[:1], theme=theme),
-        figures.learning_curve([], theme=theme),
+        charts.roc(LABELS, PROBABILITY, 0.5, "ROC", theme=theme),
+        charts.roc(none, empty, 0.5, "ROC", theme=theme),
+        charts.reliability(LABELS, PROBABILITY, ("a", "b"), "Reliability", theme=theme),
+        charts.reliability(none, empty, ("a", "b"), "Reliability", theme=theme),
+        charts.confusion(np.eye(3), ("a", "b", "c"), "Matrix", theme=theme),
+        charts.confusion(np.zeros((2, 2)), ("a", "b"), "Matrix", theme=theme),
+        charts.learning_curve(ROWS, theme=theme),
+        charts.learning_curve(ROWS[:1], theme=theme),
+        charts.learning_curve([], theme=theme),
     ]
     for drawing in drawings:
         path = tmp_path / "picture.png"
@@ -114,7 +114,7 @@ def test_every_picture_can_be_saved(theme: Theme, tmp_path: Path) -> None:
 
 
 def test_a_picture_is_the_same_every_time() -> None:
-    first, again = (png(figures.confusion(np.eye(2), ("a", "b"), "Matrix")) for _ in range(2))
+    first, again = (png(charts.confusion(np.eye(2), ("a", "b"), "Matrix")) for _ in range(2))
     assert first == again
     with Image.open(io.BytesIO(first)) as picture:
         assert picture.format == "PNG"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import codecs
 import csv
 import json
 import re
@@ -14,7 +15,7 @@ from pneumocascade.datasets.films import find_films
 from pneumocascade.evaluation.answers import AnswerSet, FilmAnswer, answers_of_models, read_answers
 from pneumocascade.evaluation.bootstrap import exact_interval
 from pneumocascade.evaluation.compare import compare_answers
-from pneumocascade.evaluation.comparison_report import texts_of_tests, write_comparison
+from pneumocascade.evaluation.comparison_report import short_source, texts_of_tests, write_comparison
 from pneumocascade.evaluation.evaluate import evaluate
 from pneumocascade.evaluation.match_answers import match_answers
 from pneumocascade.evaluation.metrics import stage_figures
@@ -168,6 +169,10 @@ def test_films_are_matched_by_source_and_by_folder_and_name() -> None:
         answer("x/NORMAL/IM9_1.png", 0.1),
         answer("y/NORMAL/IM9_1.png", 0.1),
     )
+    windows = answer("C:\\films\\NORMAL\\IM5_1.png", 0.1)
+    found = match_answers(first, answer_set("b", windows)).pairs
+    assert [b.source for _, b in found] == [windows.source]
+    assert short_source(windows.source) == "NORMAL/IM5_1.png"
     matched = match_answers(first, second)
     assert [(a.source, b.source) for a, b in matched.pairs] == [
         (one, one),
@@ -196,6 +201,7 @@ def test_films_that_one_side_refused_are_named_and_count_for_neither() -> None:
         "reason": "no film has a known aetiology and an answer by both",
     }
     assert "no film of bacterial, viral" in report["cascade"]["reason"]
+    assert (report["cascade"]["n"], report["cascade"]["patients"]) == (3, 3)
 
 
 def test_models_and_their_predictions_are_the_same(
@@ -205,6 +211,9 @@ def test_models_and_their_predictions_are_the_same(
     read = read_answers(tmp_path / "out" / "predictions.csv")
     asked = answers_of_models(find_films(bright_films), bright_cascade, "specific", name="models")
     assert read.answers == asked.answers
+    path = tmp_path / "out" / "predictions.csv"
+    path.write_bytes(codecs.BOM_UTF8 + path.read_bytes())
+    assert read_answers(path) == read, "as Excel saves it"
     assert (read.name, read.model_version, read.operating_point) == (
         "out/predictions.csv",
         "7.8.9",

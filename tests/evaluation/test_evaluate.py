@@ -3,7 +3,9 @@ from __future__ import annotations
 import csv
 import json
 import math
+import os
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,12 @@ import pytest
 
 from pneumocascade import Cascade, DataSetError, UsageError
 from pneumocascade.datasets.films import find_films, fingerprint
+from pneumocascade.evaluation.answers import answers_of_models, read_answers
+from pneumocascade.evaluation.compare import compare_answers
+from pneumocascade.evaluation.comparison_report import write_comparison
 from pneumocascade.evaluation.evaluate import PREDICTION_COLUMNS, evaluate
+from pneumocascade.evaluation.shift_conditions import CONDITIONS
+from pneumocascade.evaluation.shift_suite import shifted_films
 from pneumocascade.types import DISCLAIMER, ROW_COLUMNS
 from tests.conftest import vary_example
 from tests.evaluation.conftest import draw_film, lay_out_films, make_cascade
@@ -179,6 +186,29 @@ def test_names_of_folders_are_no_markup(bright_cascade: Cascade, tmp_path: Path)
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "<b>" not in page
     assert "&lt;b&gt;films" in page
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are UTF-8 or UTF-16 elsewhere")
+def test_names_may_be_other_than_utf_8_and_look_like_formulas(
+    bright_cascade: Cascade, tmp_path: Path
+) -> None:
+    folder = tmp_path / os.fsdecode(b"r\xf6ntgen") / "NORMAL"
+    names = {os.fsdecode(b"f\xfcnf"): "f\\udcfcnf", "=1+1": "'=1+1"}
+    for number, name in enumerate(names):
+        draw_film(tmp_path / "film.png", 0.2 + 0.1 * number)
+        folder.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "film.png").rename(folder / f"{name}.png")
+    metrics = evaluate(folder.parent, bright_cascade, tmp_path / "out", resamples=0)
+    films = find_films(folder.parent)
+    assert metrics["data_fingerprint"] == fingerprint(films)
+    with (tmp_path / "out" / "predictions.csv").open(encoding="utf-8", newline="") as file:
+        assert sorted(row["patient"] for row in csv.DictReader(file)) == sorted(names.values())
+    answers = read_answers(tmp_path / "out" / "predictions.csv")
+    asked = answers_of_models(films, bright_cascade, "balanced", name="models")
+    assert answers.answers == asked.answers
+    write_comparison(compare_answers(asked, answers, resamples=0), tmp_path / "comparison")
+    assert (tmp_path / "comparison" / "comparison.html").read_text(encoding="utf-8")
+    assert len(list(shifted_films(films, [CONDITIONS[1]]))) == 2
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -75,6 +76,7 @@ def test_a_film_is_known_by_name_and_by_picture(models: Path, films: Path, tmp_p
 
 def test_the_hash_of_a_name_is_the_start_of_its_sha256() -> None:
     assert f"{name_hash('IM-0001-0001'):08x}" == hashlib.sha256(b"IM-0001-0001").hexdigest()[:8]
+    assert name_hash(os.fsdecode(b"IM-\xff")) != name_hash(os.fsdecode(b"IM-\xfe")), "names need not be UTF-8"
 
 
 def test_evaluate_says_which_films_were_learnt_from(models: Path, films: Path, tmp_path: Path) -> None:

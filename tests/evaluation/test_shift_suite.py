@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from pneumocascade import Cascade, Radiograph, steps_of
-from pneumocascade.datasets.films import LabelledFilm, find_films
+from pneumocascade.datasets.films import LabelledFilm, count_by_category, find_films
 from pneumocascade.errors import DataSetError
-from pneumocascade.evaluation.shift_conditions import CLEAN, CONDITIONS, SHIFTS, Condition, Shift
+from pneumocascade.evaluation.shift_conditions import CLEAN_CONDITION, CONDITIONS, SHIFTS, Condition, Shift
 from pneumocascade.evaluation.shift_suite import (
     SHIFT_FILE,
     choose_films,
@@ -28,7 +28,7 @@ from tests.evaluation.conftest import draw_film
 
 def darkened() -> list[Condition]:
     shift = next(shift for shift in SHIFTS if shift.name == "darker")
-    return [CLEAN, *(Condition(shift, strength) for strength in shift.strengths)]
+    return [CLEAN_CONDITION, *(Condition(shift, strength) for strength in shift.strengths)]
 
 
 @pytest.mark.parametrize("condition", CONDITIONS[1:], ids=str)
@@ -76,8 +76,20 @@ def test_one_film_a_patient_in_the_proportions_there_are() -> None:
     assert len(choose_films(films, 1000)) == 100
 
 
+def test_no_more_films_are_chosen_than_asked_for() -> None:
+    films = [
+        LabelledFilm(Path(f"{n}"), f"{n}", "pneumonia" if kind else "normal", kind, f"p{n}")
+        for n, kind in enumerate([None] * 7 + ["bacterial"] * 7 + ["viral"] * 6)
+    ]
+    sizes = [len(choose_films(films, limit)) for limit in range(22)]
+    assert all(limit - 1 <= size <= limit for limit, size in enumerate(sizes))
+    assert (sizes[1], sizes[5], sizes[20]) == (1, 5, 20)
+    assert count_by_category(choose_films(films, 3)) == {"bacterial": 1, "normal": 1, "viral": 1}
+    assert choose_films([], 3) == []
+
+
 def test_films_that_cannot_be_judged_are_left_out(bright_films: Path) -> None:
-    pairs = list(shifted_films(find_films(bright_films), [CLEAN]))
+    pairs = list(shifted_films(find_films(bright_films), [CLEAN_CONDITION]))
     assert len(pairs) == 8
     assert all(radiographs[0].source == str(film.path) for film, radiographs in pairs)
 
@@ -119,4 +131,4 @@ def test_the_report_is_written(bright_films: Path, bright_cascade: Cascade, tmp_
 def test_no_film_is_an_error(bright_cascade: Cascade, tmp_path: Path) -> None:
     draw_film(tmp_path / "NORMAL/IM-0001-0001.png", 0.5, contrast=1, side=40)
     with pytest.raises(DataSetError, match="none of the films"):
-        judge_shifted(find_films(tmp_path), bright_cascade, conditions=[CLEAN])
+        judge_shifted(find_films(tmp_path), bright_cascade, conditions=[CLEAN_CONDITION])

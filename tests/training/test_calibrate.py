@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pneumocascade.errors import TrainingError
+from pneumocascade.errors import StorageError, TrainingError
 from pneumocascade.model.calibration import positive_probability
 from pneumocascade.model.spec import OPERATING_POINTS, for_recipe
 from pneumocascade.training.calibrate import (
@@ -175,6 +177,12 @@ def test_prediction_sets_cover_new_films() -> None:
     assert np.mean(covered) == pytest.approx(0.9, abs=0.01)
 
 
+@pytest.mark.parametrize(("films", "rank"), [(8, 0), (9, 1), (18, 1), (19, 2), (998, 99), (999, 100)])
+def test_the_limit_of_a_set_is_that_of_split_conformal_prediction(films: int, rank: int) -> None:
+    probabilities = np.arange(1, films + 1) / (films + 1)
+    assert prediction_set_minimum(probabilities[::-1]) == pytest.approx(rank / (films + 1))
+
+
 def test_too_few_films_give_sets_that_leave_nothing_out() -> None:
     assert prediction_set_minimum(np.array([0.4, 0.9])) == 0.0
 
@@ -249,6 +257,30 @@ def test_outputs_are_saved_and_read_again(tmp_path: Path) -> None:
         assert getattr(again, name).tolist() == getattr(given, name).tolist()
     np.testing.assert_array_equal(again.labels, given.labels)
     np.testing.assert_allclose(np.diff(again.logits), np.diff(given.logits), atol=1e-4)
+
+
+def test_a_full_disk_leaves_the_outputs_that_were_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "outputs.csv"
+    outputs_of(np.array([0.2, 0.8]), np.array([0, 1])).save(path)
+    before = path.read_bytes()
+
+    def full(_number: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageError, match=r"outputs\.csv cannot be written: No space left"):
+        outputs_of(np.array([0.1, 0.9]), np.array([0, 1])).save(path)
+    assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == {path.name: before}
+
+
+def test_names_that_are_not_utf_8_are_saved_escaped(tmp_path: Path) -> None:
+    name = os.fsdecode(b"f\xfcnf")
+    StageOutputs.of(np.zeros((1, 2), np.float32), np.array([1]), [name], films=[name]).save(
+        tmp_path / "o.csv"
+    )
+    assert StageOutputs.load(tmp_path / "o.csv").films.tolist() == ["f\\udcfcnf"]
 
 
 @pytest.mark.parametrize(

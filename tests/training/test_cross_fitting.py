@@ -15,6 +15,7 @@ from pneumocascade.training.cross_fitting import (
     _half,
     auroc_figure,
     cross_fitted,
+    cross_judge,
     three_way,
 )
 
@@ -39,6 +40,22 @@ def test_halves_share_no_patient_and_hold_both_classes_alike() -> None:
     for half in (first, ~first):
         assert outputs.labels[half].mean() == pytest.approx(2 / 3, abs=0.05)
     assert len(set(patients[first])) == pytest.approx(len(set(patients)) / 2, abs=2)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_small_domains_have_films_of_all_kinds_in_both_halves(seed: int) -> None:
+    logits, labels, patients = drawn(6, 6).logits, np.array([0, 1] * 3), list("abcdef")
+    few = StageOutputs.of(logits, labels, patients, domains=["nih"] * 6)
+    changed = StageOutputs.of(
+        logits[:4], labels[:4], patients[:4], domains=["nih"] * 4, conditions=["blur 3"] * 4
+    )
+    outputs = drawn(600, 151).and_also(few).and_also(changed)
+    first = _half(outputs, seed)
+    for half in (first, ~first):
+        for rows in (outputs.clean, ~outputs.clean):
+            assert set(outputs.labels[half & rows & (outputs.domains == "nih")].tolist()) == {0, 1}
+    judged = cross_judge(for_recipe(1, "clahe-hot"), outputs, seed)
+    assert np.isfinite(judged.probability).all()
 
 
 def test_figures_are_those_of_the_distribution() -> None:

@@ -13,7 +13,7 @@ from pneumocascade.datasets.films import find_films
 from pneumocascade.imaging.read import name_of
 from pneumocascade.model.preprocess import to_eight_bit
 from pneumocascade.model.spec import ModelSpec, for_recipe
-from pneumocascade.training.data import FilmDataset, Sample, renderings_by_name, samples_of
+from pneumocascade.training.data import FilmDataset, Sample, loader_of_all, renderings_by_name, samples_of
 from tests.conftest import draw_chest
 
 SPEC = for_recipe(1, "clahe-hot", input_size=64)
@@ -122,3 +122,15 @@ def test_teachers_are_asked_by_name(samples: list[Sample]) -> None:
     names = frozenset(film.name for film in films)
     taught = samples_of(films, names, SPEC, {}, {films[0].name: 0.25})
     assert [sample.soft for sample in taught] == [0.25] + [None] * (len(films) - 1)
+
+
+@pytest.mark.parametrize(
+    ("count", "batch_size", "sizes"), [(5, 2, {2, 3}), (7, 3, {3, 4}), (3, 8, {3}), (6, 3, {3})]
+)
+def test_all_films_come_in_batches_alike(
+    count: int, batch_size: int, sizes: set[int], samples: list[Sample]
+) -> None:
+    dataset = FilmDataset(samples[:count], SPEC, size=32, seed=None)
+    batches = [len(targets) for _, targets in loader_of_all(dataset, batch_size, workers=0)]
+    assert sum(batches) == count
+    assert set(batches) == sizes

@@ -22,7 +22,7 @@ from pneumocascade.training.export import sides_of
 from pneumocascade.training.network import build_network
 from pneumocascade.training.run import Sources, load_sources, train, training_films
 from tests.conftest import draw_chest
-from tests.datasets.layouts import write_film
+from tests.datasets.layouts import write_dicom, write_film
 from tests.tiny_models import write_tiny_models
 
 CONFIG = TrainingConfig(1, schedule=((32, 1),), batch_size=4, workers=0)
@@ -78,6 +78,30 @@ def test_patients_from_elsewhere_are_others(sources: Sources, tmp_path: Path) ->
     (film,) = (film for film in found.films if film.domain)
     assert (film.domain, film.patient, film.data_set) == ("adults", "adults: 0", "adults")
     assert found.left_out.to_dict()["by_reason"] == {"missing_file": 1, "no_label": 1}
+
+
+def test_patients_of_the_same_id_are_the_same_wherever_their_films_lie(tmp_path: Path) -> None:
+    for name, patient in (("main/NORMAL/a", "1"), ("adults/NORMAL/b", "1"), ("adults/NORMAL/c", "2")):
+        write_dicom(tmp_path / f"{name}.dcm", patient, issuer="hospital")
+    films = load_sources(Sources(tmp_path / "main", "imagenet", elsewhere=(tmp_path / "adults",))).films
+    first, same, other = films
+    assert (first.domain, same.domain, other.domain) == ("", "adults", "adults")
+    assert first.patient == same.patient != other.patient
+
+
+def test_a_small_further_source_needs_patients_to_validate_on(sources: Sources, tmp_path: Path) -> None:
+    rows = ["path,finding,patient"]
+    for number in range(8):
+        film = draw_chest(number, 112, 112, 0.8 * (number % 2))
+        write_film(tmp_path / "adults" / f"scan{number}.png", film)
+        rows.append(f"scan{number}.png,{number % 2},adult{number}")
+    (tmp_path / "adults" / "labels.csv").write_text("\n".join(rows))
+    given = replace(sources, elsewhere=(tmp_path / "adults" / "labels.csv",), split=tmp_path / "split.json")
+    films = training_films(given)
+    held = {film.name for film in films if film.patient in {"0", "1", "7", "8", "adult0", "adult1", "adult2"}}
+    Split(frozenset(film.name for film in films) - held, frozenset(held)).save(tmp_path / "split.json")
+    with pytest.raises(DataSetError, match=r"pneumonia films of 1 patients to validate on in adults"):
+        train(given, CONFIG, tmp_path / "run")
 
 
 def test_films_of_a_data_set_are_one_rendering_wherever_they_lie(sources: Sources, tmp_path: Path) -> None:

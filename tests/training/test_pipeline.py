@@ -13,12 +13,13 @@ from safetensors.torch import load_file, save_file
 
 from pneumocascade import Cascade
 from pneumocascade.datasets.films import find_films
+from pneumocascade.errors import TrainingError
 from pneumocascade.model.spec import OPERATING_POINTS
 from pneumocascade.training import pipeline
 from pneumocascade.training.calibrate import StageOutputs
 from pneumocascade.training.config import TrainingConfig
 from pneumocascade.training.network import build_network
-from pneumocascade.training.pipeline import Plan, build, estimate, joined, soft_labels
+from pneumocascade.training.pipeline import Plan, build, joined, soft_labels, training_time
 from pneumocascade.training.run import Sources, TrainingFilms
 from pneumocascade.training.starting_weights import metadata_of
 from tests.training.conftest import SMALL, write_films
@@ -135,6 +136,33 @@ def test_a_cut_run_goes_on_at_the_stage_that_is_missing(plan: Plan, models: Path
     assert path.read_bytes() == before
 
 
+def test_a_folder_that_holds_another_run_is_refused_and_left_alone(
+    plan: Plan, models: Path, tmp_path: Path
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in plan.output.rglob("*")}
+    slower = {**CONFIGS, "stage2": replace(FAST, stage=2, learning_rate=1e-5)}
+    for other, different in (
+        (replace(plan, version="10.0.0"), "version"),
+        (
+            replace(plan, sources=replace(plan.sources, renderings=()), teachers=slower),
+            "sources and teachers",
+        ),
+        (replace(plan, students=slower), "students"),
+    ):
+        with pytest.raises(TrainingError, match=f"holds a run with another {different};"):
+            build(other, lambda _line: None)
+    film = next(plan.sources.data.rglob("person*_virus_1.png"))
+    content = film.read_bytes()
+    film.write_bytes(next(plan.sources.data.rglob("IM-*.png")).read_bytes())
+    with pytest.raises(TrainingError, match="another set of films;"):
+        build(plan, lambda _line: None)
+    film.write_bytes(content)
+    assert {path: path.stat().st_mtime_ns for path in plan.output.rglob("*")} == before
+    (tmp_path / "models").mkdir()
+    with pytest.raises(TrainingError, match=r"holds models, but no plan\.json"):
+        build(replace(plan, output=tmp_path), lambda _line: None)
+
+
 def test_soft_labels_are_means_over_the_renderings_as_they_are() -> None:
     margins = np.array([0.0, 2.0, 50.0, -1.0], np.float32)
     outputs = StageOutputs.of(
@@ -156,7 +184,7 @@ def test_the_estimate_counts_films_by_their_pixels(plan: Plan) -> None:
         "stage1": replace(FAST, schedule=((224, 1), (112, 4))),
         "stage2": replace(FAST, stage=2, schedule=((224, 1),)),
     }
-    text = estimate(replace(plan, teachers=config, students=config), found, films_per_second=1.0)
+    text = training_time(replace(plan, teachers=config, students=config), found, films_per_second=1.0)
     # Two teachers of half the films and a student of all: each twice all films, of which two in three are of
     # known aetiology.
     assert text.startswith(f"about {2 * (4800 * 2 + 3200) / 3600:.1f} hours")

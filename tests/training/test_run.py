@@ -172,6 +172,21 @@ def test_a_finished_run_is_not_trained_again(run: Path, sources: Sources) -> Non
     assert (run / "stage1" / "metrics.jsonl").read_text() == before
 
 
+def test_a_run_goes_on_from_another_folder(
+    run: Path, sources: Sources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = run / "stage2" / "run.json"
+    before = (run / "stage2" / "metrics.jsonl").read_text()
+    saved = json.loads(record.read_text())
+    assert saved["sources"]["backbone_weights"] == str((run / "stage1" / "weights.safetensors").resolve())
+    monkeypatch.chdir(run.parent)
+    for given in (saved["sources"]["backbone_weights"], f"{run.name}/stage1/weights.safetensors"):
+        saved["sources"]["backbone_weights"] = given  # the second as it stood there up to 0.1
+        record.write_text(json.dumps(saved, indent=1) + "\n")
+        train_stage(sources, replace(CONFIG, stage=2), Path(run.name))
+    assert (run / "stage2" / "metrics.jsonl").read_text() == before
+
+
 def test_the_baseline_is_trained_without_clahe_and_colour(sources: Sources, tmp_path: Path) -> None:
     config = replace(CONFIG, recipe="baseline", schedule=((32, 1),))
     train(replace(sources, renderings=()), config, tmp_path)

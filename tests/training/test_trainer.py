@@ -14,7 +14,7 @@ from torch import nn
 
 from pneumocascade.datasets.films import find_films
 from pneumocascade.errors import TrainingError
-from pneumocascade.evaluation import charts as figures
+from pneumocascade.evaluation import charts
 from pneumocascade.model.spec import for_recipe
 from pneumocascade.training.config import TrainingConfig
 from pneumocascade.training.data import FilmDataset, samples_of
@@ -99,8 +99,11 @@ def test_what_is_saved_is_the_moving_average(films: Sides, tmp_path: Path) -> No
     assert saved.keys() == trainer.network.state_dict().keys()
 
 
-def test_batch_norm_is_estimated_on_films_as_they_are_but_where_frozen(films: Sides, tmp_path: Path) -> None:
-    config = replace(CONFIG, frozen_stages=1, batch_size=len(films.train))
+@pytest.mark.parametrize("statistics_films", [1000, 20])
+def test_batch_norm_is_estimated_on_films_as_they_are_but_where_frozen(
+    statistics_films: int, films: Sides, tmp_path: Path
+) -> None:
+    config = replace(CONFIG, frozen_stages=1, batch_size=32, statistics_films=statistics_films)
     trainer = trainer_of(films, config, tmp_path)
     before = trainer.network.state_dict()["bn1.running_mean"].clone()
     trainer.run()
@@ -113,7 +116,7 @@ def test_batch_norm_is_estimated_on_films_as_they_are_but_where_frozen(films: Si
     network.get_submodule("layer4.0.bn3").register_forward_pre_hook(
         lambda _module, given: taken.append(given[0])
     )
-    plain = FilmDataset(films.train, trainer.spec, size=32, seed=None)
+    plain = FilmDataset(evenly(films.train, statistics_films), trainer.spec, size=32, seed=None)
     batch = torch.stack([plain[index][0] for index in range(len(plain))])
     train_mode(network, 1)
     with torch.no_grad():
@@ -185,7 +188,7 @@ def test_an_auroc_that_is_not_defined_is_null(films: Sides, tmp_path: Path) -> N
     rows = read_rows(tmp_path / "metrics.jsonl")
     assert math.isnan(rows[0]["validation_auroc"])
     assert math.isfinite(rows[0]["validation_loss"])
-    figures.learning_curve(rows)
+    charts.learning_curve(rows)
 
 
 def test_a_loss_that_is_no_number_ends_the_run(films: Sides, tmp_path: Path) -> None:
@@ -216,6 +219,11 @@ def test_bfloat16_is_asked_of_the_library_or_the_gpu(
 ) -> None:
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: supported)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: supported)
+    emulated = True
+    monkeypatch.setattr(
+        torch.cuda,
+        "is_bf16_supported",
+        lambda including_emulation=True: supported or (including_emulation and emulated),
+    )
     assert has_bfloat16(torch.device("cpu")) == supported
     assert has_bfloat16(torch.device("cuda")) == supported

@@ -20,6 +20,7 @@ from pneumocascade.datasets.labelled import LabelledFilm, LabelledFilms
 from pneumocascade.datasets.load import load_films, load_training_films
 from pneumocascade.datasets.patients import patient_of
 from pneumocascade.errors import DataSetError
+from pneumocascade.types import encodable
 
 __all__ = [
     "SPLITS",
@@ -142,7 +143,7 @@ def fingerprint(films: Iterable[LabelledFilm]) -> str:
     except OSError as error:
         raise DataSetError(f"the film {error.filename} cannot be read: {error.strerror}") from error
     for line in sorted(f"{film.name} {film.category} {content}" for film, content in contents.items()):
-        digest.update(line.encode() + b"\n")
+        digest.update(encodable(line).encode() + b"\n")
     return digest.hexdigest()
 
 

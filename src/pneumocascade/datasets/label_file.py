@@ -18,6 +18,7 @@ from pneumocascade.datasets.labels import (
     aetiology_meanings,
     finding_meanings,
     indicator_meanings,
+    is_blank,
     plain,
 )
 from pneumocascade.datasets.table import Row, Table, read_table
@@ -153,7 +154,7 @@ def read_label_file(options: LabelOptions) -> LabelFile:
 
 
 def read_patient_rows(path: Path) -> list[tuple[int, str, str]]:
-    """Return line, path and patient of each row of a file of patients.
+    """Return line, path and patient of each row of a file of patients; blank patients are empty.
 
     Raises
     ------
@@ -168,7 +169,9 @@ def read_patient_rows(path: Path) -> list[tuple[int, str, str]]:
             "patient"
         )
     first, second = (place for place in places if place is not None)
-    return [(row.line, row.cells[first], row.cells[second]) for row in table.rows if row.cells[first]]
+    return [
+        (row.line, row.cells[first], _patient(row.cells[second])) for row in table.rows if row.cells[first]
+    ]
 
 
 def parse_mapping(given: Sequence[str], names: Sequence[str], option: str) -> list[tuple[str, str]]:
@@ -273,7 +276,7 @@ class _Columns:
                 frozenset(said),
                 self._shown(row),
                 aetiology if OTHER in kind else "",
-                cells.get(PATIENT, [""])[0],
+                _patient(cells.get(PATIENT, [""])[0]),
             )
 
     def _indicated(self, row: Row) -> set[str]:
@@ -297,6 +300,11 @@ class _Columns:
 
     def _name(self, name: str) -> str:
         return self.table.columns[self.places[name][0]]
+
+
+def _patient(cell: str) -> str:
+    """Return the patient that a cell names; empty for ``nan`` and the like, which are no one's name."""
+    return "" if is_blank(cell) else cell
 
 
 def _value_map(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:

@@ -116,6 +116,11 @@ def plain(text: str) -> str:
         return words
 
 
+def is_blank(text: str) -> bool:
+    """Return whether a cell says nothing: it is empty, ``nan``, ``NA``, ``none``, ``unknown``, ``?`` ..."""
+    return plain(text) in _BLANK
+
+
 def folder_meanings(name: str) -> frozenset[str]:
     """Return what a folder's name says of the films in it; nothing where it is no class.
 
@@ -142,11 +147,11 @@ def finding_meanings(text: str, values: Mapping[str, str]) -> set[str]:
     whole = plain(text)
     if whole in values:
         return {values[whole]}
-    if whole in _BLANK:
+    if is_blank(text):
         return set()
     if whole in _ANSWERS:
         return {_ANSWERS[whole]}
-    parts = [part for part in _SEPARATORS.split(text) if plain(part) not in _BLANK]
+    parts = [part for part in _SEPARATORS.split(text) if not is_blank(part)]
     said: set[str] = set()
     for part in parts:
         said |= _part_meanings(part, values)
@@ -183,10 +188,9 @@ def indicator_meanings(text: str, meaning: str) -> set[str] | None:
     set of str or None
         Empty for a blank cell, ``None`` for another value than these.
     """
-    value = plain(text)
-    if value in _BLANK:
+    if is_blank(text):
         return set()
-    answer = _ANSWERS.get(value)
+    answer = _ANSWERS.get(plain(text))
     if answer is None:
         return None
     if answer == PNEUMONIA:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -20,7 +21,7 @@ class FilmIndex:
 
     1. A path counts from the folder of the file that has it, then from the folder of the films.
     2. Else it is the end of one film's path: ``images/0001.png``, or the file's name alone.
-    3. In both, the suffix may be missing or another one, and capitals may differ.
+    3. In both, the suffix may be missing or another one; capitals and Unicode form may differ.
 
     Paths may be Windows paths.
 
@@ -40,7 +41,7 @@ class FilmIndex:
         self._by_name: dict[str, list[Path]] = {}
         for film in films:
             self._films.add(film)
-            for name in {film.name.casefold(), name_of_film(film.name).casefold()}:
+            for name in {folded(film.name), folded(name_of_film(film.name))}:
                 self._by_name.setdefault(name, []).append(film)
 
     def find(self, text: str, skip: int = 0) -> list[Path]:
@@ -66,7 +67,7 @@ class FilmIndex:
     def _by_end(self, parts: Sequence[str], *, whole: bool) -> list[Path]:
         """Return the films whose path ends so, or with ``whole`` is so below one of the folders."""
         *folders, last = parts
-        names = dict.fromkeys((last.casefold(), name_of_film(last).casefold()))
+        names = dict.fromkeys((folded(last), folded(name_of_film(last))))
         for name in names:
             ends = [
                 film
@@ -74,16 +75,15 @@ class FilmIndex:
                 if (self._is_below if whole else _ends_with)(film, folders)
             ]
             exact = [film for film in ends if _ends_with(film, folders, exactly=True)]
-            full = [film for film in exact or ends if film.name.casefold() == last.casefold()]
+            full = [film for film in exact or ends if folded(film.name) == folded(last)]
             if ends:
                 return full or exact or ends
         return []
 
     def _is_below(self, film: Path, folders: Sequence[str]) -> bool:
         """Return whether a film lies just so below one of the folders."""
-        lowered = [folder.casefold() for folder in folders]
         return any(
-            [part.casefold() for part in film.relative_to(top).parts[:-1]] == lowered
+            list(map(folded, film.relative_to(top).parts[:-1])) == list(map(folded, folders))
             for top in self.folders
             if film.is_relative_to(top)
         )
@@ -93,7 +93,15 @@ def _ends_with(film: Path, folders: Sequence[str], *, exactly: bool = False) -> 
     own = film.parts[:-1][-len(folders) :] if folders else ()
     if exactly:
         return list(own) == list(folders)
-    return [part.casefold() for part in own] == [part.casefold() for part in folders]
+    return list(map(folded, own)) == list(map(folded, folders))
+
+
+def folded(name: str) -> str:
+    """Return a name of a file or folder as it is compared: capitals and Unicode form do not matter.
+
+    macOS hands out names with accents as characters of their own (NFD), most other systems do not (NFC).
+    """
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def parts_of(text: str) -> tuple[str, ...]:
@@ -139,7 +147,7 @@ class RowsOfFilm:
 
     @property
     def patient(self) -> str:
-        """The first patient that a row names, else empty."""
+        """The patient that the rows name, else empty."""
         return next((row.patient for row in self.rows if row.patient), "")
 
     @property
@@ -182,6 +190,11 @@ def match_labels(labels: LabelFile, index: FilmIndex, left_out: LeftOut) -> Matc
     index : FilmIndex
     left_out : LeftOut
         Gets the rows that name no film, or several, and those that say nothing new.
+
+    Raises
+    ------
+    DataSetError
+        Where two rows name different patients for a film.
     """
     common = common_folders(row.path for row in labels.rows)
     for skip in range(len(common) + 1):
@@ -206,6 +219,11 @@ def _matched(labels: LabelFile, index: FilmIndex, skip: int, left_out: LeftOut) 
         rows = (
             said.setdefault(found[0], RowsOfFilm()) if found else missing.setdefault(row.path, RowsOfFilm())
         )
+        if row.patient and rows.patient not in ("", row.patient):
+            raise DataSetError(
+                f"{labels.path}, line {row.line}: the patient is {row.patient!r}, but an earlier line says "
+                f"{rows.patient!r} of {row.path}; a film is of one patient"
+            )
         if any(row.meanings == each.meanings for each in rows.rows):
             left_out.add("repeated_row", f"line {row.line}: {row.path}")
         rows.rows.append(row)

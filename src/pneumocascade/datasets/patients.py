@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pneumocascade.datasets.labels import is_blank
 from pneumocascade.errors import FilmError, UsageError
 from pneumocascade.imaging.dicom.detect import DICOM_HEAD, is_dicom
 
@@ -105,6 +106,8 @@ def patient_pattern(text: str) -> re.Pattern[str]:
 def dicom_patient(path: Path) -> str | None:
     """Return a pseudonym for the PatientID of a DICOM object, ``None`` where there is no such ID.
 
+    ``UNKNOWN``, ``NA`` and the like are no ID.
+
     The pseudonym is ``pid-`` and 16 digits of a SHA-256 of Issuer of Patient ID (0010,0021) and Patient ID
     (0010,0020): the same for all films of a patient, and the ID itself is written nowhere. Who has a list of
     IDs can find out whose it is: it is not anonymous.
@@ -122,7 +125,7 @@ def dicom_patient(path: Path) -> str | None:
     except (OSError, FilmError):  # reading the film says what is wrong with it
         return None
     patient = text_of(dataset, "PatientID").strip()
-    if not patient:
+    if is_blank(patient):
         return None
     issuer = text_of(dataset, "IssuerOfPatientID").strip()
     digest = hashlib.sha256("\0".join((issuer, patient)).encode()).hexdigest()

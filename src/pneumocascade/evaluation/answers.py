@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pneumocascade.errors import DataSetError
 from pneumocascade.evaluation.judge_films import judge_films
 from pneumocascade.model.spec import STAGE1_LABELS, STAGE2_LABELS
+from pneumocascade.output.rows import csv_text
 from pneumocascade.types import reasons_of
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from pneumocascade.evaluation.judge_films import JudgedFilm, ReportProgress
     from pneumocascade.inference.cascade import Cascade
 
-COLUMNS = (
+ANSWER_COLUMNS = (
     "source",
     "status",
     "finding",
@@ -44,8 +45,9 @@ class FilmAnswer:
     Attributes
     ----------
     source : str
-        Path of the film as the answer names it.
+        Path of the film as ``predictions.csv`` names it.
     patient : str
+        As ``predictions.csv`` has it.
     true_finding : {"normal", "pneumonia"}
     true_aetiology : {"bacterial", "viral"} or None
         ``None`` for a normal film and where it is not known.
@@ -144,8 +146,8 @@ def answers_of_models(
 def _of_judged(row: JudgedFilm) -> FilmAnswer:
     prediction, stage1, stage2 = row.prediction, row.prediction.stage1, row.stage2
     return FilmAnswer(
-        source=prediction.source,
-        patient=row.film.patient,
+        source=csv_text(prediction.source),
+        patient=csv_text(row.film.patient),
         true_finding=row.film.finding,
         true_aetiology=row.film.aetiology,
         status=prediction.status,
@@ -168,9 +170,9 @@ def read_answers(path: Path) -> AnswerSet:
         models or operating points.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:  # Excel begins it with a BOM
             reader = csv.DictReader(file)
-            missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+            missing = [name for name in ANSWER_COLUMNS if name not in (reader.fieldnames or ())]
             rows = [] if missing else list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataSetError(f"{path} cannot be read as CSV: expected predictions.csv of evaluate") from error

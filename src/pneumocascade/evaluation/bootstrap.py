@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Measure: TypeAlias = Callable[[Floats], Mapping[str, float]]
 
 RESAMPLES = 1000
-"""Bootstrap resamples unless told otherwise."""
+"""Bootstrap resamples by default."""
 
 INTERVAL = (2.5, 97.5)
 """Percentiles of the resamples that bound a 95 % interval."""

@@ -220,7 +220,8 @@ def _compare_cascade(answered: Sequence[Pair], resamples: int, seed: int) -> dic
         reason = (
             f"a three-way comparison needs films of every category: there is no film of {', '.join(missing)}"
         )
-        return {"n": len(pairs), "patients": 0, "figures": {}, "reason": reason}
+        patients_there = len({pair[0].patient for pair in pairs})
+        return {"n": len(pairs), "patients": patients_there, "figures": {}, "reason": reason}
     answers = np.array([[CATEGORIES.index(answer.outcome) for answer in pair] for pair in pairs], np.int64).T
 
     def values(side: int, weights: Floats) -> dict[str, float]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from pneumocascade.datasets.match import parts_of
 from pneumocascade.errors import UsageError
 from pneumocascade.evaluation.comparison_charts import paired_roc
 from pneumocascade.evaluation.html import MEANINGS, page_figure
 from pneumocascade.explain.html import environment
-from pneumocascade.types import DISCLAIMER
+from pneumocascade.types import DISCLAIMER, encodable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,9 +53,10 @@ def write_comparison(comparison: Comparison, output: Path) -> None:
         Where the folder cannot be made.
     """
     make_folder(output)
-    text = json.dumps(comparison.report, indent=2, ensure_ascii=False, allow_nan=False)
+    text = encodable(json.dumps(comparison.report, indent=2, ensure_ascii=False, allow_nan=False))
     (output / COMPARISON_FILE).write_text(text + "\n", encoding="utf-8")
-    (output / PAGE_FILE).write_text(render_comparison(comparison), encoding="utf-8")
+    page = encodable(render_comparison(comparison))
+    (output / PAGE_FILE).write_text(page, encoding="utf-8")
 
 
 def make_folder(output: Path) -> None:
@@ -96,7 +97,7 @@ def render_comparison(comparison: Comparison) -> str:
 
 def short_source(source: str) -> str:
     """Return the folder and the name of a film: a page that is passed on tells no further path."""
-    return "/".join(PurePath(source).parts[-2:])
+    return "/".join(parts_of(source)[-2:])
 
 
 def texts_of_tests(part: Mapping[str, Any]) -> dict[str, tuple[str, str]]:

@@ -29,8 +29,8 @@ from pneumocascade.evaluation.results import (
 from pneumocascade.evaluation.subgroups import measure_by_patient, measure_subgroups
 from pneumocascade.evaluation.utility import check_prevalences, measure_utility
 from pneumocascade.inference.cascade import DEFAULT_OPERATING_POINT, Cascade
-from pneumocascade.output.rows import to_csv_row
-from pneumocascade.types import NO_STAGE2, ROW_COLUMNS
+from pneumocascade.output.rows import csv_text, to_csv_row
+from pneumocascade.types import NO_STAGE2, ROW_COLUMNS, encodable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -227,14 +227,14 @@ def _write(
 ) -> None:
     from pneumocascade.evaluation import html
 
-    text = json.dumps(metrics, indent=2, ensure_ascii=False, allow_nan=False)
+    text = encodable(json.dumps(metrics, indent=2, ensure_ascii=False, allow_nan=False))
     (output / METRICS_FILE).write_text(text + "\n", encoding="utf-8")
     _write_predictions(output / PREDICTIONS_FILE, judged)
     pictures = html.draw(stages, both)
     for picture in pictures:
         (output / f"{picture.name}.png").write_bytes(picture.light)
     page = html.render(metrics, stages, both, pictures, galleries=galleries_of(judged), remarks=remarks)
-    (output / REPORT_FILE).write_text(page, encoding="utf-8")
+    (output / REPORT_FILE).write_text(encodable(page), encoding="utf-8")
 
 
 def _write_predictions(path: Path, judged: Sequence[JudgedFilm]) -> None:
@@ -245,7 +245,7 @@ def _write_predictions(path: Path, judged: Sequence[JudgedFilm]) -> None:
             truth = {
                 "true_finding": row.film.finding,
                 "true_aetiology": row.film.aetiology or "",
-                "patient": row.film.patient,
+                "patient": csv_text(row.film.patient),
                 "stage2_probability_viral": "" if row.stage2 is None else row.stage2.probabilities["viral"],
                 "learnt_from": " ".join(row.learnt),
             }

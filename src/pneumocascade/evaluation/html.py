@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pneumocascade.evaluation import chart_style as drawing
-from pneumocascade.evaluation import charts as figures
-from pneumocascade.evaluation import utility_charts
+from pneumocascade.evaluation import charts, utility_charts
 from pneumocascade.evaluation.results import CATEGORIES, MeasuredCascade, MeasuredStage
 from pneumocascade.evaluation.subgroups import TITLES
 from pneumocascade.explain.html import encoded_uri, environment
@@ -109,7 +108,7 @@ def draw(stages: Sequence[MeasuredStage], both: MeasuredCascade | None) -> list[
     matrix, subtitle = both.matrix, f"accuracy {both.figures['accuracy']}"
 
     def cascade_matrix(theme: drawing.Theme) -> Figure:
-        return figures.confusion(
+        return charts.confusion(
             matrix, CATEGORIES, "Cascade: confusion matrix", subtitle=subtitle, theme=theme
         )
 
@@ -126,15 +125,15 @@ def _draw_stage(stage: MeasuredStage) -> list[PageFigure]:
     share = f"accuracy {stage.figures['accuracy']}"
 
     def roc(theme: drawing.Theme) -> Figure:
-        return figures.roc(labels, probability, stage.threshold, f"{title}: ROC", subtitle=area, theme=theme)
+        return charts.roc(labels, probability, stage.threshold, f"{title}: ROC", subtitle=area, theme=theme)
 
     def reliability(theme: drawing.Theme) -> Figure:
-        return figures.reliability(
+        return charts.reliability(
             labels, probability, stage.categories, f"{title}: reliability", subtitle=error, theme=theme
         )
 
     def confusion(theme: drawing.Theme) -> Figure:
-        return figures.confusion(
+        return charts.confusion(
             stage.matrix, stage.categories, f"{title}: confusion matrix", subtitle=share, theme=theme
         )
 

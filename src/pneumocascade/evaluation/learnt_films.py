@@ -22,6 +22,7 @@ from pneumocascade.datasets.perceptual_hash import NEAR_BITS, bits_apart, percep
 from pneumocascade.errors import ModelError
 from pneumocascade.imaging.read import read_radiograph
 from pneumocascade.model.store import STAGES, read_manifest
+from pneumocascade.types import encodable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -82,7 +83,7 @@ def name_hash(name: str) -> int:
 
     Of 5,000 names, a film of another name has the hash of one in about a millionth of cases.
     """
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
+    return int.from_bytes(hashlib.sha256(encodable(name).encode()).digest()[:4], "big")
 
 
 def read_learnt_films(folder: Path) -> LearntFilms | None:

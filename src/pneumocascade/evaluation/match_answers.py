@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from pneumocascade.datasets.match import parts_of
 from pneumocascade.errors import DataSetError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def match_answers(first: AnswerSet, second: AnswerSet) -> MatchedAnswers:
 
     1. Answers with the same source belong together.
     2. Of the others, those whose sources end in the same folder and file name, where that is the only one
-       on either side: the same folder of films may have been given by another path.
+       on either side: the same folder of films may have been given by another path, on Windows, too.
 
     Raises
     ------
@@ -77,5 +77,5 @@ def _by_end(answers: Iterable[FilmAnswer]) -> dict[tuple[str, ...], FilmAnswer]:
     """Return answers by folder and name of their films, but for those that share one."""
     ends: dict[tuple[str, ...], list[FilmAnswer]] = {}
     for answer in answers:
-        ends.setdefault(PurePath(answer.source).parts[-2:], []).append(answer)
+        ends.setdefault(parts_of(answer.source)[-2:], []).append(answer)
     return {end: members[0] for end, members in ends.items() if len(members) == 1}

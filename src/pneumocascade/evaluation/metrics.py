@@ -312,12 +312,12 @@ def predictive_values(sensitivity: float, specificity: float, prevalence: float)
     return _ratio(true, true + false), _ratio(right, right + missed)
 
 
-def share(held: Floats, weights: Floats) -> float:
+def share(held: Floats | NDArray[np.bool_], weights: Floats) -> float:
     """Return the share of films of which something holds.
 
     Parameters
     ----------
-    held : ndarray of float, shape (N,)
+    held : ndarray of float or bool, shape (N,)
         1 where it holds, else 0.
     weights : ndarray of float, shape (N,)
     """

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pneumocascade.evaluation.chart_style import Theme
 
-COLUMNS = 5
+PANELS_ACROSS = 5
 
 
 def shift_curves(stage: Mapping[str, Any], title: str, *, theme: Theme = LIGHT) -> Figure:
@@ -34,9 +34,9 @@ def shift_curves(stage: Mapping[str, Any], title: str, *, theme: Theme = LIGHT) 
     for row in stage["conditions"]:
         if row["shift"] is not None:
             shifts.setdefault(row["shift"], []).append(row)
-    rows = math.ceil(len(shifts) / COLUMNS)
-    drawing = new_drawing((3.0 * COLUMNS, 0.9 + 3.3 * rows), title, theme)
-    grid = drawing.add_gridspec(2 * rows, COLUMNS, height_ratios=[2, 1] * rows)
+    rows = math.ceil(len(shifts) / PANELS_ACROSS)
+    drawing = new_drawing((3.0 * PANELS_ACROSS, 0.9 + 3.3 * rows), title, theme)
+    grid = drawing.add_gridspec(2 * rows, PANELS_ACROSS, height_ratios=[2, 1] * rows)
     first: Axes | None = None
     for index, (name, points) in enumerate(shifts.items()):
         axes = _panel(drawing, grid, index, name, [clean, *points] if clean else points, theme)
@@ -53,7 +53,7 @@ def _panel(
     drawing: Figure, grid: GridSpec, index: int, name: str, points: Sequence[Mapping[str, Any]], theme: Theme
 ) -> Axes:
     """Draw one shift: AUROC and accuracy above, ECE below; the clean films stand at the left."""
-    row, column = divmod(index, COLUMNS)
+    row, column = divmod(index, PANELS_ACROSS)
     upper = add_axes(drawing, grid[2 * row, column], theme, subtitle=name)
     lower = add_axes(drawing, grid[2 * row + 1, column], theme, x=points[-1]["unit"])
     places = range(len(points))

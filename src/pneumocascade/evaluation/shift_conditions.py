@@ -98,9 +98,9 @@ SHIFTS: tuple[Shift, ...] = (
 )
 """Lengths in pixels are those of a film of 224 pixels."""
 
-CLEAN = Condition()
+CLEAN_CONDITION = Condition()
 
 CONDITIONS: tuple[Condition, ...] = (
-    CLEAN,
+    CLEAN_CONDITION,
     *(Condition(s, strength) for s in SHIFTS for strength in s.strengths),
 )

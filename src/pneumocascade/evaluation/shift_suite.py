@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pneumocascade.datasets.films import fingerprint
+from pneumocascade.datasets.films import count_by_category, fingerprint
 from pneumocascade.errors import DataSetError, FilmError
 from pneumocascade.evaluation.judge_films import BATCH
 from pneumocascade.evaluation.metrics import stage_figures
-from pneumocascade.evaluation.shift_conditions import CLEAN, CONDITIONS
+from pneumocascade.evaluation.shift_conditions import CLEAN_CONDITION, CONDITIONS
 from pneumocascade.imaging.read import read_radiograph
 from pneumocascade.inference.cascade import DEFAULT_OPERATING_POINT
 from pneumocascade.model.gate import check_pixels
 from pneumocascade.model.preprocess import to_eight_bit
+from pneumocascade.types import encodable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -41,7 +42,7 @@ LOWER_IS_BETTER = ("ece", "brier")
 SHIFT_FILE = "shift.json"
 
 LIMIT = 200
-"""Films of the suite unless told otherwise: each is judged under dozens of conditions."""
+"""Films of the suite by default: each is judged under dozens of conditions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,8 @@ class ShiftedStage:
 def choose_films(films: Sequence[LabelledFilm], limit: int, seed: int = 0) -> list[LabelledFilm]:
     """Return at most ``limit`` films, one a patient and category, in the proportions there are.
 
+    Each category has a film, as far as the limit allows.
+
     Parameters
     ----------
     films : sequence of LabelledFilm
@@ -81,12 +84,22 @@ def choose_films(films: Sequence[LabelledFilm], limit: int, seed: int = 0) -> li
     for index in rng.permutation(len(films)):
         one_each.setdefault((films[index].patient, films[index].category), films[index])
     chosen = list(one_each.values())
-    share = min(1.0, limit / len(chosen)) if chosen else 0.0
+    counts = _counts_within(limit, count_by_category(chosen))
     kept: list[LabelledFilm] = []
-    for category in sorted({film.category for film in chosen}):
-        members = [film for film in chosen if film.category == category]
-        kept += members[: max(1, round(share * len(members)))]
+    for category, count in counts.items():
+        kept += [film for film in chosen if film.category == category][:count]
     return sorted(kept, key=lambda film: film.name)
+
+
+def _counts_within(limit: int, there: Mapping[str, int]) -> dict[str, int]:
+    """Return how many films of each category to take, of so many that there are."""
+    share = min(1.0, limit / max(1, sum(there.values())))
+    counts = {category: max(1, round(share * count)) for category, count in there.items()}
+    while sum(counts.values()) > limit:
+        # One less where rounding added most; a category's only film goes last.
+        over = max(counts, key=lambda name: (counts[name] > 1, counts[name] - share * there[name]))
+        counts[over] -= 1
+    return counts
 
 
 def shifted_films(
@@ -114,7 +127,7 @@ def shifted_films(
         radiograph = _judgeable(film)
         if radiograph is None:
             continue
-        entropy = (seed, zlib.crc32(film.name.encode()))
+        entropy = (seed, zlib.crc32(encodable(film.name).encode()))
         rng = np.random.default_rng(entropy)
         others = [
             other for category, group in by_category.items() if category != film.category for other in group
@@ -230,9 +243,11 @@ def measure_stage(stage: ShiftedStage) -> dict[str, Any]:
 
 
 def _summary(name: str, values: Sequence[tuple[Condition, float | None]]) -> Mapping[str, Any]:
-    clean = next((value for condition, value in values if condition == CLEAN), None)
+    clean = next((value for condition, value in values if condition == CLEAN_CONDITION), None)
     shifted = [
-        (value, str(condition)) for condition, value in values if condition != CLEAN and value is not None
+        (value, str(condition))
+        for condition, value in values
+        if condition != CLEAN_CONDITION and value is not None
     ]
     if not shifted:
         return {"clean": clean, "mean": None, "worst": None, "under": None}

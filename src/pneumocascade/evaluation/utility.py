@@ -33,7 +33,7 @@ PREVALENCES = (0.05, 0.2, 0.5)
 THRESHOLDS = np.arange(1, 100) / 100
 """Threshold probabilities of a decision curve."""
 
-TOLD = 5
+CURVE_STEP = 5
 """``metrics.json`` holds every fifth of ``THRESHOLDS``."""
 
 
@@ -91,7 +91,7 @@ class MeasuredUtility:
                     "treat_all": None if share is None else round(treat_all(share, threshold), DECIMALS),
                 }
                 for threshold, benefit in list(zip(THRESHOLDS, self.net_benefit, strict=True))[
-                    TOLD - 1 :: TOLD
+                    CURVE_STEP - 1 :: CURVE_STEP
                 ]
             ],
         }

@@ -28,7 +28,7 @@ class Backbone:
         What people read.
     build : callable
         Returns the network with two classes; takes ``stride_in_1x1``, see
-        :class:`~pneumocascade.training.network.StartingWeights`.
+        :class:`~pneumocascade.training.starting_weights.StartingWeights`.
     features : callable
         Returns the last feature map (N, ``channels``, S / ``reduction``, S / ``reduction``), rounded up, of
         a network and a batch (N, 3, S, S).

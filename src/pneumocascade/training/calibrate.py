@@ -10,6 +10,7 @@ many films there are of each: the prior of the probabilities is 0.5.
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -17,11 +18,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from scipy.special import expit, logit
 
 from pneumocascade.errors import TrainingError
 from pneumocascade.evaluation.metrics import group_weights
 from pneumocascade.model.calibration import DECIMALS, positive_probability
 from pneumocascade.model.spec import OPERATING_POINTS, ModelSpec, OperatingPoint
+from pneumocascade.training.checkpoint import replace_text
+from pneumocascade.types import encodable
 
 SET_COVERAGE = 0.9
 """Coverage aimed at by the prediction sets."""
@@ -31,10 +35,10 @@ GOAL = 0.98
 
 CLEAN = "clean"
 
-COLUMNS = ("film", "domain", "patient", "condition", "rendering", "label", "margin")
+OUTPUT_COLUMNS = ("film", "domain", "patient", "condition", "rendering", "label", "margin")
 """Of a saved :class:`StageOutputs`; ``margin`` is the difference of the logits."""
 
-RESAMPLES = 200
+THRESHOLD_RESAMPLES = 200
 CUTS = 800
 
 Floats = NDArray[np.float64]
@@ -106,13 +110,17 @@ class StageOutputs:
         return StageOutputs(*(np.concatenate(pair) for pair in pairs))
 
     def save(self, path: Path) -> None:
-        """Write a CSV file, a row for each film and condition; read by :meth:`load`."""
-        with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(COLUMNS)
-            margins = (self.logits[:, 1].astype(np.float64) - self.logits[:, 0]).round(4).tolist()
-            columns = (self.films, self.domains, self.patients, self.conditions, self.renderings)
-            writer.writerows(zip(*columns, self.labels.tolist(), margins, strict=True))
+        """Write a CSV file, whole or not at all, a row for each film and condition; read by :meth:`load`.
+
+        Of a name that is not UTF-8 these bytes are escaped.
+        """
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(OUTPUT_COLUMNS)
+        margins = (self.logits[:, 1].astype(np.float64) - self.logits[:, 0]).round(4).tolist()
+        columns = (self.films, self.domains, self.patients, self.conditions, self.renderings)
+        writer.writerows(zip(*columns, self.labels.tolist(), margins, strict=True))
+        replace_text(path, encodable(text.getvalue()))
 
     @classmethod
     def load(cls, path: Path) -> StageOutputs:
@@ -129,7 +137,7 @@ class StageOutputs:
             if not rows:
                 raise ValueError("no row")
             films, domains, patients, conditions, renderings = (
-                np.array([row[name] for row in rows], np.str_) for name in COLUMNS[:5]
+                np.array([row[name] for row in rows], np.str_) for name in OUTPUT_COLUMNS[:5]
             )
             labels = np.array([int(row["label"]) for row in rows])
             margins = np.array([float(row["margin"]) for row in rows], np.float32)
@@ -261,7 +269,7 @@ def balanced_threshold(probability: Floats, outputs: StageOutputs, seed: int) ->
     _, patient = np.unique(outputs.patients, return_inverse=True)
     rng = np.random.default_rng(seed)
     middles = []
-    for _ in range(RESAMPLES):
+    for _ in range(THRESHOLD_RESAMPLES):
         drawn = np.bincount(
             rng.integers(patient.max() + 1, size=patient.max() + 1), minlength=patient.max() + 1
         )
@@ -276,7 +284,7 @@ def balanced_threshold(probability: Floats, outputs: StageOutputs, seed: int) ->
             f"the held-out films are too few for a threshold: {len(np.unique(outputs.patients))} patients do "
             f"not show both classes in each of {len(names)} domains and conditions"
         )
-    return float(_logistic(np.median(middles)))
+    return float(expit(np.median(middles)))
 
 
 def _quality(counts: Floats) -> Floats:
@@ -313,7 +321,8 @@ def prediction_set_minimum(own_probability: Floats) -> float:
     Split conformal with the finite-sample correction: of N calibration films, the
     floor((N + 1) (1 - coverage))-th smallest; 0 where there are too few films.
     """
-    rank = int(np.floor((len(own_probability) + 1) * (1 - SET_COVERAGE)))
+    # 1 - 0.9 is a little less than a tenth: without the addition 10 tenths would be no whole.
+    rank = int(np.floor((len(own_probability) + 1) * (1 - SET_COVERAGE) + 1e-9))
     return float(np.sort(own_probability)[rank - 1]) if rank >= 1 else 0.0
 
 
@@ -329,10 +338,6 @@ def _operating_point(threshold: float, probability: Floats, labels: Labels, data
 
 
 def _log_odds(probability: Floats) -> Floats:
-    clipped = np.clip(probability, 1e-9, 1 - 1e-9)
-    odds: Floats = np.log(clipped / (1 - clipped))
+    """Return the log-odds of probabilities; those of 0 and 1 are finite."""
+    odds: Floats = logit(np.clip(probability, 1e-9, 1 - 1e-9))
     return odds
-
-
-def _logistic(value: float | np.floating) -> float:
-    return float(1 / (1 + np.exp(-value)))

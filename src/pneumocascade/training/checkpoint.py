@@ -41,12 +41,24 @@ class RunProgress:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write a text file under a temporary name, flush to disk, and rename."""
+    """Write a text file under a temporary name, flush to disk, and rename.
+
+    Raises
+    ------
+    StorageError
+        Where the disk is full, for instance; what was there before stays.
+    """
     temporary = path.with_name(f"{path.name}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise StorageError(
+            f"{path} cannot be written: {error.strerror}; make room and start the run again"
+        ) from error
     temporary.replace(path)
 
 

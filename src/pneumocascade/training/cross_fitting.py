@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +12,14 @@ from numpy.typing import NDArray
 from pneumocascade.datasets.films import data_set_of
 from pneumocascade.errors import TrainingError
 from pneumocascade.evaluation.bootstrap import Estimate, bootstrap
-from pneumocascade.evaluation.metrics import auroc, cascade_figures, group_weights, patients_of, stage_figures
+from pneumocascade.evaluation.metrics import (
+    auroc,
+    cascade_figures,
+    group_weights,
+    patients_of,
+    share,
+    stage_figures,
+)
 from pneumocascade.evaluation.shift_conditions import SHIFTS, Condition
 from pneumocascade.evaluation.shift_suite import choose_films, shifted_films
 from pneumocascade.imaging.read import read_radiograph
@@ -126,7 +132,7 @@ class CrossJudged:
 def cross_judge(spec: ModelSpec, outputs: StageOutputs, seed: int) -> CrossJudged:
     """Judge each film with calibration, threshold and prediction sets of the other half of the patients.
 
-    The patients of each class are put in two halves at random.
+    The patients of each class are put in two halves at random, those of small domains apart.
     """
     first = _half(outputs, seed)
     probability, held = np.empty(len(first)), np.empty((len(first), 2), np.bool_)
@@ -243,9 +249,6 @@ def _set_figures(
     """Measure prediction sets; ``held``, shape (N, 2): whether each label is in a film's set."""
 
     def measure(weights: NDArray[np.float64]) -> dict[str, float]:
-        def share(what: NDArray[Any], of: NDArray[np.float64]) -> float:
-            return float(what @ of / of.sum()) if of.sum() > 0 else float("nan")
-
         coverage = {
             f"coverage_{label}": share(held[:, index], weights * (outputs.labels == index))
             for index, label in enumerate(spec.labels)
@@ -265,9 +268,22 @@ def _set_figures(
 
 
 def _half(outputs: StageOutputs, seed: int) -> NDArray[np.bool_]:
-    """Return which films belong to a random half of the patients, alike for each class."""
-    label_of = dict(zip(outputs.patients.tolist(), outputs.labels.tolist(), strict=True))
-    rng = np.random.default_rng(seed)
-    shuffled = rng.permutation(sorted(label_of))
-    by_class = sorted(shuffled.tolist(), key=label_of.__getitem__)
-    return np.isin(outputs.patients, by_class[::2])
+    """Return which films belong to a random half of the patients, alike for each class.
+
+    Calibration needs films of every domain and class, as they are and changed. Where a half has none of
+    some, which happens to small domains, the halves are drawn alike for each of these, not for each class.
+    """
+    kinds = list(zip(outputs.domains.tolist(), outputs.labels.tolist(), outputs.clean.tolist(), strict=True))
+    patients = outputs.patients.tolist()
+    changed = set(outputs.patients[~outputs.clean].tolist())
+    group_of = {
+        patient: (domain, label, patient in changed)
+        for patient, (domain, label, _) in zip(patients, kinds, strict=True)
+    }
+    shuffled = np.random.default_rng(seed).permutation(sorted(group_of)).tolist()
+    by_class = sorted(shuffled, key=lambda patient: group_of[patient][1])
+    first = np.isin(outputs.patients, by_class[::2])
+    sides = [{kind for kind, own in zip(kinds, first, strict=True) if own == side} for side in (True, False)]
+    if sides[0] == sides[1]:
+        return first
+    return np.isin(outputs.patients, sorted(shuffled, key=group_of.__getitem__)[::2])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,7 +20,7 @@ from pneumocascade.imaging.read import read_radiograph
 from pneumocascade.model.preprocess import prepare, to_eight_bit
 from pneumocascade.model.spec import ModelSpec
 from pneumocascade.training.augment import augment
-from pneumocascade.types import Radiograph
+from pneumocascade.types import Radiograph, encodable
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +76,14 @@ def samples_of(
     renderings : mapping of (str, str) to sequence of Path
         Further files by finding and name.
     soft : mapping of str to float, optional
-        Teachers' probabilities by name.
+        Teachers' probabilities by name; see :meth:`~pneumocascade.training.calibrate.StageOutputs.save`.
     """
     return [
         Sample(
             film,
             spec.labels.index(label),
             (film.path, *renderings.get((film.finding, film.name), ())),
-            None if soft is None else soft.get(film.name),
+            None if soft is None else soft.get(encodable(film.name)),
         )
         for film in films
         if film.name in names
@@ -103,7 +104,7 @@ def renderings_by_name(
             try:
                 read_radiograph(film.path)
             except FilmError as error:
-                say(f"{film.path} is left out: {error}")
+                say(encodable(f"{film.path} is left out: {error}"))
                 continue
             renderings.setdefault((film.finding, film.name), []).append(film.path)
     return renderings
@@ -189,11 +190,24 @@ def loader_of(
     shuffle : bool
         In an order drawn from PyTorch's global generator; the last, smaller batch is left out.
     """
+    return _loader(dataset, workers, batch_size=batch_size, shuffle=shuffle, drop_last=shuffle)
+
+
+def loader_of_all(dataset: FilmDataset, batch_size: int, workers: int) -> DataLoader[tuple[Tensor, Tensor]]:
+    """Return an iterable over all films at random, as :func:`loader_of`, in batches as large as each other.
+
+    No batch is smaller than ``batch_size``, but for a single one of all films where there are fewer; none is
+    twice as large.
+    """
+    order = torch.randperm(len(dataset))
+    parts = order.tensor_split(max(1, len(dataset) // batch_size))
+    return _loader(dataset, workers, batch_sampler=[part.tolist() for part in parts])
+
+
+def _loader(dataset: FilmDataset, workers: int, **batches: Any) -> DataLoader[tuple[Tensor, Tensor]]:
     return DataLoader(
         dataset,
-        batch_size,
-        shuffle=shuffle,
-        drop_last=shuffle,
+        **batches,
         num_workers=workers,
         multiprocessing_context="forkserver" if workers else None,
         worker_init_fn=_one_thread_for_opencv,

@@ -43,7 +43,7 @@ def build_network(backbone: str = DEFAULT_BACKBONE, *, stride_in_1x1: bool = Fal
     backbone : str
         See :data:`~pneumocascade.training.backbones.BACKBONES`.
     stride_in_1x1 : bool
-        See :class:`StartingWeights`.
+        See :class:`~pneumocascade.training.starting_weights.StartingWeights`.
 
     Raises
     ------
@@ -175,7 +175,10 @@ class WithFeatures(nn.Module):
         self.backbone = backbone_of(backbone)
 
     def forward(self, batch: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits (N, 2) and feature map (N, C, S/32, S/32) of a batch (N, 3, S, S)."""
+        """Return logits (N, 2) and feature map (N, C, S / R, S / R) of a batch (N, 3, S, S).
+
+        R is the backbone's ``reduction``.
+        """
         features = self.backbone.features(self.network, batch)
         pooled = features.mean(dim=(2, 3))  # (N, C)
         logits: Tensor = self.backbone.classifier_of(self.network)(pooled)

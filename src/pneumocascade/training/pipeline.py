@@ -13,7 +13,8 @@
    the mean difference on films that both have learnt from. The gate is fitted on the features of the
    student of stage 1.
 
-Each step leaves files behind and is passed over where they are there: a run that was cut goes on.
+Each step leaves files behind and is passed over where they are there: a run that was cut goes on. What they
+are made of stands in ``plan.json``: a folder with another plan is refused.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ from typing import Any
 
 import numpy as np
 
-from pneumocascade.datasets.films import Split
+from pneumocascade.datasets.films import Split, fingerprint
+from pneumocascade.errors import TrainingError
 from pneumocascade.evaluation.learnt_films import write_learnt_films
 from pneumocascade.model.calibration import positive_probability
 from pneumocascade.model.spec import ModelSpec
@@ -67,8 +69,13 @@ from pneumocascade.training.trainer import METRICS, evenly, read_rows
 
 FOLDS = 3
 SEED = 2018
+PLAN_FILE = "plan.json"
 OUTPUTS = "outputs.csv"
 INT8 = "int8.json"
+
+_SHOWN = {"data_fingerprint": "set of films"}
+
+_FOLDERS = ("fold1", "student", "held-out", "models", "records")
 
 OFFSET_FILMS = 1000
 """Films on which the logits of student and teacher are compared."""
@@ -111,6 +118,14 @@ class Plan:
     students: dict[str, TrainingConfig]
     folds: int = FOLDS
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return what the models follow from, but for the films' contents, as JSON-ready values."""
+        configs = {
+            name: {stage: config.to_dict() for stage, config in of_stage.items()}
+            for name, of_stage in (("teachers", self.teachers), ("students", self.students))
+        }
+        return {"version": self.version, "folds": self.folds, "sources": self.sources.to_dict(), **configs}
+
 
 def build(plan: Plan, say: Say = print) -> Path:
     """Make the models and return their folder, ``models`` in the output.
@@ -118,10 +133,12 @@ def build(plan: Plan, say: Say = print) -> Path:
     Raises
     ------
     DataSetError, TrainingError
-        Where data or weights are not as expected, or the folder holds another run.
+        Where data or weights are not as expected, or the folder holds another run; that run is then left as
+        it is.
     """
     found = find_films_to_train(plan.sources, say)
-    say(estimate(plan, found))
+    _keep_plan(plan, found)
+    say(training_time(plan, found))
     splits = block_folds(found.films, plan.folds)
     everything = Split(splits[0].train | splits[0].validation, frozenset())
     by_fold: dict[str, list[StageOutputs]] = {}
@@ -148,6 +165,34 @@ def build(plan: Plan, say: Say = print) -> Path:
     cascade = {name: estimate.to_dict() for name, estimate in three_way(first, second, SEED).items()}
     replace_text(plan.output / "records" / "three-way.json", json.dumps(cascade, indent=1) + "\n")
     return models
+
+
+def _keep_plan(plan: Plan, found: TrainingFilms) -> None:
+    """Write to the folder of the run what is to be made; refuse one in which something else was begun."""
+    path = plan.output / PLAN_FILE
+    made: dict[str, Any] = plan.to_dict() | {"data_fingerprint": fingerprint(found.films)}
+    made = json.loads(json.dumps(made))
+    if not path.exists():
+        if there := [name for name in _FOLDERS if (plan.output / name).exists()]:
+            raise TrainingError(
+                f"{plan.output} holds {' and '.join(there)}, but no {PLAN_FILE} that says of what they are "
+                "made; choose another folder"
+            )
+        plan.output.mkdir(parents=True, exist_ok=True)
+        replace_text(path, json.dumps(made, indent=1) + "\n")
+        return
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+        different = [_SHOWN.get(name, name) for name, value in made.items() if before[name] != value]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TrainingError(
+            f"{path} does not describe a run of make models; choose another folder"
+        ) from error
+    if different:
+        raise TrainingError(
+            f"{plan.output} holds a run with another {' and '.join(different)}; go on with the same films, "
+            "settings and version, or choose another folder"
+        )
 
 
 def _write_records(plan: Plan, splits: Sequence[Split], out_of_fold: dict[str, StageOutputs]) -> None:
@@ -181,7 +226,7 @@ def _write_records(plan: Plan, splits: Sequence[Split], out_of_fold: dict[str, S
         outputs.save(records / f"out-of-fold-{stage}.csv")
 
 
-def estimate(plan: Plan, found: TrainingFilms, films_per_second: float = 16.0) -> str:
+def training_time(plan: Plan, found: TrainingFilms, films_per_second: float = 16.0) -> str:
     """Return a sentence on how long training takes at so many films of 224 x 224 a second."""
     main = [film for film in found.films if not film.domain]
     second = sum(film.aetiology is not None for film in main)

@@ -43,9 +43,16 @@ from pneumocascade.training.data import (
 from pneumocascade.training.duplicates import drop_duplicates
 from pneumocascade.training.network import build_network, load_weights, unfold_batch_norm
 from pneumocascade.training.split import split_films
-from pneumocascade.training.starting_weights import WEIGHTS, StartingWeights, find_weights, has_stage
+from pneumocascade.training.starting_weights import (
+    WEIGHTS,
+    StartingWeights,
+    absolute_weights,
+    find_weights,
+    has_stage,
+)
 from pneumocascade.training.summary import summarise
 from pneumocascade.training.trainer import Sides, Trainer, evenly
+from pneumocascade.types import encodable
 
 RUN_FILE = "run.json"
 SPLIT_FILE = "split.json"
@@ -96,7 +103,7 @@ class Sources:
         """Return the fields as JSON-ready values; paths are made absolute."""
         return {
             "data": str(self.data.resolve()),
-            "backbone_weights": self.backbone_weights,
+            "backbone_weights": absolute_weights(self.backbone_weights),
             "renderings": [str(path.resolve()) for path in self.renderings],
             "hold_out": [str(path.resolve()) for path in self.hold_out],
             "split": str(self.split.resolve()) if self.split else None,
@@ -259,7 +266,8 @@ def find_films_to_train(sources: Sources, say: Say = print) -> TrainingFilms:
     """
     for root in (sources.data, *sources.renderings, *sources.hold_out, *sources.elsewhere):
         if (root / "test").is_dir():
-            say(f"{root / 'test'} is left out: what models are measured on is not trained on")
+            test = encodable(str(root / "test"))
+            say(f"{test} is left out: what models are measured on is not trained on")
     loaded = load_sources(sources)
     found = loaded.films
     films, duplicates, unreadable = drop_duplicates(found)
@@ -270,7 +278,7 @@ def find_films_to_train(sources: Sources, say: Say = print) -> TrainingFilms:
         for d in duplicates
     ]
     for bad in unreadable:
-        say(f"{bad.dropped.path} is dropped: {bad.reason}")
+        say(encodable(f"{bad.dropped.path} is dropped: {bad.reason}"))
         rows.append(
             {
                 "dropped": bad.dropped.name,
@@ -312,8 +320,12 @@ def load_sources(sources: Sources) -> LabelledFilms:
 
 
 def _from_elsewhere(film: LabelledFilm, domain: str, patients: set[str]) -> LabelledFilm:
-    """Return a film with its domain; a patient who is called like one of the main source is another one."""
-    patient = f"{domain}: {film.patient}" if film.patient in patients else film.patient
+    """Return a film with its domain; a patient who is called like one of the main source is another one.
+
+    But not by Patient ID and its issuer: films with the same ones are of one person wherever they lie.
+    """
+    another = film.patient in patients and film.patient_source != "dicom"
+    patient = f"{domain}: {film.patient}" if another else film.patient
     return replace(film, domain=domain, patient=patient)
 
 
@@ -347,18 +359,25 @@ def _held_out(sources: Sources, patients: Mapping[str, str]) -> set[str]:
 def _check_sides(sides: Sides, spec: ModelSpec, config: TrainingConfig, *, given: bool) -> None:
     """Refuse films that nothing could be learnt from, or nothing measured on.
 
-    Of patients to validate on, export needs one half to calibrate on and the other to measure on.
+    Of patients to validate on, export needs one half to calibrate on and the other to measure on, of each
+    domain.
     """
-    needed = [(sides.train, "learn from", 1)]
+    needed = [(sides.train, "learn from", 1, "")]
     if sides.validation or not given:  # a given split may keep none: export then needs other predictions
-        needed.append((sides.validation, "validate on", 2))
-    for side, purpose, least in needed:
+        needed.append((sides.validation, "validate on", 2, ""))
+    domains = sorted({sample.film.domain for sample in sides.validation})
+    for domain in domains if len(domains) > 1 else ():
+        own = [sample for sample in sides.validation if sample.film.domain == domain]
+        needed.append(
+            (own, f"validate on in {domain or 'the data set itself'}", 2, ", or more to validate on")
+        )
+    for side, purpose, least, advice in needed:
         for index, label in enumerate(spec.labels):
             patients = {sample.film.patient for sample in side if sample.label == index}
             if len(patients) < least:
                 raise DataSetError(
                     f"there are {label} films of {len(patients)} patients to {purpose}, but stage "
-                    f"{spec.stage} needs {least} or more of each class: give films of more patients"
+                    f"{spec.stage} needs {least} or more of each class: give films of more patients{advice}"
                 )
     if len(sides.train) < config.batch_size:
         raise DataSetError(
@@ -401,6 +420,9 @@ def _save_run(folder: Path, run: dict[str, Any], split: Split, dropped: Sequence
             before["split_sha256"] = Split.load(folder / SPLIT_FILE).digest
         if isinstance(before.get("config"), dict):  # up to 2.0 there was one backbone
             before["config"] = {"backbone": DEFAULT_BACKBONE, **before["config"]}
+        if isinstance(before.get("sources"), dict):  # up to 0.1 weights stood there as they were given
+            weights = str(before["sources"].get("backbone_weights"))
+            before["sources"]["backbone_weights"] = absolute_weights(weights)
         keys = {"config": "config", "sources": "sources", "split_sha256": "split", "soft_sha256": "teachers"}
         different = [name for key, name in keys.items() if before.get(key) != run[key]]
         # What calibration adds to a specification later has no part in training.

@@ -104,6 +104,13 @@ def find_weights(weights: str, backbone: str = DEFAULT_BACKBONE, stage: int = 1)
     return _from_file(path, backbone)
 
 
+def absolute_weights(weights: str) -> str:
+    """Return starting weights as a run keeps them: a path that is there is made absolute."""
+    if weights in ("imagenet", "bundled") or not Path(weights).exists():
+        return weights
+    return str(Path(weights).resolve())
+
+
 def has_stage(weights: str, stage: int) -> bool:
     """Return whether starting weights are models or a run that hold a stage."""
     path = bundled_models() if weights == "bundled" else Path(weights)

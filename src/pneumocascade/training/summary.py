@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import nn
 
-from pneumocascade.evaluation import charts as figures
+from pneumocascade.evaluation import charts
 from pneumocascade.evaluation.chart_style import png
 from pneumocascade.evaluation.metrics import confusion_matrix
 from pneumocascade.model.calibration import positive_probability
@@ -43,14 +43,15 @@ def summarise(
     network.load_state_dict(load_file(folder / WEIGHTS))
     logits = _logits(network, spec, samples, config)
     labels = np.array([sample.label for sample in samples])
-    with (folder / "validation.csv").open("w", encoding="utf-8", newline="") as file:
+    path = folder / "validation.csv"
+    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("film", "patient", "label", *(f"logit_{label}" for label in spec.labels)))
         for sample, row in zip(samples, logits.tolist(), strict=True):
             writer.writerow((sample.film.name, sample.film.patient, spec.labels[sample.label], *row))
     rows = read_rows(folder / METRICS)
     (folder / "curves.png").write_bytes(
-        png(figures.learning_curve(rows, f"Stage {spec.stage}, recipe {spec.recipe}"))
+        png(charts.learning_curve(rows, f"Stage {spec.stage}, recipe {spec.recipe}"))
     )
     if len(set(labels.tolist())) == 2:
         _draw(folder, spec, samples, logits, labels, config.seed)
@@ -70,8 +71,8 @@ def _draw(
     answer = (probability >= threshold).astype(np.int64)
     matrix = confusion_matrix(labels, answer, np.ones(len(labels)), 2)
     title = f"Stage {spec.stage}, validation"
-    (folder / "roc.png").write_bytes(png(figures.roc(labels, probability, threshold, title)))
-    (folder / "confusion.png").write_bytes(png(figures.confusion(matrix, spec.labels, title)))
+    (folder / "roc.png").write_bytes(png(charts.roc(labels, probability, threshold, title)))
+    (folder / "confusion.png").write_bytes(png(charts.confusion(matrix, spec.labels, title)))
 
 
 def _logits(

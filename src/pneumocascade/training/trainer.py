@@ -29,6 +29,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader
 
 from pneumocascade.errors import TrainingError
 from pneumocascade.model.spec import ModelSpec
@@ -40,7 +41,7 @@ from pneumocascade.training.checkpoint import (
     save_tensors,
 )
 from pneumocascade.training.config import TrainingConfig
-from pneumocascade.training.data import FilmDataset, Sample, loader_of
+from pneumocascade.training.data import FilmDataset, Sample, loader_of, loader_of_all
 from pneumocascade.training.network import LoadReport, freeze, train_mode
 from pneumocascade.training.starting_weights import WEIGHTS, metadata_of
 
@@ -147,7 +148,8 @@ class Trainer:
         train_mode(self.network, config.frozen_stages, self.spec.backbone)
         losses = []
         title = f"epoch {epoch + 1}/{config.epochs} at {size}"
-        for batch, targets in self._batches(dataset, title, shuffle=True):
+        loader = loader_of(dataset, config.batch_size, config.workers, shuffle=True)
+        for batch, targets in self._batches(loader, title):
             losses.append(self._step(batch, targets))
         return float(np.mean(losses))
 
@@ -172,8 +174,9 @@ class Trainer:
             logits: Tensor = network(batch)
         return logits.float()
 
-    def _batches(self, dataset: FilmDataset, title: str, *, shuffle: bool) -> Iterator[tuple[Tensor, Tensor]]:
-        loader = loader_of(dataset, self.config.batch_size, self.config.workers, shuffle=shuffle)
+    def _batches(
+        self, loader: DataLoader[tuple[Tensor, Tensor]], title: str
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -199,7 +202,8 @@ class Trainer:
         outputs, labels = [], []
         with torch.inference_mode():
             dataset = FilmDataset(films, self.spec, size=size, seed=None)
-            for batch, targets in self._batches(dataset, "validation", shuffle=False):
+            loader = loader_of(dataset, self.config.batch_size, self.config.workers, shuffle=False)
+            for batch, targets in self._batches(loader, "validation"):
                 outputs.append(self._logits(self.average, batch))
                 labels.append(targets)
         logits, targets = torch.cat(outputs), torch.cat(labels)
@@ -218,9 +222,10 @@ class Trainer:
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d) and module.training:
                 module.reset_running_stats()
-                module.momentum = None  # the plain mean over all batches
+                module.momentum = None  # the plain mean over all batches, which are as large as each other
+        loader = loader_of_all(dataset, self.config.batch_size, self.config.workers)
         with torch.no_grad():
-            for batch, _ in self._batches(dataset, "statistics", shuffle=True):
+            for batch, _ in self._batches(loader, "statistics"):
                 self._logits(network, batch)
         spec = self.spec
         metadata = metadata_of(spec.backbone, spec.mean, spec.std, stride_in_1x1=self.stride_in_1x1)
@@ -291,7 +296,7 @@ def keep_rows(path: Path, epoch: int) -> None:
 def has_bfloat16(device: torch.device) -> bool:
     """Return whether bfloat16 arithmetic is native to the device (elsewhere it is slower)."""
     if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return torch.backends.cpu.get_cpu_capability() not in ("DEFAULT", "AVX2") and bool(
         torch.ops.mkldnn._is_mkldnn_bf16_supported()
     )
