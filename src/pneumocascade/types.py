@@ -336,7 +336,7 @@ class Prediction:
         """Whether stage 2 ran and its prediction set does not hold exactly one aetiology.
 
         This is of the prediction set of stage 2 alone. Headlines, reports and tables go by
-        :func:`pneumocascade.explain.verdict.told_aetiology`, which looks at both stages.
+        :func:`pneumocascade.explain.verdict.named_aetiology`, which looks at both stages.
         """
         return self.stage2 is not None and len(self.stage2.prediction_set) != 1
 

@@ -14,8 +14,8 @@ from pneumocascade.explain.verdict import (
     OUTCOMES,
     TONES,
     mapped_label,
+    named_aetiology,
     percent,
-    told_aetiology,
     verdict_of,
 )
 
@@ -67,7 +67,7 @@ def test_no_headline_says_more_than_the_numbers(
     prediction = answer(stage1, stage2)
     verdict = verdict_of(prediction)
     assert verdict.tone in TONES
-    assert told_aetiology(prediction) == (verdict.tone if verdict.tone in ("bacterial", "viral") else None)
+    assert named_aetiology(prediction) == (verdict.tone if verdict.tone in ("bacterial", "viral") else None)
     assert verdict.sentence
     assert verdict.lines[0] == verdict.sentence
     assert len(verdict.lines) == 1 + len(prediction.stages)

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from pneumocascade.explain.verdict import is_borderline, told_aetiology
+from pneumocascade.explain.verdict import is_borderline, named_aetiology
 from pneumocascade.types import DISCLAIMER, UNDETERMINED, encodable, reasons_of
 
 if TYPE_CHECKING:
@@ -68,5 +68,5 @@ def _doubts(prediction: Prediction) -> Iterator[str]:
     """Yield where the labels of the row say more than the headline of the answer."""
     if prediction.stage1 is not None and is_borderline(prediction.stage1):
         yield "borderline"
-    if prediction.stage2 is not None and told_aetiology(prediction) is None:
+    if prediction.stage2 is not None and named_aetiology(prediction) is None:
         yield UNDETERMINED

@@ -141,7 +141,7 @@ def verdict_of(prediction: Prediction) -> Verdict:
     finding = _(prediction.finding.capitalize())
     sentence = _("%(probability)s.", probability=_against_threshold(stage1))
     tone = prediction.finding
-    if stage2 is not None and told_aetiology(prediction) is None:
+    if stage2 is not None and named_aetiology(prediction) is None:
         finding = _("%(finding)s, type undetermined", finding=finding)
         sentence += f" {_undetermined_sentence(stage2)}"
     elif stage2 is not None:
@@ -165,8 +165,8 @@ def is_borderline(result: StageResult) -> bool:
     return result.prediction_set != (result.label,) or result.probabilities[result.label] < 0.5
 
 
-def told_aetiology(prediction: Prediction) -> str | None:
-    """Return the aetiology that an answer tells, ``None`` where stage 2 did not run or a stage is borderline.
+def named_aetiology(prediction: Prediction) -> str | None:
+    """Return the aetiology that an answer names, ``None`` where stage 2 did not run or a stage is borderline.
 
     No type stands out where the film may show no pneumonia at all: the label of stage 2, and so
     ``Prediction.aetiology``, is then a label alone.
@@ -190,7 +190,7 @@ def mapped_label(prediction: Prediction, stage: int) -> str:
     label = _(result.label)
     if stage == 1:
         return _("%(label)s (borderline)", label=label) if is_borderline(result) else label
-    return label if told_aetiology(prediction) else _("%(label)s (undetermined)", label=label)
+    return label if named_aetiology(prediction) else _("%(label)s (undetermined)", label=label)
 
 
 def _no_finding(prediction: Prediction) -> Verdict:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pneumocascade.explain.html import data_uri
 from pneumocascade.explain.saliency import FULL_HEAT, overlay
-from pneumocascade.explain.verdict import is_borderline, mapped_label, percent, told_aetiology
+from pneumocascade.explain.verdict import is_borderline, mapped_label, named_aetiology, percent
 from pneumocascade.i18n import decimal, gettext_noop
 from pneumocascade.i18n import gettext as _
 from pneumocascade.model.spec import OPERATING_POINTS, figures_of
@@ -108,7 +108,7 @@ def stage_cards(
     sure = not is_borderline(stage1)
     card = _card(0, stage1, small, spec1, point, mapped_label(prediction, 1), sure=sure)
     if stage2 is not None:
-        sure = told_aetiology(prediction) is not None
+        sure = named_aetiology(prediction) is not None
         return card, _card(1, stage2, small, spec2, point, mapped_label(prediction, 2), sure=sure)
     if stage1.label == stage1.positive:
         return card, StageCard(_(STAGE_TITLES[1]), (), (_(NO_STAGE2),))

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import pneumocascade
 from pneumocascade.errors import MissingExtraError, UnsuitableImageError, UsageError
-from pneumocascade.explain.verdict import NORMAL_MEANS, is_borderline, told_aetiology, verdict_of
+from pneumocascade.explain.verdict import NORMAL_MEANS, is_borderline, named_aetiology, verdict_of
 from pneumocascade.model.device import device_uid
 from pneumocascade.model.store import GATE, Manifest
 from pneumocascade.reports import codes as pc
@@ -183,7 +183,7 @@ def _stage(
 ) -> MeasurementsAndQualitativeEvaluations:
     values = {pc.PROBABILITIES[label]: value for label, value in result.probabilities.items()}
     values[pc.THRESHOLDS[result.positive]] = result.threshold
-    undetermined = number == 2 and told_aetiology(prediction) is None
+    undetermined = number == 2 and named_aetiology(prediction) is None
     evaluations = [(pc.LABEL, pc.LABELS[result.label])]
     evaluations += [(pc.IN_SET, pc.LABELS[label]) for label in result.prediction_set]
     evaluations += [(pc.INTERPRETATION, pc.BORDERLINE)] if number == 1 and is_borderline(result) else []

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pneumocascade.explain.html import render
-from pneumocascade.explain.verdict import percent, told_aetiology
+from pneumocascade.explain.verdict import named_aetiology, percent
 from pneumocascade.i18n import gettext as _
 from pneumocascade.i18n import gettext_noop
 from pneumocascade.model.calibration import DECIMALS, at_prior
@@ -92,7 +92,7 @@ def _axis(spec: ModelSpec, prediction: Prediction) -> _Axis:
     result = prediction.stages.get(spec.stage)
     film = None if result is None else _mark(THIS_FILM, result.probabilities[label])
     ordered = tuple(sorted(points, key=lambda point: point.at))
-    shaded = spec.stage == 1 or result is None or told_aetiology(prediction) is not None
+    shaded = spec.stage == 1 or result is None or named_aetiology(prediction) is not None
     return _Axis(_(_TITLES[spec.stage], label=_(label)), label, ordered, film, shaded)
 
 

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from pneumocascade.explain.verdict import is_borderline, told_aetiology
+from pneumocascade.explain.verdict import is_borderline, named_aetiology
 from pneumocascade.model.spec import ModelSpec
 from pneumocascade.output.fhir import codes
 from pneumocascade.output.fhir.codes import Term, concept
@@ -146,7 +146,7 @@ def _finding(prediction: Prediction, stage1: StageResult) -> Resource:
 
 def _aetiology(prediction: Prediction, stage2: StageResult) -> Resource:
     """Return the aetiology; as in the headline, undetermined where either stage is borderline."""
-    undetermined = told_aetiology(prediction) is None
+    undetermined = named_aetiology(prediction) is None
     label = codes.LABEL_TERMS[stage2.label]
     given = [_component(codes.GIVEN_LABEL, _value(label))] if undetermined else []
     return {
