@@ -126,20 +126,20 @@ def pixel_description_of(dataset: Dataset, max_pixels: int) -> PixelDescription:
     if "PixelData" not in dataset:
         raise _without_pixels(dataset)
     try:
-        said = _description(dataset)
+        described = _description(dataset)
     except ValueError as error:
         raise UnreadableImageError(
             "unreadable_image", f"the DICOM object is damaged: {error} is missing or no whole number"
         ) from None
-    _check(said)
+    _check(described)
     # Of the largest colour picture no more than 8 bits a sample fit in the memory that a film may take.
-    if said.rows * said.columns * max(1, said.samples * said.allocated / 24) > max_pixels:
+    if described.rows * described.columns * max(1, described.samples * described.allocated / 24) > max_pixels:
         raise UnsuitableImageError(
             "too_many_pixels",
-            f"the picture has {said.columns} x {said.rows} pixels; at most "
+            f"the picture has {described.columns} x {described.rows} pixels; at most "
             f"{max_pixels // 1_000_000} million are read (half as many in colour of 16 bits)",
         )
-    return said
+    return described
 
 
 def _without_pixels(dataset: Dataset) -> FilmError:
@@ -174,30 +174,30 @@ def _description(dataset: Dataset) -> PixelDescription:
     )
 
 
-def _check(said: PixelDescription) -> None:
-    if said.rows < 1 or said.columns < 1:
-        found = f"a picture of {said.columns} x {said.rows} pixels"
+def _check(described: PixelDescription) -> None:
+    if described.rows < 1 or described.columns < 1:
+        found = f"a picture of {described.columns} x {described.rows} pixels"
         raise UnreadableImageError("unreadable_image", f"the DICOM object is damaged: it says {found}")
-    if said.allocated not in (8, 16):
+    if described.allocated not in (8, 16):
         raise UnsuitableImageError(
-            "bad_dtype", f"the DICOM object has {said.allocated} bits a sample, expected 8 or 16"
+            "bad_dtype", f"the DICOM object has {described.allocated} bits a sample, expected 8 or 16"
         )
-    if not 1 <= said.stored <= said.allocated:
-        found = f"{said.stored} of {said.allocated} bits stored"
+    if not 1 <= described.stored <= described.allocated:
+        found = f"{described.stored} of {described.allocated} bits stored"
         raise UnreadableImageError("unreadable_image", f"the DICOM object is damaged: it says {found}")
-    if said.photometric not in (*MONOCHROME, *COLOUR):
+    if described.photometric not in (*MONOCHROME, *COLOUR):
         raise UnreadableImageError(
             "unsupported_format",
             f"the DICOM object's photometric interpretation is none of {', '.join((*MONOCHROME, *COLOUR))}",
         )
-    expected = 1 if said.photometric in (*MONOCHROME, "PALETTE COLOR") else 3
-    if said.samples != expected:
-        found = f"{said.samples} samples a pixel in {said.photometric}"
+    expected = 1 if described.photometric in (*MONOCHROME, "PALETTE COLOR") else 3
+    if described.samples != expected:
+        found = f"{described.samples} samples a pixel in {described.photometric}"
         raise UnreadableImageError("unreadable_image", f"the DICOM object is damaged: it says {found}")
 
 
 def stored_values(
-    dataset: Dataset, said: PixelDescription, index: int
+    dataset: Dataset, described: PixelDescription, index: int
 ) -> tuple[NDArray[Any], PixelDescription, tuple[str, ...]]:
     """Return the stored values of a frame.
 
@@ -205,7 +205,7 @@ def stored_values(
     ----------
     dataset : pydicom.Dataset
         Where it contradicts its own pixels, it is changed to agree with them.
-    said : PixelDescription
+    described : PixelDescription
     index : int
         Of the frame, from 0.
 
@@ -213,7 +213,7 @@ def stored_values(
     -------
     values : ndarray of uint8, int8, uint16 or int16, shape (H, W) or (H, W, 3)
         Without what older objects keep in unused bits. Three samples are red, green and blue.
-    said : PixelDescription
+    described : PixelDescription
         As the pixels have it.
     warnings : tuple of str
 
@@ -222,44 +222,46 @@ def stored_values(
     UnreadableImageError
         ``unsupported_transfer_syntax``, ``truncated_image`` or ``unreadable_image``.
     """
-    _fill_in(dataset, said)
-    warnings = _correct_syntax(dataset, said)
+    _fill_in(dataset, described)
+    warnings = _correct_syntax(dataset, described)
     syntax = uid.UID(str(dataset.file_meta.TransferSyntaxUID))
     if syntax in NATIVE:
-        return _native(dataset, said, index), said, warnings
-    codestream = _codestream(dataset, said, index)
+        return _native(dataset, described, index), described, warnings
+    codestream = _codestream(dataset, described, index)
     if syntax in _JPEG_XL:
-        return _jpeg_xl(codestream, said), said, warnings
+        return _jpeg_xl(codestream, described), described, warnings
     if syntax not in (uid.RLELossless, *_JPEG_2000) and (size := jpeg_size(codestream)) is not None:
-        said = _narrowed(dataset, said, size)
-    return _compressed(dataset, said, index, syntax, codestream), said, warnings
+        described = _narrowed(dataset, described, size)
+    return _compressed(dataset, described, index, syntax, codestream), described, warnings
 
 
-def _fill_in(dataset: Dataset, said: PixelDescription) -> None:
+def _fill_in(dataset: Dataset, described: PixelDescription) -> None:
     """Put in what is missing and has a default: decoders ask for it."""
     defaults = {
-        "SamplesPerPixel": said.samples,
-        "BitsStored": said.stored,
-        "HighBit": said.high_bit,
-        "PixelRepresentation": int(said.signed),
+        "SamplesPerPixel": described.samples,
+        "BitsStored": described.stored,
+        "HighBit": described.high_bit,
+        "PixelRepresentation": int(described.signed),
     }
-    if said.samples == 3:
+    if described.samples == 3:
         defaults["PlanarConfiguration"] = 0
     for keyword, value in defaults.items():
         if value_of(dataset, keyword) in (None, ""):
             setattr(dataset, keyword, value)
 
 
-def _correct_syntax(dataset: Dataset, said: PixelDescription) -> tuple[str, ...]:
+def _correct_syntax(dataset: Dataset, described: PixelDescription) -> tuple[str, ...]:
     """Change a transfer syntax that the pixels contradict; return what had to be assumed."""
     data = dataset.PixelData
     syntax = uid.UID(str(dataset.file_meta.TransferSyntaxUID))
-    native = said.frames * said.rows * said.columns * said.samples * said.allocated // 8
+    native = (
+        described.frames * described.rows * described.columns * described.samples * described.allocated // 8
+    )
     if syntax not in NATIVE and data[:4] != _ITEM and len(data) in (native, native + native % 2):
         dataset.file_meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
         return (NATIVE_AFTER_ALL,)
     if syntax in NATIVE and data[:4] == _ITEM and len(data) < native:
-        found = _syntax_of(_codestream(dataset, said, 0))
+        found = _syntax_of(_codestream(dataset, described, 0))
         if found is not None:
             dataset.file_meta.TransferSyntaxUID = found
             return (COMPRESSED_AFTER_ALL,)
@@ -276,17 +278,17 @@ def _syntax_of(codestream: bytes) -> uid.UID | None:
     return uid.JPEGLSLossless if marker == 0xF7 else _BY_FRAME.get(marker or 0)
 
 
-def _narrowed(dataset: Dataset, said: PixelDescription, size: Size) -> PixelDescription:
+def _narrowed(dataset: Dataset, described: PixelDescription, size: Size) -> PixelDescription:
     """Return the description with 8 bits where a JPEG of 8 bits is said to have more."""
-    if size.bits > 8 or said.allocated == 8:
-        return said
+    if size.bits > 8 or described.allocated == 8:
+        return described
     dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
-    return replace(said, allocated=8, stored=8, high_bit=7)
+    return replace(described, allocated=8, stored=8, high_bit=7)
 
 
-def _jpeg_xl(codestream: bytes, said: PixelDescription) -> NDArray[Any]:
+def _jpeg_xl(codestream: bytes, described: PixelDescription) -> NDArray[Any]:
     size = jpeg_xl_size(codestream)
-    if size is None or (size.rows, size.columns) != (said.rows, said.columns):
+    if size is None or (size.rows, size.columns) != (described.rows, described.columns):
         raise UnreadableImageError(
             "unreadable_image",
             "the JPEG XL pixels are damaged, or of another size than the DICOM object says",
@@ -295,35 +297,35 @@ def _jpeg_xl(codestream: bytes, said: PixelDescription) -> NDArray[Any]:
         values = np.asarray(imagecodecs.jpegxl_decode(codestream))
     except Exception as error:  # the decoder raises many kinds on damaged bytes
         raise UnreadableImageError("unreadable_image", "the JPEG XL pixels are damaged") from error
-    shape = (said.rows, said.columns) + ((3,) if said.samples == 3 else ())
+    shape = (described.rows, described.columns) + ((3,) if described.samples == 3 else ())
     if values.size != np.prod(shape) or values.dtype not in (np.uint8, np.uint16):
         raise UnreadableImageError("unreadable_image", "the JPEG XL pixels are not as the DICOM object says")
     return values.reshape(shape)
 
 
-def _native(dataset: Dataset, said: PixelDescription, index: int) -> NDArray[Any]:
-    if said.photometric != "YBR_FULL_422":
-        frame = said.rows * said.columns * said.samples * said.allocated // 8
-        found, expected = len(dataset.PixelData), said.frames * frame
+def _native(dataset: Dataset, described: PixelDescription, index: int) -> NDArray[Any]:
+    if described.photometric != "YBR_FULL_422":
+        frame = described.rows * described.columns * described.samples * described.allocated // 8
+        found, expected = len(dataset.PixelData), described.frames * frame
         if found < expected:
             raise UnreadableImageError(
                 "truncated_image", f"the DICOM object has {found} of {expected} bytes of pixels"
             )
     values = _decoded(dataset, index, correct_unused_bits=False)
-    return _used_bits(values, said)
+    return _used_bits(values, described)
 
 
-def _used_bits(values: NDArray[Any], said: PixelDescription) -> NDArray[Any]:
+def _used_bits(values: NDArray[Any], described: PixelDescription) -> NDArray[Any]:
     """Shift away the bits above and below the stored ones, an overlay perhaps (DICOM PS3.5, 8.1.1)."""
-    if said.stored == said.allocated:
+    if described.stored == described.allocated:
         return values
-    high_bit = min(max(said.high_bit, said.stored - 1), said.allocated - 1)
-    above, unused = said.allocated - 1 - high_bit, said.allocated - said.stored
+    high_bit = min(max(described.high_bit, described.stored - 1), described.allocated - 1)
+    above, unused = described.allocated - 1 - high_bit, described.allocated - described.stored
     return (values << above) >> unused
 
 
 def _compressed(
-    dataset: Dataset, said: PixelDescription, index: int, syntax: uid.UID, codestream: bytes
+    dataset: Dataset, described: PixelDescription, index: int, syntax: uid.UID, codestream: bytes
 ) -> NDArray[Any]:
     plugin = _PLUGINS.get(syntax)
     if plugin is None:
@@ -332,14 +334,14 @@ def _compressed(
             f"the DICOM object has a transfer syntax ({_name_of(syntax)}) that is not read",
         )
     if syntax == uid.RLELossless:
-        whole = said.rows * said.columns * said.samples * said.allocated // 8
+        whole = described.rows * described.columns * described.samples * described.allocated // 8
         if len(codestream) > _RLE_OVERHEAD * whole + 1024:
             raise UnreadableImageError("unreadable_image", "the run-length encoded pixels are damaged")
     elif syntax in _JPEG_2000:
-        _check_size(jpeg2000_size(codestream), said)
+        _check_size(jpeg2000_size(codestream), described)
         _check_whole(is_whole_jpeg2000(codestream))
     else:
-        _check_size(jpeg_size(codestream), said)
+        _check_size(jpeg_size(codestream), described)
         end = end_of_jpeg(codestream)
         _check_whole(end is not None)
         if is_endless(codestream):
@@ -355,13 +357,13 @@ def _compressed(
     return _decoded(dataset, index, decoding_plugin=plugin)
 
 
-def _codestream(dataset: Dataset, said: PixelDescription, index: int) -> bytes:
+def _codestream(dataset: Dataset, described: PixelDescription, index: int) -> bytes:
     try:
         offsets = None
         if "ExtendedOffsetTable" in dataset and "ExtendedOffsetTableLengths" in dataset:
             offsets = (dataset.ExtendedOffsetTable, dataset.ExtendedOffsetTableLengths)
         return bytes(
-            get_frame(dataset.PixelData, index, number_of_frames=said.frames, extended_offsets=offsets)
+            get_frame(dataset.PixelData, index, number_of_frames=described.frames, extended_offsets=offsets)
         )
     except Exception as error:  # pydicom raises many kinds on damaged bytes
         raise UnreadableImageError(
@@ -369,14 +371,14 @@ def _codestream(dataset: Dataset, said: PixelDescription, index: int) -> bytes:
         ) from error
 
 
-def _check_size(size: Size | None, said: PixelDescription) -> None:
+def _check_size(size: Size | None, described: PixelDescription) -> None:
     if size is None:
         raise UnreadableImageError("unreadable_image", "the compressed pixels have no header")
-    if (size.rows, size.columns, size.samples) != (said.rows, said.columns, said.samples):
+    if (size.rows, size.columns, size.samples) != (described.rows, described.columns, described.samples):
         raise UnreadableImageError(
             "unreadable_image",
             f"the compressed pixels are {size.columns} x {size.rows} x {size.samples}, the DICOM object says "
-            f"{said.columns} x {said.rows} x {said.samples}",
+            f"{described.columns} x {described.rows} x {described.samples}",
         )
 
 

@@ -66,7 +66,7 @@ class _Histogram:
 
 
 def grey_picture(
-    dataset: Dataset, said: PixelDescription, stored: NDArray[Any], index: int
+    dataset: Dataset, described: PixelDescription, stored: NDArray[Any], index: int
 ) -> tuple[NDArray[np.uint8] | NDArray[np.uint16], tuple[str, ...], Voi]:
     """Return a monochrome frame as it is shown, what had to be assumed, and what it is shown by.
 
@@ -81,7 +81,7 @@ def grey_picture(
     Parameters
     ----------
     dataset : pydicom.Dataset
-    said : PixelDescription
+    described : PixelDescription
     stored : ndarray of integers, shape (H, W)
     index : int
         Of the frame, from 0.
@@ -93,14 +93,14 @@ def grey_picture(
     warnings : tuple of str
     voi : Voi
     """
-    histogram = _histogram(dataset, said, stored)
+    histogram = _histogram(dataset, described, stored)
     values = modality_values(dataset, histogram.stored, index)
-    shown, warnings, voi = _shown(dataset, said, histogram, values, index)
+    shown, warnings, voi = _shown(dataset, described, histogram, values, index)
     inverted, contradiction = is_inverted(dataset)
     if inverted:
         shown = 1 - shown
     shown[histogram.padding] = 0
-    deep = said.stored > 8
+    deep = described.stored > 8
     table = np.round(shown * (65535 if deep else 255)).astype(np.uint16 if deep else np.uint8)
     if contradiction:
         warnings += (TWO_POLARITIES,)
@@ -125,7 +125,7 @@ def is_inverted(dataset: Dataset) -> tuple[bool, bool]:
 
 
 def _shown(
-    dataset: Dataset, said: PixelDescription, histogram: _Histogram, values: Floats, index: int
+    dataset: Dataset, described: PixelDescription, histogram: _Histogram, values: Floats, index: int
 ) -> tuple[Floats, tuple[str, ...], Voi]:
     """Return what each value is shown as before polarity, 0..1."""
     warnings: tuple[str, ...] = ()
@@ -134,7 +134,7 @@ def _shown(
             return own, (*notes, *((LATER_WINDOW,) if number else ())), voi
     if says_window(dataset, index):
         warnings = (ABSURD_WINDOW,)
-    elif said.stored > 8:
+    elif described.stored > 8:
         warnings = (NO_WINDOW,)
     window = window_from_histogram(values, histogram.counts) if warnings else None
     if window is not None:
@@ -154,34 +154,37 @@ def _by_object(dataset: Dataset, values: Floats, index: int) -> Iterator[tuple[F
         yield window.of(values), (), Voi("window", (window.centre, window.width))
 
 
-def _histogram(dataset: Dataset, said: PixelDescription, stored: NDArray[Any]) -> _Histogram:
-    nominal = (-(1 << said.stored - 1) if said.signed else 0, 1 << said.stored - said.signed)
+def _histogram(dataset: Dataset, described: PixelDescription, stored: NDArray[Any]) -> _Histogram:
+    nominal = (
+        -(1 << described.stored - 1) if described.signed else 0,
+        1 << described.stored - described.signed,
+    )
     low = min(nominal[0], int(stored.min()))
     high = max(nominal[1] - 1, int(stored.max()))
     counts = np.zeros(high - low + 1, np.int64)
     for block in _blocks(stored):
         counts += np.bincount(block.astype(np.int32) - low, minlength=counts.size)
     values = np.arange(low, high + 1, dtype=np.float64)
-    padding = _padding(dataset, said, values)
+    padding = _padding(dataset, described, values)
     counts[padding] = 0
     return _Histogram(values, counts, padding)
 
 
-def _padding(dataset: Dataset, said: PixelDescription, values: Floats) -> NDArray[np.bool_]:
+def _padding(dataset: Dataset, described: PixelDescription, values: Floats) -> NDArray[np.bool_]:
     """Return which values are padding; both ends of a range are (DICOM PS3.3, C.7.5.1.1.2)."""
     value = number_of(dataset, "PixelPaddingValue")
     if value is None:
         return np.zeros(values.shape, np.bool_)
     limit = number_of(dataset, "PixelPaddingRangeLimit")
-    ends = [_as_stored(end, said) for end in (value, value if limit is None else limit)]
+    ends = [_as_stored(end, described) for end in (value, value if limit is None else limit)]
     return np.asarray((values >= min(ends)) & (values <= max(ends)))
 
 
-def _as_stored(value: float, said: PixelDescription) -> float:
+def _as_stored(value: float, described: PixelDescription) -> float:
     """Return a padding value with the sign of the pixels: its own VR may say another."""
-    if said.signed and value >= 0x8000:
+    if described.signed and value >= 0x8000:
         return value - 0x10000
-    return value + 0x10000 if not said.signed and value < 0 else value
+    return value + 0x10000 if not described.signed and value < 0 else value
 
 
 def _blocks(stored: NDArray[Any]) -> list[NDArray[Any]]:
@@ -198,13 +201,13 @@ def _looked_up(stored: NDArray[Any], low: int, table: NDArray[Any]) -> NDArray[A
     return picture.reshape(stored.shape)
 
 
-def colour_picture(dataset: Dataset, said: PixelDescription, stored: NDArray[Any]) -> NDArray[np.uint8]:
+def colour_picture(dataset: Dataset, described: PixelDescription, stored: NDArray[Any]) -> NDArray[np.uint8]:
     """Return a colour frame in red, green and blue (DICOM PS3.3, C.7.6.3.1.2 and C.7.9).
 
     Parameters
     ----------
     dataset : pydicom.Dataset
-    said : PixelDescription
+    described : PixelDescription
     stored : ndarray of integers, shape (H, W, 3), or (H, W) with a palette
         Red, green and blue, or entries of the palette.
 
@@ -212,8 +215,8 @@ def colour_picture(dataset: Dataset, said: PixelDescription, stored: NDArray[Any
     -------
     ndarray of uint8, shape (H, W, 3)
     """
-    bits = said.stored
-    if said.photometric == "PALETTE COLOR":
+    bits = described.stored
+    if described.photometric == "PALETTE COLOR":
         try:
             _order_palette(dataset)
             stored = apply_color_lut(stored, dataset)[..., :3]

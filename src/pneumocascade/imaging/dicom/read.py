@@ -78,28 +78,28 @@ def read_dicom(data: bytes, *, max_pixels: int, frame: int | None = None) -> Dic
 
 
 def _film(dataset: Dataset, max_pixels: int, frame: int | None) -> DicomFilm:
-    said = pixel_description_of(dataset, max_pixels)
-    index = _index(said, frame)
-    stored, said, notes = stored_values(dataset, said, index)
+    described = pixel_description_of(dataset, max_pixels)
+    index = _index(described, frame)
+    stored, described, notes = stored_values(dataset, described, index)
     pixels: NDArray[np.uint8] | NDArray[np.uint16]
     warnings: tuple[str, ...] = ()
     voi = Voi("")
-    if said.photometric in COLOUR:
-        pixels = colour_picture(dataset, said, stored)
+    if described.photometric in COLOUR:
+        pixels = colour_picture(dataset, described, stored)
     else:
-        pixels, warnings, voi = grey_picture(dataset, said, stored, index)
+        pixels, warnings, voi = grey_picture(dataset, described, stored, index)
     warnings = notes + warnings
-    if frame is None and said.frames > 1:
-        warnings = (FIRST_FRAME % {"frames": said.frames}, *warnings)
+    if frame is None and described.frames > 1:
+        warnings = (FIRST_FRAME % {"frames": described.frames}, *warnings)
     acquisition = replace(acquisition_of(dataset), voi=voi.kind, window=voi.window)
-    return DicomFilm(pixels, warnings, acquisition, said.frames)
+    return DicomFilm(pixels, warnings, acquisition, described.frames)
 
 
-def _index(said: PixelDescription, frame: int | None) -> int:
+def _index(described: PixelDescription, frame: int | None) -> int:
     if frame is None:
         return 0
-    if not 1 <= frame <= said.frames:
+    if not 1 <= frame <= described.frames:
         raise UnsuitableImageError(
-            "no_such_frame", f"there is no frame {frame}: the DICOM object has {said.frames}, from 1"
+            "no_such_frame", f"there is no frame {frame}: the DICOM object has {described.frames}, from 1"
         )
     return frame - 1
