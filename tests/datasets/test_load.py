@@ -335,6 +335,19 @@ def test_values_are_mapped(tmp_path: Path) -> None:
     assert LabelOptions.from_dict(options.to_dict()) == options
 
 
+@pytest.mark.parametrize(("there", "named"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_columns_and_values_may_be_in_another_unicode_form(
+    there: Literal["NFC", "NFD"], named: Literal["NFC", "NFD"], tmp_path: Path
+) -> None:
+    for name in "ab":
+        write_film(tmp_path / f"{name}.png")
+    content = "path,Résumé\na.png,Entzündung\nb.png,sain\n"
+    labels = write(tmp_path / "l.csv", unicodedata.normalize(there, content))
+    column, value = (unicodedata.normalize(named, text) for text in ("résumé", "entzündung"))
+    options = LabelOptions(labels, (f"finding={column}",), (f"pneumonia={value}", "normal=sain"))
+    assert categories(tmp_path, options) == {"a": "pneumonia", "b": "normal"}
+
+
 # Patients
 
 

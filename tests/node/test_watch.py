@@ -173,6 +173,20 @@ def test_other_content_under_a_name_is_answered_anew_and_a_touched_file_is_not(
         wait_for(lambda: watching.statuses["ok"] == 2)
 
 
+def test_objects_of_an_earlier_film_do_not_stay_beside_the_answer_of_another(
+    watch: Watching, folder: Path, output: Path, make_film: MakeFilm
+) -> None:
+    film = folder / "film.dcm"
+    shutil.copy(make_film(), film)
+    with watch(once=True):
+        assert results_in(output) == ["film.dcm.json", "film.dcm.sc.dcm", "film.dcm.sr.dcm"]
+    shutil.copy(EXAMPLES[0], film)  # no DICOM object any more
+    with watch(once=True) as again:
+        assert again.statuses == {"ok": 1}
+    assert results_in(output) == ["film.dcm.json"]
+    assert answer_in(output, "film.dcm")["objects"] == []
+
+
 def test_a_film_on_which_this_software_fails_ends_no_watch_and_is_judged_by_the_next(
     watch: Watching, folder: Path, output: Path, make_film: MakeFilm, monkeypatch: pytest.MonkeyPatch
 ) -> None:

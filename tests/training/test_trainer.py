@@ -16,6 +16,7 @@ from pneumocascade.datasets.films import find_films
 from pneumocascade.errors import TrainingError
 from pneumocascade.evaluation import charts
 from pneumocascade.model.spec import for_recipe
+from pneumocascade.training import trainer as trainer_module
 from pneumocascade.training.config import TrainingConfig
 from pneumocascade.training.data import FilmDataset, samples_of
 from pneumocascade.training.network import LoadReport, train_mode
@@ -205,19 +206,28 @@ def test_auroc_is_of_the_positive_class() -> None:
     assert math.isnan(auroc_of(logits, np.zeros(4, np.int64)))
 
 
-@pytest.mark.parametrize("capability", ["DEFAULT", "AVX2"])
+@pytest.mark.parametrize(
+    ("flags", "native"),
+    [
+        ("avx2", False),
+        ("avx2 avx512f avx512bw avx512_vnni", False),  # bfloat16 is emulated: slower than float32
+        ("avx512f avx512_bf16", True),
+        ("avx512f amx_bf16 amx_int8", True),
+    ],
+)
 def test_bfloat16_is_left_to_processors_that_have_it(
-    capability: str, monkeypatch: pytest.MonkeyPatch
+    flags: str, native: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
-    assert not has_bfloat16(torch.device("cpu"))
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)
+    monkeypatch.setattr(trainer_module, "instructions", lambda: frozenset(flags.split()))
+    assert has_bfloat16(torch.device("cpu")) == native
 
 
 @pytest.mark.parametrize("supported", [True, False])
 def test_bfloat16_is_asked_of_the_library_or_the_gpu(
     supported: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    monkeypatch.setattr(trainer_module, "instructions", lambda: frozenset({"avx512_bf16"}))
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: supported)
     emulated = True
     monkeypatch.setattr(

@@ -23,6 +23,7 @@ from pneumocascade.imaging.files import MAX_BYTES
 from pneumocascade.imaging.studies import kind_of
 from pneumocascade.inference.cascade import DEFAULT_OPERATING_POINT
 from pneumocascade.model.engines.processor import usable_cores
+from pneumocascade.node.results import RESULT_KINDS
 from pneumocascade.node.settling import Settling, files_below, may_be_whole, state_of
 from pneumocascade.node.watch_record import FAILED_FILM, FileState, WatchRecord
 from pneumocascade.types import Prediction, Reason, encodable
@@ -75,7 +76,8 @@ class FolderWatch:
     Of each it writes, in the place below ``output`` that it has below ``folder``, ``NAME.json``, and for a
     DICOM object ``NAME.sr.dcm``, ``NAME.sc.dcm``, ``NAME.pdf.dcm`` or ``NAME.pr.dcm``. Each
     file appears whole; last of all, a record says that the film is done. A file whose content changes is
-    judged anew, and by the next run one on which this software failed.
+    judged anew, and by the next run one on which this software failed; objects of an earlier answer are
+    removed where there are no new ones.
 
     Parameters
     ----------
@@ -237,6 +239,8 @@ class FolderWatch:
             row["objects"].append(place.name)
         with written_whole(target.with_name(f"{target.name}.json")) as part:
             part.write_text(encodable(json.dumps(row, ensure_ascii=False)) + "\n", encoding="utf-8")
+        for kind in set(RESULT_KINDS) - {each.kind for each in made}:
+            target.with_name(f"{target.name}.{kind}.dcm").unlink(missing_ok=True)
 
 
 def _reports(folder: Path, tick: float, stop: threading.Event) -> Iterator[set[Path]] | None:

@@ -38,15 +38,22 @@ def resample(film: Grey, rng: np.random.Generator) -> Grey:
     return perturbations.resize(film, int(rng.integers(176, 337)), int(rng.choice(_FILTERS)))
 
 
-def move(film: Grey, rng: np.random.Generator) -> Grey:
+def move(film: Grey, rng: np.random.Generator, stretch: float = 0.2) -> Grey:
     """Rotate by up to 12 degrees, zoom by up to 15 %, stretch each axis by up to 22 %, shift by up to 6 %.
 
     Films are stretched to a square, and those of pneumonia were wider: how wide a thorax is must not tell.
+
+    Parameters
+    ----------
+    film : ndarray of uint8, shape (H, W)
+    rng : numpy.random.Generator
+    stretch : float
+        Logarithm of the greatest stretch of an axis.
     """
     height, width = film.shape
     angle = np.deg2rad(rng.uniform(-12, 12))
     zoom = np.exp(rng.uniform(-0.14, 0.14))
-    across, down = zoom * np.exp(rng.uniform(-0.2, 0.2)), zoom * np.exp(rng.uniform(-0.2, 0.2))
+    across, down = zoom * np.exp(rng.uniform(-stretch, stretch, 2))
     linear = np.array(
         [[across * np.cos(angle), -down * np.sin(angle)], [across * np.sin(angle), down * np.cos(angle)]]
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -54,6 +54,9 @@ Renderings = Mapping[tuple[str, str], Sequence[Path]]
 
 SoftLabels = Mapping[str, float]
 """Probability of a stage's positive class by the name of a film."""
+
+Augmentation: TypeAlias = Callable[[Grey, np.random.Generator, Callable[[], Grey]], Grey]
+"""Changes a film; the last argument returns another one (:func:`pneumocascade.training.augment.augment`)."""
 
 
 def samples_of(
@@ -126,6 +129,8 @@ class FilmDataset(Dataset[tuple[Tensor, Tensor]]):
         Counted from 0.
     smoothing : float
         Of the labels, 0..1.
+    augmentation : callable
+        How films are changed; a function that worker processes can import.
     """
 
     def __init__(
@@ -137,8 +142,10 @@ class FilmDataset(Dataset[tuple[Tensor, Tensor]]):
         seed: int | None,
         epoch: int = 0,
         smoothing: float = 0.0,
+        augmentation: Augmentation = augment,
     ) -> None:
         self.samples = samples
+        self.augmentation = augmentation
         self.smoothing = smoothing
         by_label: dict[int, list[int]] = {}
         for index, sample in enumerate(samples):
@@ -159,7 +166,7 @@ class FilmDataset(Dataset[tuple[Tensor, Tensor]]):
         else:
             rng = np.random.default_rng((self.seed, self.epoch, index))
             path = sample.renderings[int(rng.integers(len(sample.renderings)))]
-            film = Radiograph(augment(_pixels(path), rng, lambda: self._donor(rng)), str(path))
+            film = Radiograph(self.augmentation(_pixels(path), rng, lambda: self._donor(rng)), str(path))
         target = torch.tensor(sample.target(self.smoothing))
         return torch.from_numpy(prepare(film, self.spec)[0]), target
 

@@ -20,15 +20,19 @@ def usable_cores() -> int:
 
 
 @lru_cache(maxsize=2)
-def fastest_instructions(cpuinfo: Path = _CPUINFO) -> str:
-    """Return the first of ``INSTRUCTIONS`` that the processor has, empty where that cannot be known."""
+def instructions(cpuinfo: Path = _CPUINFO) -> frozenset[str]:
+    """Return the instruction sets that the processor has, as Linux names them; none on other systems."""
     try:
         text = cpuinfo.read_text(encoding="utf-8", errors="replace")
     except OSError:  # not Linux
-        return ""
+        return frozenset()
     for line in text.splitlines():
         name, _, value = line.partition(":")
         if name.strip() in ("flags", "Features"):
-            flags = set(value.split())
-            return next((each for each in INSTRUCTIONS if each in flags), "")
-    return ""
+            return frozenset(value.split())
+    return frozenset()
+
+
+def fastest_instructions(cpuinfo: Path = _CPUINFO) -> str:
+    """Return the first of ``INSTRUCTIONS`` that the processor has, empty where that cannot be known."""
+    return next((each for each in INSTRUCTIONS if each in instructions(cpuinfo)), "")
