@@ -20,7 +20,8 @@ from pneumocascade.training.cross_fitting import run_clean
 from pneumocascade.training.data import samples_of
 from pneumocascade.training.export import sides_of
 from pneumocascade.training.network import build_network
-from pneumocascade.training.run import Sources, load_sources, train, training_films
+from pneumocascade.training.run import train
+from pneumocascade.training.sources import Sources, load_sources, training_films
 from tests.conftest import draw_chest
 from tests.datasets.layouts import write_dicom, write_film
 from tests.tiny_models import write_tiny_models

@@ -19,8 +19,9 @@ from pneumocascade.training import pipeline
 from pneumocascade.training.calibrate import StageOutputs
 from pneumocascade.training.config import TrainingConfig
 from pneumocascade.training.network import build_network
-from pneumocascade.training.pipeline import Plan, build, joined, soft_labels, training_time
-from pneumocascade.training.run import Sources, TrainingFilms
+from pneumocascade.training.pipeline import build, joined, soft_labels
+from pneumocascade.training.plan import Plan, training_time
+from pneumocascade.training.sources import Sources, TrainingFilms
 from pneumocascade.training.starting_weights import metadata_of
 from tests.training.conftest import SMALL, write_films
 
@@ -184,7 +185,7 @@ def test_the_estimate_counts_films_by_their_pixels(plan: Plan) -> None:
         "stage1": replace(FAST, schedule=((224, 1), (112, 4))),
         "stage2": replace(FAST, stage=2, schedule=((224, 1),)),
     }
-    text = training_time(replace(plan, teachers=config, students=config), found, films_per_second=1.0)
+    text = training_time(replace(plan, teachers=config, students=config), found, rate=1.0)
     # Two teachers of half the films and a student of all: each twice all films, of which two in three are of
     # known aetiology.
     assert text.startswith(f"about {2 * (4800 * 2 + 3200) / 3600:.1f} hours")

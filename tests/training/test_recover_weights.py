@@ -24,7 +24,8 @@ from pneumocascade.training.config import TrainingConfig
 from pneumocascade.training.network import build_network
 from pneumocascade.training.onnx_export import quantise, to_float16, to_onnx, write_spec
 from pneumocascade.training.recover_weights import recover
-from pneumocascade.training.run import Sources, train
+from pneumocascade.training.run import train
+from pneumocascade.training.sources import Sources
 from tests.conftest import EXAMPLES
 from tests.tiny_models import tiny_spec
 

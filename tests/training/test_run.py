@@ -25,7 +25,8 @@ from pneumocascade.training.data import samples_of
 from pneumocascade.training.export import export_run
 from pneumocascade.training.network import WithFeatures, build_network
 from pneumocascade.training.onnx_export import to_onnx
-from pneumocascade.training.run import Sources, train, train_stage
+from pneumocascade.training.run import train, train_stage
+from pneumocascade.training.sources import Sources
 from pneumocascade.training.starting_weights import metadata_of
 from tests.conftest import draw_chest
 from tests.training.conftest import SMALL, SMALL_CHANNELS, write_films
@@ -226,6 +227,18 @@ def test_a_run_from_before_the_digest_is_compared_with_its_split(record_of: Path
     (record_of / "run.json").write_text(json.dumps(record))
     with pytest.raises(TrainingError, match="another config;"):
         train(sources, replace(CONFIG, seed=1), record_of)
+
+
+def test_a_run_of_a_version_with_fewer_settings_goes_on(
+    few_of_everything: None, run: Path, sources: Sources, tmp_path: Path
+) -> None:
+    shutil.copytree(run / "stage1", tmp_path / "stage1")
+    record = json.loads((tmp_path / "stage1" / "run.json").read_text())
+    assert record["config"].pop("balance") is False
+    (tmp_path / "stage1" / "run.json").write_text(json.dumps(record))
+    train(sources, CONFIG, tmp_path / "stage1")
+    with pytest.raises(TrainingError, match="another config;"):
+        train(sources, replace(CONFIG, balance=True), tmp_path / "stage1")
 
 
 @pytest.mark.parametrize("length", [0, 100, -3])

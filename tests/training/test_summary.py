@@ -16,7 +16,7 @@ from pneumocascade.training.checkpoint import save_tensors
 from pneumocascade.training.config import TrainingConfig
 from pneumocascade.training.data import samples_of
 from pneumocascade.training.network import build_network
-from pneumocascade.training.run import Sources, find_films_to_train
+from pneumocascade.training.sources import Sources, find_films_to_train
 from pneumocascade.training.summary import summarise
 from tests.conftest import draw_chest
 from tests.training.conftest import SMALL

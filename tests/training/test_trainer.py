@@ -81,6 +81,25 @@ def test_the_learning_rate_rises_linearly_and_falls_as_a_cosine() -> None:
     assert learning_rate_factor(0, 1, 0.15) == 1
 
 
+@pytest.mark.parametrize("balance", [False, True])
+def test_classes_are_shown_as_they_are_or_equally_often(
+    balance: bool, films: Sides, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[float] = []
+
+    def recorded(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        shown.extend(targets.round().tolist())
+        return loss_of(logits, targets)
+
+    monkeypatch.setattr(trainer_module, "loss_of", recorded)
+    trainer = trainer_of(replace(films, validation=[]), replace(CONFIG, balance=balance), tmp_path)
+    trainer.run()
+    share = np.mean([film.label for film in films.train])
+    assert share > 0.65
+    assert len(shown) == len(films.train) == 32
+    assert np.mean(shown) == (0.5 if balance else share)
+
+
 def test_what_is_saved_is_the_moving_average(films: Sides, tmp_path: Path) -> None:
     trainer = trainer_of(films, CONFIG, tmp_path)
     weights: list[torch.Tensor] = []

@@ -89,6 +89,12 @@ def train(
             help="Leading modules that keep their weights: 1 is the stem, 2 adds layer1, and so on.",
         ),
     ] = 2,
+    balance: Annotated[
+        bool,
+        typer.Option(
+            "--balance", help="Show classes, and blocks of neighbouring patient numbers, equally often."
+        ),
+    ] = False,
     elsewhere: Annotated[
         list[Path] | None,
         typer.Option(
@@ -107,12 +113,13 @@ def train(
     from pneumocascade.datasets.films import load_training_films
 
     run = import_extra("pneumocascade.training.run", "training", "train")
+    films_from = import_extra("pneumocascade.training.sources", "training", "train")
     config = import_extra("pneumocascade.training.config", "training", "train")
     options = options_of(labels, label_columns, label_values, patients)
     loaded = load_training_films(data_dir, options)
     for films in (loaded, *map(load_training_films, elsewhere or ())):
         say_loaded(films)
-    sources = run.Sources(
+    sources = films_from.Sources(
         data_dir or loaded.root,
         start_from,
         tuple(renderings or ()),
@@ -130,6 +137,7 @@ def train(
             batch_size=batch_size,
             learning_rate=learning_rate,
             frozen_stages=frozen_stages,
+            balance=balance,
             seed=seed,
             workers=workers,
             **{name: value for name, value in given.items() if value is not None},

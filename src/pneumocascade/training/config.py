@@ -55,6 +55,9 @@ class TrainingConfig:
         Most films, as they are, on which the batch-norm statistics are estimated anew at the end.
     repeats : int
         How often an epoch shows the films of further sources, which are few.
+    balance : bool
+        Whether classes and blocks of patient numbers are equally frequent in an epoch; see
+        :mod:`pneumocascade.training.balance`. Otherwise each film is shown once.
     smoothing_sigma : float
         Low-pass before CLAHE, in pixels at the model's size.
     seed : int
@@ -79,6 +82,7 @@ class TrainingConfig:
     validation_films: int = 400
     statistics_films: int = 1000
     repeats: int = 2
+    balance: bool = False
     smoothing_sigma: float = 0.8
     seed: int = 2018
     workers: int = 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -32,7 +32,8 @@ from pneumocascade.training.fit_gate import fit_gate
 from pneumocascade.training.network import build_network
 from pneumocascade.training.onnx_export import add_activation_map, quantise, to_float16, to_onnx, write_spec
 from pneumocascade.training.precision_cost import precision_cost
-from pneumocascade.training.run import SPLIT_FILE, Sources, load_sources, read_run
+from pneumocascade.training.run_record import SPLIT_FILE, read_run
+from pneumocascade.training.sources import Say, Sources, load_sources
 from pneumocascade.training.starting_weights import WEIGHTS
 
 EXPORT_FILE = "export.json"
@@ -43,8 +44,6 @@ RANGE_FILMS = 64
 PARITY_FILMS = 8
 PARITY = 1e-3
 """Largest difference between the logits of PyTorch and of the float32 ONNX file."""
-
-Say = Callable[[str], None]
 
 
 def export_run(

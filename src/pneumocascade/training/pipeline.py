@@ -24,26 +24,24 @@ import json
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pneumocascade.datasets.films import Split, fingerprint
-from pneumocascade.errors import TrainingError
+from pneumocascade.datasets.films import Split
 from pneumocascade.evaluation.learnt_films import write_learnt_films
 from pneumocascade.model.calibration import positive_probability
 from pneumocascade.model.spec import ModelSpec
 from pneumocascade.model.store import (
-    MANIFEST,
     STAGES,
     load_classifier,
-    new_models,
     read_manifest,
 )
-from pneumocascade.training.calibrate import StageOutputs, row_weights
+from pneumocascade.training.assemble import assemble
+from pneumocascade.training.calibrate import StageOutputs
 from pneumocascade.training.checkpoint import replace_text
 from pneumocascade.training.config import TrainingConfig
 from pneumocascade.training.cross_fitting import (
@@ -53,32 +51,17 @@ from pneumocascade.training.cross_fitting import (
     run_shifted,
     three_way,
 )
-from pneumocascade.training.export import EXPORT_FILE, export_stage, fit_gate_of, sides_of, write_models
-from pneumocascade.training.onnx_export import read_spec, write_spec
-from pneumocascade.training.run import (
-    SPLIT_FILE,
-    Sources,
-    TrainingFilms,
-    find_films_to_train,
-    read_run,
-    train,
-)
+from pneumocascade.training.export import sides_of, write_models
+from pneumocascade.training.plan import INT8, Plan, keep_plan, training_time, write_records
+from pneumocascade.training.run import train
+from pneumocascade.training.run_record import SPLIT_FILE, read_run
+from pneumocascade.training.sources import Say, Sources, TrainingFilms, find_films_to_train
+from pneumocascade.training.speed import films_per_second
 from pneumocascade.training.split import block_folds
 from pneumocascade.training.starting_weights import WEIGHTS
-from pneumocascade.training.trainer import METRICS, evenly, read_rows
 
-FOLDS = 3
 SEED = 2018
-PLAN_FILE = "plan.json"
 OUTPUTS = "outputs.csv"
-INT8 = "int8.json"
-
-_SHOWN = {"data_fingerprint": "set of films"}
-
-_FOLDERS = ("fold1", "student", "held-out", "models", "records")
-
-OFFSET_FILMS = 1000
-"""Films on which the logits of student and teacher are compared."""
 
 FROZEN = 3
 """Stages of the network that stage 2 leaves as stage 1 made them: stem, layer1, layer2."""
@@ -92,40 +75,6 @@ STUDENTS = {
     "stage2": TrainingConfig(2, schedule=((224, 3),), label_smoothing=0.1, frozen_stages=FROZEN),
 }
 
-Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is made of which films, and where.
-
-    Attributes
-    ----------
-    sources : Sources
-    output : Path
-        Folder of the run; an interrupted run in it goes on.
-    version : str
-        Of the models.
-    teachers, students : mapping of str to TrainingConfig
-        By stage.
-    folds : int
-    """
-
-    sources: Sources
-    output: Path
-    version: str
-    teachers: dict[str, TrainingConfig]
-    students: dict[str, TrainingConfig]
-    folds: int = FOLDS
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return what the models follow from, but for the films' contents, as JSON-ready values."""
-        configs = {
-            name: {stage: config.to_dict() for stage, config in of_stage.items()}
-            for name, of_stage in (("teachers", self.teachers), ("students", self.students))
-        }
-        return {"version": self.version, "folds": self.folds, "sources": self.sources.to_dict(), **configs}
-
 
 def build(plan: Plan, say: Say = print) -> Path:
     """Make the models and return their folder, ``models`` in the output.
@@ -137,8 +86,8 @@ def build(plan: Plan, say: Say = print) -> Path:
         it is.
     """
     found = find_films_to_train(plan.sources, say)
-    _keep_plan(plan, found)
-    say(training_time(plan, found))
+    keep_plan(plan, found)
+    say(training_time(plan, found, films_per_second(plan.teachers[STAGES[0]])))
     splits = block_folds(found.films, plan.folds)
     everything = Split(splits[0].train | splits[0].validation, frozenset())
     by_fold: dict[str, list[StageOutputs]] = {}
@@ -147,13 +96,13 @@ def build(plan: Plan, say: Say = print) -> Path:
         by_fold[stage] = outputs
         _learn(plan, found, stage, everything, soft_labels(joined(outputs)), say)
     out_of_fold = {stage: joined(outputs) for stage, outputs in by_fold.items()}
-    _write_records(plan, splits, out_of_fold)
+    write_records(plan, splits, out_of_fold)
     others = {stage: joined(outputs[1:]) for stage, outputs in by_fold.items()}
-    _assemble(plan.output / "fold1", plan.output / "held-out", f"{plan.version}+fold1", others, say)
+    assemble(plan.output / "fold1", plan.output / "held-out", f"{plan.version}+fold1", others, say)
     held_out = plan.output / "held-out"
     write_learnt_films(held_out, (film for film in found.films if film.name in splits[0].train))
     teachers = plan.output / "fold1", held_out
-    models = _assemble(
+    models = assemble(
         plan.output / "student", plan.output / "models", plan.version, out_of_fold, say, teachers
     )
     write_learnt_films(models, found.films)
@@ -165,79 +114,6 @@ def build(plan: Plan, say: Say = print) -> Path:
     cascade = {name: estimate.to_dict() for name, estimate in three_way(first, second, SEED).items()}
     replace_text(plan.output / "records" / "three-way.json", json.dumps(cascade, indent=1) + "\n")
     return models
-
-
-def _keep_plan(plan: Plan, found: TrainingFilms) -> None:
-    """Write to the folder of the run what is to be made; refuse one in which something else was begun."""
-    path = plan.output / PLAN_FILE
-    made: dict[str, Any] = plan.to_dict() | {"data_fingerprint": fingerprint(found.films)}
-    made = json.loads(json.dumps(made))
-    if not path.exists():
-        if there := [name for name in _FOLDERS if (plan.output / name).exists()]:
-            raise TrainingError(
-                f"{plan.output} holds {' and '.join(there)}, but no {PLAN_FILE} that says of what they are "
-                "made; choose another folder"
-            )
-        plan.output.mkdir(parents=True, exist_ok=True)
-        replace_text(path, json.dumps(made, indent=1) + "\n")
-        return
-    try:
-        before = json.loads(path.read_text(encoding="utf-8"))
-        different = [_SHOWN.get(name, name) for name, value in made.items() if before[name] != value]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise TrainingError(
-            f"{path} does not describe a run of make models; choose another folder"
-        ) from error
-    if different:
-        raise TrainingError(
-            f"{plan.output} holds a run with another {' and '.join(different)}; go on with the same films, "
-            "settings and version, or choose another folder"
-        )
-
-
-def _write_records(plan: Plan, splits: Sequence[Split], out_of_fold: dict[str, StageOutputs]) -> None:
-    """Write what tells how the models were made, without a path: folds, settings, out-of-fold predictions."""
-    records = plan.output / "records"
-    records.mkdir(exist_ok=True)
-    folds = {name: number for number, split in enumerate(splits, 1) for name in split.validation}
-    replace_text(records / "folds.json", json.dumps(dict(sorted(folds.items())), indent=0) + "\n")
-    runs: dict[str, dict[str, Any]] = {}
-    for folder in [*(f"fold{number}" for number in range(1, plan.folds + 1)), "student"]:
-        for stage in STAGES:
-            run = read_run(plan.output / folder / stage)
-            run["sources"] = {
-                name: [Path(path).name for path in value]
-                if isinstance(value, list)
-                else Path(value or "").name
-                for name, value in run["sources"].items()
-            }
-            run["epochs"] = read_rows(plan.output / folder / stage / METRICS)
-            runs.setdefault(folder, {})[stage] = run
-    replace_text(records / "training.json", json.dumps(runs, indent=1) + "\n")
-    costs = {
-        stage: [
-            json.loads((plan.output / f"fold{number}" / stage / INT8).read_text(encoding="utf-8"))
-            for number in range(1, plan.folds + 1)
-        ]
-        for stage in STAGES
-    }
-    replace_text(records / "int8.json", json.dumps(costs, indent=1) + "\n")
-    for stage, outputs in out_of_fold.items():
-        outputs.save(records / f"out-of-fold-{stage}.csv")
-
-
-def training_time(plan: Plan, found: TrainingFilms, films_per_second: float = 16.0) -> str:
-    """Return a sentence on how long training takes at so many films of 224 x 224 a second."""
-    main = [film for film in found.films if not film.domain]
-    second = sum(film.aetiology is not None for film in main)
-    pixels = 0.0
-    for configs, share, times in ((plan.teachers, 1 - 1 / plan.folds, plan.folds), (plan.students, 1.0, 1)):
-        for stage, config in configs.items():
-            elsewhere = config.repeats * (len(found.films) - len(main))
-            films = share * (second if stage == STAGES[1] else len(main) + elsewhere)
-            pixels += times * films * sum(count * (size / 224) ** 2 for size, count in config.schedule)
-    hours = pixels / films_per_second / 3600
-    return f"about {hours:.1f} hours of training at {films_per_second:g} films of 224 x 224 a second"
 
 
 def _teach(plan: Plan, found: TrainingFilms, stage: str, number: int, split: Split, say: Say) -> StageOutputs:
@@ -318,53 +194,6 @@ def soft_labels(outputs: StageOutputs) -> dict[str, float]:
     for name, probability in zip(clean.films, positive_probability(clean.logits, 1.0).tolist(), strict=True):
         of_film[name].append(probability)
     return {name: round(float(np.mean(values)), 6) for name, values in sorted(of_film.items())}
-
-
-def _assemble(
-    run: Path,
-    models: Path,
-    version: str,
-    out_of_fold: dict[str, StageOutputs],
-    say: Say,
-    teachers: tuple[Path, Path] | None = None,
-) -> Path:
-    """Export both stages of a run, calibrated by out-of-fold predictions, with their gate and manifest.
-
-    ``teachers``: run and exported models of those whose logits the students' are brought to.
-    """
-    if (models / MANIFEST).exists():
-        say(f"{models} is there already")
-        return models
-    with new_models(models, version) as folder:
-        report: dict[str, Any] = {
-            stage: export_stage(run / stage, folder / f"{stage}.onnx", version, say, out_of_fold[stage])
-            for stage in STAGES
-        }
-        if teachers is not None:
-            for stage in STAGES:
-                offset = _move_bias(folder / f"{stage}.onnx", stage, *teachers, say)
-                report[stage] |= {"offset": offset, "bias": read_spec(folder / f"{stage}.onnx").bias}
-                say(f"{stage}: logits of the student lie {offset:+.3f} from those of the teacher")
-        report["gate"] = fit_gate_of(run / STAGES[0], folder / f"{STAGES[0]}.onnx", say)
-        replace_text(folder / EXPORT_FILE, json.dumps(report, indent=1) + "\n")
-    say(f"models {version} written to {models}")
-    return models
-
-
-def _move_bias(path: Path, stage: str, run: Path, models: Path, say: Say) -> float:
-    """Move the bias of a student by how far its logits lie from a teacher's; return how far that is.
-
-    Measured on films that both have learnt from, as the mean over classes and domains.
-    """
-    record = read_run(run / stage)
-    learnt, _ = sides_of(run / stage, record["sources"], ModelSpec.from_json(json.dumps(record["spec"])), say)
-    shown = [replace(sample, renderings=sample.renderings[-1:]) for sample in evenly(learnt, OFFSET_FILMS)]
-    student, teacher = (run_clean(each, shown) for each in (path, models / f"{stage}.onnx"))
-    difference = np.diff(student.logits.astype(np.float64) - teacher.logits)[:, 0]
-    offset = float(row_weights(student) @ difference)
-    spec = read_spec(path)
-    write_spec(path, replace(spec, bias=spec.bias - offset / spec.temperature))
-    return round(offset, 6)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

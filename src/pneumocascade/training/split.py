@@ -85,26 +85,53 @@ def block_folds(films: Sequence[LabelledFilm], count: int) -> list[Split]:
     DataSetError
         Where a series has fewer patients than there are folds.
     """
-    films_of: dict[str, list[LabelledFilm]] = defaultdict(list)
-    for film in films:
-        films_of[film.patient].append(film)
-    series: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for patient in sorted(films_of, key=_by_number):
-        category = min(film.category for film in films_of[patient])
-        series[_by_number(patient)[0], category].append(patient)
-    folds: list[set[str]] = [set() for _ in range(count)]
-    for (name, category), patients in series.items():
+    for (name, category), patients in _patients_by_series(films).items():
         if len(patients) < count:
             raise DataSetError(
                 f"{len(patients)} {category} patients of the series {name!r} are too few for {count} folds"
             )
+    block = number_blocks(films, count)
+    folds = [frozenset(name for name, number in block.items() if number == fold) for fold in range(count)]
+    everything = frozenset(block)
+    return [Split(everything - fold, fold) for fold in folds]
+
+
+def number_blocks(films: Sequence[LabelledFilm], count: int) -> dict[str, int]:
+    """Return by film's name its block of neighbouring patient numbers, from 0.
+
+    Parameters
+    ----------
+    films : sequence of LabelledFilm
+    count : int
+        Number of blocks. Each series and category is cut into as many, with about as many films each; one
+        of few patients leaves some without.
+    """
+    films_of = _films_by_patient(films)
+    block: dict[str, int] = {}
+    for patients in _patients_by_series(films).values():
         total = sum(len(films_of[patient]) for patient in patients)
         before = 0
         for patient in patients:
-            folds[before * count // total].update(film.name for film in films_of[patient])
+            block.update((film.name, before * count // total) for film in films_of[patient])
             before += len(films_of[patient])
-    everything = frozenset(film.name for film in films)
-    return [Split(everything - fold, frozenset(fold)) for fold in folds]
+    return block
+
+
+def _patients_by_series(films: Sequence[LabelledFilm]) -> dict[tuple[str, str], list[str]]:
+    """Return patients in the order of their numbers, by series and the first category of their films."""
+    films_of = _films_by_patient(films)
+    series: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for patient in sorted(films_of, key=_by_number):
+        category = min(film.category for film in films_of[patient])
+        series[_by_number(patient)[0], category].append(patient)
+    return series
+
+
+def _films_by_patient(films: Sequence[LabelledFilm]) -> dict[str, list[LabelledFilm]]:
+    films_of: dict[str, list[LabelledFilm]] = defaultdict(list)
+    for film in films:
+        films_of[film.patient].append(film)
+    return films_of
 
 
 def _by_number(patient: str) -> tuple[str, int, str]:

@@ -35,6 +35,7 @@ from pneumocascade.errors import TrainingError
 from pneumocascade.model.engines.processor import instructions
 from pneumocascade.model.spec import ModelSpec
 from pneumocascade.training.augment import augment
+from pneumocascade.training.balance import balanced
 from pneumocascade.training.checkpoint import (
     RunProgress,
     load_latest,
@@ -146,8 +147,11 @@ class Trainer:
     def _train_epoch(self, size: int) -> float:
         config, epoch = self.config, self.progress.epoch
         torch.manual_seed(config.seed + epoch)
+        films = self.films.train
+        if config.balance:
+            films = balanced(films, np.random.default_rng((config.seed, epoch)))
         dataset = FilmDataset(
-            self.films.train,
+            films,
             self.spec,
             size=size,
             seed=config.seed,
