@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -42,7 +41,7 @@ from pneumocascade.training.pipeline import TEACHERS
 from pneumocascade.training.sources import Sources, TrainingFilms, find_films_to_train
 from pneumocascade.training.split import block_folds
 from pneumocascade.training.starting_weights import WEIGHTS, find_weights
-from pneumocascade.training.trainer import Sides, Trainer
+from pneumocascade.training.trainer import METRICS, Sides, Trainer, read_rows
 
 RENDERINGS = ("kermany-512", "kermany-original")
 
@@ -75,7 +74,7 @@ class Variant:
 
 VARIANTS = {
     "as stage 1 is trained": Variant(),
-    "classes weigh alike": Variant(changes={"balance": True}),
+    "classes and blocks equally often": Variant(changes={"balance": True}),
     "without stretch, crop, mixing": Variant(augmentation=augment_as_before),
     "adults four times an epoch": Variant(changes={"repeats": 4}),
     "labels not smoothed": Variant(changes={"label_smoothing": 0.0}),
@@ -84,8 +83,8 @@ VARIANTS = {
 
 def run(
     name: str, found: TrainingFilms, split: Split, weights: str, config: TrainingConfig, folder: Path
-) -> tuple[StageOutputs, float]:
-    """Train a variant and return what it says of the films left out, and its minutes of training."""
+) -> StageOutputs:
+    """Train a variant and return what it says of the films left out."""
     variant = VARIANTS[name]
     config = replace(config, **variant.changes)
     start = find_weights(weights, config.backbone, config.stage)
@@ -107,13 +106,11 @@ def run(
     torch.manual_seed(config.seed)
     network = build_network(config.backbone, stride_in_1x1=start.stride_in_1x1)
     report = load_weights(network, start, config.backbone)
-    started = time.perf_counter()
     Trainer(network, report, spec, config, Sides(learnt, []), folder, variant.augmentation).run()
-    minutes = (time.perf_counter() - started) / 60
     network.load_state_dict(load_file(folder / WEIGHTS))
     model = folder / "float32.onnx"
     to_onnx(network, spec, model)
-    return run_clean(model, held_out).and_also(run_shifted(model, held_out)), minutes
+    return run_clean(model, held_out).and_also(run_shifted(model, held_out))
 
 
 def measured(outputs: StageOutputs, config: TrainingConfig) -> dict[str, float]:
@@ -157,7 +154,7 @@ def main() -> None:
     )
     parser.add_argument("--schedule", type=parse_schedule, default=parse_schedule("160x2"))
     arguments = parser.parse_args()
-    weights = str(next((arguments.data / "weights").glob("*.safetensors")))
+    weights = next(map(str, (arguments.data / "weights").glob("*.safetensors")), "imagenet")
     sources = Sources(
         arguments.data / "kermany224",
         weights,
@@ -169,15 +166,17 @@ def main() -> None:
     record = arguments.runs / "results.json"
     results: dict[str, Any] = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
     for seed, fold, name in itertools.product(arguments.seeds, arguments.folds, arguments.variants):
-        key = f"{name}, fold {fold}, seed {seed}"
+        schedule = " ".join(f"{size}x{epochs}" for size, epochs in arguments.schedule)
+        key = f"{name}, fold {fold}, seed {seed}, {schedule}"
         if key in results:
             continue
         print(key, flush=True)
         config = replace(TEACHERS["stage1"], schedule=arguments.schedule, seed=2000 + 100 * seed + fold)
         folder = arguments.runs / key.replace(", ", "-").replace(" ", "-")
-        outputs, minutes = run(name, found, splits[fold - 1], weights, config, folder)
+        outputs = run(name, found, splits[fold - 1], weights, config, folder)
         outputs.save(folder / "outputs.csv")
-        results[key] = measured(outputs, config) | {"minutes": round(minutes, 1)}
+        seconds = sum(row["seconds"] for row in read_rows(folder / METRICS))
+        results[key] = measured(outputs, config) | {"minutes": round(seconds / 60, 1)}
         print(results[key], flush=True)
         record.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     if arguments.teachers is not None:

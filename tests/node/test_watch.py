@@ -24,7 +24,7 @@ from pneumocascade.imaging.files import MAX_BYTES
 from pneumocascade.model.store import read_manifest
 from pneumocascade.node.results import ResultMaker
 from pneumocascade.node.spool import ResultObject
-from pneumocascade.node.watch import FolderWatch, WatchSettings
+from pneumocascade.node.watch import NOT_A_FILM, FolderWatch, WatchSettings
 from pneumocascade.node.watch_record import WatchRecord
 from tests.conftest import EXAMPLES
 from tests.node.programs import wait_for
@@ -185,6 +185,18 @@ def test_objects_of_an_earlier_film_do_not_stay_beside_the_answer_of_another(
         assert again.statuses == {"ok": 1}
     assert results_in(output) == ["film.dcm.json"]
     assert answer_in(output, "film.dcm")["objects"] == []
+
+
+def test_a_file_that_is_no_film_any_more_keeps_no_answer(
+    watch: Watching, folder: Path, output: Path, make_film: MakeFilm
+) -> None:
+    shutil.copy(make_film(), folder / "film.dcm")
+    with watch(once=True) as watching:
+        assert watching.statuses == {"ok": 1}
+    (folder / "film.dcm").write_text("see the archive", encoding="utf-8")
+    with watch(once=True) as again:
+        assert again.statuses == {NOT_A_FILM: 1}
+    assert results_in(output) == []
 
 
 def test_a_film_on_which_this_software_fails_ends_no_watch_and_is_judged_by_the_next(

@@ -59,8 +59,23 @@ def test_seed_decides(samples: list[Sample]) -> None:
     assert names(1) == names(1) != names(2)
 
 
-def test_fewer_patients_than_blocks_make_fewer_groups() -> None:
+def test_classes_are_equally_frequent_whatever_blocks_they_have() -> None:
     films = [sample(number, 0) for number in range(BLOCKS - 2)] + [sample(number, 1) for number in range(20)]
-    counts = Counter(each.label for each in balanced(films, np.random.default_rng(0)))
-    assert counts[0] == pytest.approx(24 * (BLOCKS - 2) / (2 * BLOCKS - 2), abs=1)
-    assert counts.total() == 24
+    assert Counter(each.label for each in balanced(films, np.random.default_rng(0))) == {0: 12, 1: 12}
+
+
+def test_entries_of_a_film_count_each() -> None:
+    films = [sample(number, number % 2, "nih") for number in range(20)]
+    drawn = Counter(each.film.name for each in balanced(films * 2, np.random.default_rng(0)))
+    assert set(drawn.values()) == {2}
+
+
+def test_no_film_of_patients_without_numbers_is_drawn_many_times() -> None:
+    rng = np.random.default_rng(0)
+    names = [rng.bytes(6).hex() for _ in range(400)]
+    films = [
+        Sample(LabelledFilm(Path(name), name, "normal", None, name), index % 2, (Path(name),))
+        for index, name in enumerate(names)
+    ]
+    drawn = Counter(each.film.name for each in balanced(films, np.random.default_rng(0)))
+    assert max(drawn.values()) <= 2

@@ -115,6 +115,7 @@ def test_students_learn_from_all_films_and_stage_two_from_stage_one(plan: Plan, 
     run = json.loads((student / "stage1" / "run.json").read_text())
     assert run["sources"]["backbone_weights"].endswith("fold1/stage1/weights.safetensors")
     assert "student, stage 1" in said
+    assert any("hours of training" in line for line in said)
 
 
 def test_what_is_there_is_not_made_again(plan: Plan, models: Path) -> None:
@@ -133,8 +134,24 @@ def test_a_cut_run_goes_on_at_the_stage_that_is_missing(plan: Plan, models: Path
     path = plan.output / "fold2" / "stage2" / "outputs.csv"
     before = path.read_bytes()
     path.unlink()
-    build(plan, lambda _line: None)
+    lines: list[str] = []
+    build(plan, lines.append)
     assert path.read_bytes() == before
+    assert not any("hours of training" in line for line in lines), "nothing is left to train"
+
+
+def test_a_run_of_a_version_with_fewer_settings_goes_on(plan: Plan, models: Path) -> None:
+    path = plan.output / "plan.json"
+    text = path.read_text()
+    before = json.loads(text)
+    for name in ("teachers", "students"):
+        for settings in before[name].values():
+            assert settings.pop("balance") is False
+    path.write_text(json.dumps(before))
+    build(plan, lambda _line: None)
+    with pytest.raises(TrainingError, match="another teachers;"):
+        build(replace(plan, teachers={**CONFIGS, "stage1": replace(FAST, balance=True)}), lambda _line: None)
+    path.write_text(text)
 
 
 def test_a_folder_that_holds_another_run_is_refused_and_left_alone(

@@ -85,12 +85,10 @@ def sources(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Sources:
     return Sources(root / "data", str(weights), (root / "large",), (root / "held",))
 
 
-@pytest.fixture(scope="module")
-def run(few_of_everything: None, sources: Sources, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Both stages, trained for two epochs by the command; ``said.txt`` is what it said."""
-    folder = tmp_path_factory.mktemp("run")
+def command_of(sources: Sources, output: Path) -> list[str]:
+    """Return the command that trains both stages with the settings of ``CONFIG``."""
     options = {
-        "--output": folder,
+        "--output": output,
         "--backbone": CONFIG.backbone,
         "--backbone-weights": sources.backbone_weights,
         "--renderings": sources.renderings[0],
@@ -99,8 +97,14 @@ def run(few_of_everything: None, sources: Sources, tmp_path_factory: pytest.Temp
         "--batch-size": CONFIG.batch_size,
         "--workers": CONFIG.workers,
     }
-    pairs = [str(part) for option in options.items() for part in option]
-    result = runner.invoke(app, ["train", str(sources.data), *pairs])
+    return ["train", str(sources.data), *(str(part) for option in options.items() for part in option)]
+
+
+@pytest.fixture(scope="module")
+def run(few_of_everything: None, sources: Sources, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Both stages, trained for two epochs by the command; ``said.txt`` is what it said."""
+    folder = tmp_path_factory.mktemp("run")
+    result = runner.invoke(app, command_of(sources, folder))
     assert result.exit_code == 0, result.output
     (folder / "said.txt").write_text(result.stdout)
     return folder
@@ -178,13 +182,15 @@ def test_a_run_goes_on_from_another_folder(
 ) -> None:
     record = run / "stage2" / "run.json"
     before = (run / "stage2" / "metrics.jsonl").read_text()
-    saved = json.loads(record.read_text())
+    original = record.read_text()
+    saved = json.loads(original)
     assert saved["sources"]["backbone_weights"] == str((run / "stage1" / "weights.safetensors").resolve())
     monkeypatch.chdir(run.parent)
     for given in (saved["sources"]["backbone_weights"], f"{run.name}/stage1/weights.safetensors"):
         saved["sources"]["backbone_weights"] = given  # the second as it stood there up to 0.1
         record.write_text(json.dumps(saved, indent=1) + "\n")
         train_stage(sources, replace(CONFIG, stage=2), Path(run.name))
+    record.write_text(original)
     assert (run / "stage2" / "metrics.jsonl").read_text() == before
 
 
@@ -227,6 +233,13 @@ def test_a_run_from_before_the_digest_is_compared_with_its_split(record_of: Path
     (record_of / "run.json").write_text(json.dumps(record))
     with pytest.raises(TrainingError, match="another config;"):
         train(sources, replace(CONFIG, seed=1), record_of)
+
+
+def test_the_command_passes_the_balance_on(run: Path, sources: Sources) -> None:
+    result = runner.invoke(app, command_of(sources, run))
+    assert result.exit_code == 0, result.output
+    result = runner.invoke(app, [*command_of(sources, run), "--balance"])
+    assert "holds a run with another config" in str(result.exception)
 
 
 def test_a_run_of_a_version_with_fewer_settings_goes_on(

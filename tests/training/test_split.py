@@ -9,7 +9,7 @@ import pytest
 
 from pneumocascade.datasets.films import LabelledFilm, Split, find_films
 from pneumocascade.errors import DataSetError
-from pneumocascade.training.split import block_folds, split_films
+from pneumocascade.training.split import block_folds, number_blocks, split_films
 
 
 def many_films(seed: int = 0) -> list[LabelledFilm]:
@@ -132,3 +132,24 @@ def test_patients_without_numbers_are_one_series() -> None:
     films = [LabelledFilm(Path(n), n, "normal", None, n) for n in ("anna", "ben", "carl", "dora")]
     folds = block_folds(films, 2)
     assert [sorted(fold.validation) for fold in folds] == [["anna", "ben"], ["carl", "dora"]]
+
+
+def test_blocks_are_of_neighbouring_numbers_and_of_about_as_many_films() -> None:
+    films = many_films()
+    block = number_blocks(films, 5)
+    assert block.keys() == {film.name for film in films}
+    for category in ("normal", "bacterial", "viral"):
+        own = [film for film in films if film.category == category]
+        in_order = [block[film.name] for film in sorted(own, key=lambda film: int(film.patient[6:]))]
+        assert in_order == sorted(in_order)
+        counts = Counter(in_order)
+        assert counts.keys() == set(range(5))
+        assert all(abs(count - len(own) / 5) < 4 for count in counts.values()), "a patient has four at most"
+
+
+def test_series_of_few_patients_are_cut_as_one() -> None:
+    names = [f"{letter}{number}" for letter in "abcdefgh" for number in range(3)]
+    films = [LabelledFilm(Path(name), name, "normal", None, name) for name in names]
+    block = number_blocks(films, 6)
+    assert Counter(block.values()) == dict.fromkeys(range(6), 4)
+    assert [block[name] for name in names] == sorted(block.values())

@@ -232,6 +232,7 @@ def test_auroc_is_of_the_positive_class() -> None:
         ("avx2 avx512f avx512bw avx512_vnni", False),  # bfloat16 is emulated: slower than float32
         ("avx512f avx512_bf16", True),
         ("avx512f amx_bf16 amx_int8", True),
+        ("fp asimd bf16", True),
     ],
 )
 def test_bfloat16_is_left_to_processors_that_have_it(

@@ -113,13 +113,13 @@ def train(
     from pneumocascade.datasets.films import load_training_films
 
     run = import_extra("pneumocascade.training.run", "training", "train")
-    films_from = import_extra("pneumocascade.training.sources", "training", "train")
+    sources_module = import_extra("pneumocascade.training.sources", "training", "train")
     config = import_extra("pneumocascade.training.config", "training", "train")
     options = options_of(labels, label_columns, label_values, patients)
     loaded = load_training_films(data_dir, options)
     for films in (loaded, *map(load_training_films, elsewhere or ())):
         say_loaded(films)
-    sources = films_from.Sources(
+    sources = sources_module.Sources(
         data_dir or loaded.root,
         start_from,
         tuple(renderings or ()),

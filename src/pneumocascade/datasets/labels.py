@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from pneumocascade.datasets.folded import folded
 
 NORMAL, PNEUMONIA, BACTERIAL, VIRAL = "normal", "pneumonia", "bacterial", "viral"
 
@@ -109,8 +110,8 @@ def label_of(meanings: Collection[str]) -> Label:
 
 
 def plain(text: str) -> str:
-    """Return a value as it is compared: composed (NFC), small letters, single spaces, ``1`` for ``1.0``."""
-    words = " ".join(re.split(r"[\s_]+", unicodedata.normalize("NFC", text).strip().casefold()))
+    """Return a value as it is compared: small letters, single spaces, ``1`` for ``1.0``."""
+    words = " ".join(re.split(r"[\s_]+", folded(text.strip())))
     try:
         return f"{float(words):g}"
     except ValueError:

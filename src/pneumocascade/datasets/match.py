@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from pneumocascade.datasets.folded import folded
 from pneumocascade.datasets.folders import name_of_film
 from pneumocascade.datasets.label_file import LabelFile, LabelRow, read_patient_rows
 from pneumocascade.datasets.labels import Label, label_of
@@ -94,14 +94,6 @@ def _ends_with(film: Path, folders: Sequence[str], *, exactly: bool = False) -> 
     if exactly:
         return list(own) == list(folders)
     return list(map(folded, own)) == list(map(folded, folders))
-
-
-def folded(name: str) -> str:
-    """Return a name of a file or folder as it is compared: capitals and Unicode form do not matter.
-
-    macOS hands out names with accents as characters of their own (NFD), most other systems do not (NFC).
-    """
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def parts_of(text: str) -> tuple[str, ...]:

@@ -6,11 +6,11 @@ import codecs
 import csv
 import io
 import sys
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pneumocascade.datasets.folded import folded
 from pneumocascade.errors import DataSetError
 
 _DELIMITERS = ",;\t"
@@ -50,23 +50,18 @@ class Table:
     rows: tuple[Row, ...]
 
     def index_of(self, column: str) -> int | None:
-        """Return the place of a column, capitals and Unicode composition aside; ``None`` where there is none.
+        """Return the place of a column, capitals and Unicode form aside; ``None`` where there is none.
 
         Raises
         ------
         DataSetError
             Where there are several.
         """
-        wanted = _comparable(column.strip())
-        places = [place for place, name in enumerate(self.columns) if _comparable(name) == wanted]
+        wanted = folded(column.strip())
+        places = [place for place, name in enumerate(self.columns) if folded(name) == wanted]
         if len(places) > 1:
             raise DataSetError(f"{self.path} has {len(places)} columns {column!r}; give each its own name")
         return places[0] if places else None
-
-
-def _comparable(name: str) -> str:
-    """Return a name so that it equals others that look like it: "é" is one character or two."""
-    return unicodedata.normalize("NFC", name).casefold()
 
 
 def read_table(path: Path) -> Table:

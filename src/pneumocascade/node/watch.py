@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -76,8 +76,8 @@ class FolderWatch:
     Of each it writes, in the place below ``output`` that it has below ``folder``, ``NAME.json``, and for a
     DICOM object ``NAME.sr.dcm``, ``NAME.sc.dcm``, ``NAME.pdf.dcm`` or ``NAME.pr.dcm``. Each
     file appears whole; last of all, a record says that the film is done. A file whose content changes is
-    judged anew, and by the next run one on which this software failed; objects of an earlier answer are
-    removed where there are no new ones.
+    judged anew, and by the next run one on which this software failed; what came of an earlier content is
+    replaced or removed.
 
     Parameters
     ----------
@@ -196,6 +196,8 @@ class FolderWatch:
         if digest and record.digest_of(encodable(name)) == digest:
             return "unchanged"
         if kind_of(path) != "film":
+            self._remove_objects(name, RESULT_KINDS)
+            self._target(name, "json").unlink(missing_ok=True)
             return NOT_A_FILM
         prediction = self._cascade.predict(
             str(path) if content is None else content,
@@ -229,18 +231,25 @@ class FolderWatch:
         self._write_row(name, row, digest, made)
 
     def _write_row(self, name: str, row: dict[str, Any], digest: str, made: Sequence[ResultObject]) -> None:
-        target = self._output / name
-        target.parent.mkdir(parents=True, exist_ok=True)
+        self._target(name, "json").parent.mkdir(parents=True, exist_ok=True)
         row |= {"file_sha256": digest or None, "objects": []}
         for each in made:
-            place = target.with_name(f"{target.name}.{each.kind}.dcm")
+            place = self._target(name, f"{each.kind}.dcm")
             with written_whole(place) as part:
                 part.write_bytes(each.content)
             row["objects"].append(place.name)
-        with written_whole(target.with_name(f"{target.name}.json")) as part:
+        with written_whole(self._target(name, "json")) as part:
             part.write_text(encodable(json.dumps(row, ensure_ascii=False)) + "\n", encoding="utf-8")
-        for kind in set(RESULT_KINDS) - {each.kind for each in made}:
-            target.with_name(f"{target.name}.{kind}.dcm").unlink(missing_ok=True)
+        self._remove_objects(name, set(RESULT_KINDS) - {each.kind for each in made})
+
+    def _remove_objects(self, name: str, kinds: Iterable[str]) -> None:
+        """Remove DICOM objects of what the file held before."""
+        for kind in kinds:
+            self._target(name, f"{kind}.dcm").unlink(missing_ok=True)
+
+    def _target(self, name: str, suffix: str) -> Path:
+        """Return the place of a result of a file."""
+        return self._output / f"{name}.{suffix}"
 
 
 def _reports(folder: Path, tick: float, stop: threading.Event) -> Iterator[set[Path]] | None:

@@ -14,34 +14,40 @@ BLOCKS = 6
 """Of patient numbers; see :func:`pneumocascade.training.split.number_blocks`."""
 
 Group = tuple[str, int, int]
-"""Domain, label and block of a film; films of other domains are of one block."""
+"""Domain, label and block of a film; the films of another domain are one block."""
 
 
 def balanced(samples: Sequence[Sample], rng: np.random.Generator) -> list[Sample]:
-    """Return as many films, in which the groups of each domain are equally frequent.
+    """Return as many films, in which the classes of a domain and the blocks of a class are equally frequent.
 
-    What goes along with a class (equipment, staff, season) changes from block to block. Where large blocks do
-    not count more than small ones, less of it is learnt. A domain keeps its share. All films of a group are
+    What goes along with a class (equipment, staff, season) changes from block to block. Less of it is learnt
+    where large blocks do not count more than small ones. A domain keeps its share. All entries of a group are
     drawn before one is drawn again.
 
     Parameters
     ----------
     samples : sequence of Sample
+        Some films may be in it several times.
     rng : numpy.random.Generator
-        Decides which films of a group are drawn once more than others, or not at all.
+        Decides which entries of a group are drawn once more than others, or not at all.
     """
-    films_of: dict[Group, list[int]] = defaultdict(list)
-    for index, group in enumerate(groups_of(samples)):
-        films_of[group].append(index)
-    drawn: list[Sample] = []
-    for domain in sorted({group[0] for group in films_of}):
-        own = sorted(group for group in films_of if group[0] == domain)
-        total = sum(len(films_of[group]) for group in own)
-        for number, group in enumerate(own):
-            wanted = total * (number + 1) // len(own) - total * number // len(own)
-            films = rng.permutation(films_of[group])
-            drawn += [samples[films[index % len(films)]] for index in range(wanted)]
-    return drawn
+    entries: dict[str, dict[int, dict[int, list[int]]]] = defaultdict(
+        lambda: defaultdict(lambda: defaultdict(list))
+    )
+    for index, (domain, label, block) in enumerate(groups_of(samples)):
+        entries[domain][label][block].append(index)
+    drawn: list[int] = []
+    for _, labels in sorted(entries.items()):
+        films = sum(len(group) for blocks in labels.values() for group in blocks.values())
+        for (_, blocks), of_label in zip(sorted(labels.items()), _shares(films, len(labels)), strict=True):
+            for (_, group), count in zip(sorted(blocks.items()), _shares(of_label, len(blocks)), strict=True):
+                drawn += np.resize(rng.permutation(group), count).tolist()
+    return [samples[index] for index in drawn]
+
+
+def _shares(total: int, parts: int) -> list[int]:
+    """Return a number as a sum of parts that differ by at most one."""
+    return [total * (part + 1) // parts - total * part // parts for part in range(parts)]
 
 
 def groups_of(samples: Sequence[Sample]) -> list[Group]:

@@ -56,8 +56,8 @@ class TrainingConfig:
     repeats : int
         How often an epoch shows the films of further sources, which are few.
     balance : bool
-        Whether classes and blocks of patient numbers are equally frequent in an epoch; see
-        :mod:`pneumocascade.training.balance`. Otherwise each film is shown once.
+        Whether classes and blocks of patient numbers are shown equally often in an epoch; see
+        :mod:`pneumocascade.training.balance`. Otherwise each film is shown once, or ``repeats`` times.
     smoothing_sigma : float
         Low-pass before CLAHE, in pixels at the model's size.
     seed : int
@@ -110,6 +110,11 @@ class TrainingConfig:
     def to_dict(self) -> dict[str, object]:
         """Return the fields as JSON-ready values."""
         return dataclasses.asdict(self)
+
+
+def completed(settings: dict[str, object]) -> dict[str, object]:
+    """Return the settings of a run with those that earlier versions did not have, as they were then."""
+    return {"backbone": DEFAULT_BACKBONE, "balance": False, **settings}
 
 
 def parse_schedule(text: str) -> tuple[tuple[int, int], ...]:

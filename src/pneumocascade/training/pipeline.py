@@ -87,7 +87,8 @@ def build(plan: Plan, say: Say = print) -> Path:
     """
     found = find_films_to_train(plan.sources, say)
     keep_plan(plan, found)
-    say(training_time(plan, found, films_per_second(plan.teachers[STAGES[0]])))
+    if not (plan.output / "student" / STAGES[1] / WEIGHTS).exists():
+        say(training_time(plan, found, films_per_second(plan.teachers[STAGES[0]])))
     splits = block_folds(found.films, plan.folds)
     everything = Split(splits[0].train | splits[0].validation, frozenset())
     by_fold: dict[str, list[StageOutputs]] = {}

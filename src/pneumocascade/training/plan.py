@@ -13,7 +13,7 @@ from pneumocascade.errors import TrainingError
 from pneumocascade.model.store import STAGES
 from pneumocascade.training.calibrate import StageOutputs
 from pneumocascade.training.checkpoint import replace_text
-from pneumocascade.training.config import TrainingConfig
+from pneumocascade.training.config import TrainingConfig, completed
 from pneumocascade.training.run_record import read_run
 from pneumocascade.training.sources import Sources, TrainingFilms
 from pneumocascade.training.trainer import METRICS, read_rows
@@ -75,8 +75,10 @@ def keep_plan(plan: Plan, found: TrainingFilms) -> None:
         return
     try:
         before = json.loads(path.read_text(encoding="utf-8"))
+        for name in ("teachers", "students"):
+            before[name] = {stage: completed(settings) for stage, settings in before[name].items()}
         different = [_SHOWN.get(name, name) for name, value in made.items() if before[name] != value]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise TrainingError(
             f"{path} does not describe a run of make models; choose another folder"
         ) from error
@@ -119,7 +121,7 @@ def write_records(plan: Plan, splits: Sequence[Split], out_of_fold: dict[str, St
 
 
 def training_time(plan: Plan, found: TrainingFilms, rate: float) -> str:
-    """Return a sentence on how long training takes at a rate: films of 224 x 224 a second."""
+    """Return a sentence on how long the whole training takes at so many films of 224 x 224 a second."""
     main = [film for film in found.films if not film.domain]
     second = sum(film.aetiology is not None for film in main)
     pixels = 0.0
@@ -129,4 +131,7 @@ def training_time(plan: Plan, found: TrainingFilms, rate: float) -> str:
             films = share * (second if stage == STAGES[1] else len(main) + elsewhere)
             pixels += times * films * sum(count * (size / 224) ** 2 for size, count in config.schedule)
     hours = pixels / rate / 3600
-    return f"about {hours:.1f} hours of training at {rate:.1f} films of 224 x 224 a second"
+    return (
+        f"about {hours:.1f} hours of training at {rate:.1f} films of 224 x 224 a second, without reading and "
+        "changing them"
+    )

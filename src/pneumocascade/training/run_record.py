@@ -12,9 +12,9 @@ from typing import Any
 
 from pneumocascade.datasets.films import LabelledFilm, Split, count_by_category
 from pneumocascade.errors import TrainingError
-from pneumocascade.model.spec import DEFAULT_BACKBONE, PREPARATION, ModelSpec
+from pneumocascade.model.spec import PREPARATION, ModelSpec
 from pneumocascade.training.checkpoint import replace_text
-from pneumocascade.training.config import TrainingConfig
+from pneumocascade.training.config import TrainingConfig, completed
 from pneumocascade.training.data import SoftLabels
 from pneumocascade.training.sources import Sources
 from pneumocascade.training.starting_weights import StartingWeights, absolute_weights
@@ -58,8 +58,8 @@ def save_run(folder: Path, run: dict[str, Any], split: Split, dropped: Sequence[
         before = read_run(folder)
         if "split_sha256" not in before:  # run.json of the first version
             before["split_sha256"] = Split.load(folder / SPLIT_FILE).digest
-        if isinstance(before.get("config"), dict):  # settings that runs of earlier versions lack
-            before["config"] = {"backbone": DEFAULT_BACKBONE, "balance": False, **before["config"]}
+        if isinstance(before.get("config"), dict):
+            before["config"] = completed(before["config"])
         if isinstance(before.get("sources"), dict):  # up to 0.1 weights stood there as they were given
             weights = str(before["sources"].get("backbone_weights"))
             before["sources"]["backbone_weights"] = absolute_weights(weights)

@@ -103,12 +103,15 @@ def number_blocks(films: Sequence[LabelledFilm], count: int) -> dict[str, int]:
     ----------
     films : sequence of LabelledFilm
     count : int
-        Number of blocks. Each series and category is cut into as many, with about as many films each; one
-        of few patients leaves some without.
+        Number of blocks. Each series and category is cut into as many, with about as many films each; series
+        of fewer patients are cut as one.
     """
     films_of = _films_by_patient(films)
+    series: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for (name, category), patients in _patients_by_series(films).items():
+        series[name if len(patients) >= count else "", category] += patients
     block: dict[str, int] = {}
-    for patients in _patients_by_series(films).values():
+    for patients in series.values():
         total = sum(len(films_of[patient]) for patient in patients)
         before = 0
         for patient in patients:

@@ -50,8 +50,8 @@ from pneumocascade.training.starting_weights import WEIGHTS, metadata_of
 
 METRICS = "metrics.jsonl"
 
-BFLOAT16_INSTRUCTIONS = frozenset({"avx512_bf16", "amx_bf16"})
-"""Flags of /proc/cpuinfo of processors that multiply in bfloat16."""
+BFLOAT16_INSTRUCTIONS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
+"""Flags of /proc/cpuinfo of processors that multiply in bfloat16 (x86-64, ARM64)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,10 +308,10 @@ def keep_rows(path: Path, epoch: int) -> None:
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Return whether bfloat16 arithmetic is native to the device.
+    """Return whether bfloat16 arithmetic is known to be native to the device.
 
-    Elsewhere it is emulated: on a processor with AVX-512 alone, training takes twice as long as in float32.
-    PyTorch's own answer for processors includes the emulation.
+    Where it is emulated, training is slow: on a processor with AVX-512 alone it takes twice as long as in
+    float32. PyTorch's own answer for processors includes the emulation.
     """
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))

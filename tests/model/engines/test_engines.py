@@ -12,7 +12,7 @@ from pneumocascade.errors import MissingExtraError, UsageError
 from pneumocascade.model.engines import ORT_PROVIDERS, PROVIDERS, available_providers, check_provider
 from pneumocascade.model.engines import auto as auto_module
 from pneumocascade.model.engines.auto import measured, resolve
-from pneumocascade.model.engines.processor import INSTRUCTIONS, fastest_instructions
+from pneumocascade.model.engines.processor import INSTRUCTIONS, fastest_instructions, instructions
 from pneumocascade.model.onnx_classifier import OnnxClassifier
 from tests.tiny_models import tiny_model, tiny_spec
 
@@ -106,7 +106,9 @@ def test_the_best_instructions_of_a_processor_are_found(tmp_path_factory: pytest
         path = folder / f"cpuinfo-{best}"
         path.write_text(f"processor\t: 0\n{text}\n")
         assert fastest_instructions(path) == best
+        assert instructions(path) == set(text.partition(": ")[2].split())
     assert fastest_instructions(folder / "none") == ""
+    assert instructions(folder / "none") == frozenset()
 
 
 def test_the_cpu_can_always_be_had() -> None:

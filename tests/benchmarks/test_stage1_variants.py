@@ -1,0 +1,34 @@
+"""Figures of a variant of stage 1: each source by itself, clean, and over the shifts."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from benchmarks.stage1_variants import measured
+from pneumocascade.training.calibrate import CLEAN, StageOutputs
+from pneumocascade.training.config import TrainingConfig
+
+
+def test_figures_are_of_each_source_and_shift() -> None:
+    rows = [
+        (domain, condition, label, patient)
+        for domain in ("", "nih")
+        for condition in (CLEAN, "blur 3", "noise 16")
+        for label in (0, 1)
+        for patient in range(30)
+    ]
+    domains, conditions, labels, _ = (np.array(column) for column in zip(*rows, strict=True))
+    margin = np.where(labels == 1, 2.0, -2.0) + np.random.default_rng(0).normal(0, 0.1, len(rows))
+    margin[(domains == "nih") & (conditions == "noise 16")] *= -1
+    outputs = StageOutputs.of(
+        np.column_stack([np.zeros(len(rows)), margin]).astype(np.float32),
+        labels,
+        [f"{domain}{label}-{patient}" for domain, _, label, patient in rows],
+        conditions=conditions.tolist(),
+        domains=domains.tolist(),
+    )
+    figures = measured(outputs, TrainingConfig(1))
+    assert figures["children: AUROC"] == figures["children: AUROC, worst shift"] == 1
+    assert figures["NIH: AUROC"] == figures["NIH: balanced accuracy"] == 1
+    assert figures["NIH: AUROC, mean of the shifts"] == 0.5
+    assert figures["NIH: AUROC, worst shift"] == figures["NIH: balanced accuracy, worst shift"] == 0
