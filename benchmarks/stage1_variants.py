@@ -38,6 +38,7 @@ from pneumocascade.training.data import Augmentation, samples_of
 from pneumocascade.training.network import build_network, load_weights
 from pneumocascade.training.onnx_export import to_onnx
 from pneumocascade.training.pipeline import TEACHERS
+from pneumocascade.training.run import repeated, untrained_spec
 from pneumocascade.training.sources import Sources, TrainingFilms, find_films_to_train
 from pneumocascade.training.split import block_folds
 from pneumocascade.training.starting_weights import WEIGHTS, find_weights
@@ -88,20 +89,9 @@ def run(
     variant = VARIANTS[name]
     config = replace(config, **variant.changes)
     start = find_weights(weights, config.backbone, config.stage)
-    spec = replace(
-        for_recipe(
-            1,
-            config.recipe,
-            size=config.size,
-            input_size=config.input_size,
-            smoothing_sigma=config.smoothing_sigma,
-        ),
-        mean=start.mean,
-        std=start.std,
-    )
-    learnt = samples_of(found.films, split.train, spec, found.renderings)
+    spec = untrained_spec(config, start)
+    learnt = repeated(samples_of(found.films, split.train, spec, found.renderings), config.repeats)
     held_out = samples_of(found.films, split.validation, spec, {})
-    learnt += [sample for sample in learnt if sample.film.domain for _ in range(config.repeats - 1)]
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
     network = build_network(config.backbone, stride_in_1x1=start.stride_in_1x1)

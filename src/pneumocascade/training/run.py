@@ -38,6 +38,7 @@ from pneumocascade.training.sources import (
 from pneumocascade.training.split import split_films
 from pneumocascade.training.starting_weights import (
     WEIGHTS,
+    StartingWeights,
     find_weights,
     has_stage,
 )
@@ -122,19 +123,7 @@ def train(
     found = found or find_films_to_train(sources, say)
     films = found.films
     split = _split(sources, config, folder, films)
-    spec = replace(
-        for_recipe(
-            config.stage,
-            config.recipe,
-            size=config.size,
-            input_size=config.input_size,
-            smoothing_sigma=config.smoothing_sigma,
-        ),
-        backbone=config.backbone,
-        mean=weights.mean,
-        std=weights.std,
-        data_fingerprint=fingerprint(films),
-    )
+    spec = replace(untrained_spec(config, weights), data_fingerprint=fingerprint(films))
     sides = Sides(
         samples_of(films, split.train, spec, found.renderings, soft),
         samples_of(films, split.validation, spec, found.renderings),
@@ -151,11 +140,28 @@ def train(
     files = sum(len(sample.renderings) for sample in sides.train)
     counts = f"{len(sides.train)} films to learn from ({files} files), {len(sides.validation)} to validate on"
     say(f"stage {config.stage}: {counts}")
-    shown = [sample for sample in sides.train if sample.film.domain for _ in range(config.repeats - 1)]
-    Trainer(network, report, spec, config, replace(sides, train=sides.train + shown), folder).run()
+    shown = repeated(sides.train, config.repeats)
+    Trainer(network, report, spec, config, replace(sides, train=shown), folder).run()
     if sides.validation:
         summarise(folder, network, spec, sides.validation, config)
     return folder
+
+
+def untrained_spec(config: TrainingConfig, weights: StartingWeights) -> ModelSpec:
+    """Return the specification of a model that is to be trained from starting weights."""
+    spec = for_recipe(
+        config.stage,
+        config.recipe,
+        size=config.size,
+        input_size=config.input_size,
+        smoothing_sigma=config.smoothing_sigma,
+    )
+    return replace(spec, backbone=config.backbone, mean=weights.mean, std=weights.std)
+
+
+def repeated(samples: list[Sample], repeats: int) -> list[Sample]:
+    """Return samples with those of further sources so many times."""
+    return samples + [sample for sample in samples if sample.film.domain for _ in range(repeats - 1)]
 
 
 def _batches(samples: Sequence[Sample], spec: ModelSpec, config: TrainingConfig) -> Iterator[Tensor]:
