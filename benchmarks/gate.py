@@ -11,7 +11,8 @@ split; without ``--data`` there are none. Prints tables in Markdown: how many of
 refused, and which codes they got; and what the checks on the features take. ``--domains`` counts whose films
 those of a folder are taken for, of how many stage 2 may name a type, and how many are unfamiliar.
 ``--layouts`` tries the checks on pixels alone: on every film of these folders, and on pairs, screenshots and
-photographs made of the films of ``--made-of``.
+photographs made of the films of ``--made-of``. ``--output docs/data/gate.json`` keeps the tables beside those
+of other calls.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.layouts import MADE
+from benchmarks.tables import Tables
 from pneumocascade.datasets.films import LabelledFilm, Split, find_training_films
 from pneumocascade.errors import FilmError
 from pneumocascade.evaluation.shift_conditions import SHIFTS, Condition
@@ -42,6 +44,8 @@ from pneumocascade.types import Radiograph
 
 Grey = NDArray[np.uint8]
 
+GROUP = ("group", "tried", "refused", "share", "codes")
+
 SEED = 77
 """Not the seed that gates are fitted with: the drawings are others."""
 
@@ -55,13 +59,13 @@ class Group:
     codes: Counter[str] = field(default_factory=Counter)
     warned: int = 0
 
-    def row(self) -> str:
+    def row(self) -> list[str]:
         """Return the group as a row of the table."""
         refused = self.codes.total()
         share = f"{refused / self.tried:.1%}" if self.tried else ""
         codes = ", ".join(f"{code} {count}" for code, count in self.codes.most_common())
         codes += f"{', ' if codes else ''}judged with a warning {self.warned}" if self.warned else ""
-        return f"| {self.name} | {self.tried} | {refused} | {share} | {codes} |"
+        return [self.name, str(self.tried), str(refused), share, codes]
 
 
 class Gate:
@@ -164,10 +168,8 @@ def others(gate: Gate, folder: Path) -> Iterator[Group]:
         yield gate.group(name, readable(path for path in group.iterdir() if path.is_file()))
 
 
-def layouts(folders: Sequence[Path], made_of: Path, each: int) -> Iterator[Group]:
-    """Yield real films, and pictures that show a film among other things, by the checks on pixels alone."""
-    for folder in folders:
-        yield pixels_alone(folder.name, readable(films_below(folder)))
+def layouts(made_of: Path, each: int) -> Iterator[Group]:
+    """Yield pictures that show a film among other things, by the checks on pixels alone."""
     films = films_below(made_of)
     for name, make in MADE.items():
         rng = np.random.default_rng((SEED, *name.encode()))
@@ -176,7 +178,7 @@ def layouts(folders: Sequence[Path], made_of: Path, each: int) -> Iterator[Group
         yield pixels_alone(name, (read_radiograph(make(one, other, rng)) for one, other in pairs))
 
 
-def domains(gate: Gate, folder: Path) -> str:
+def domains(gate: Gate, folder: Path) -> list[str]:
     """Return as a row of a table whose films those of a folder are taken for, refused ones left out."""
     found = [gate.assess(film) for film in readable(films_below(folder))]
     judged = [each for each in found if not each.reasons]
@@ -184,7 +186,7 @@ def domains(gate: Gate, folder: Path) -> str:
     counts = [of_domain[name] for name in (*gate.checks.domains, UNCERTAIN_DOMAIN)]
     typed = sum(not each.stage2_warnings for each in judged)
     cells = [folder.name, len(judged), *counts, typed, sum(bool(each.warnings) for each in judged)]
-    return f"| {' | '.join(map(str, cells))} |"
+    return list(map(str, cells))
 
 
 def films_below(folder: Path) -> list[Path]:
@@ -215,13 +217,6 @@ def milliseconds(gate: Gate, side: int, runs: int = 50) -> float:
     return 1000 * float(np.median(spent))
 
 
-def show(title: str, groups: Iterable[Group]) -> None:
-    """Print a table, row by row."""
-    print(f"\n{title}\n\n| group | tried | refused | share | codes |\n| --- | --- | --- | --- | --- |")
-    for group in groups:
-        print(group.row(), flush=True)
-
-
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -240,35 +235,51 @@ def main() -> None:
     parser.add_argument("--made", type=int, default=400, help="pictures made of each sort")
     parser.add_argument("--films", type=int, default=80, help="films that are shifted and spoilt")
     parser.add_argument("--drawings", type=int, default=20, help="drawings of each sort")
+    parser.add_argument("--output", type=Path, help="JSON file that the tables are kept in")
     given = parser.parse_args()
     if bool(given.data) != bool(given.split):
         parser.error("--data and --split go together")
     if bool(given.layouts) != bool(given.made_of):
         parser.error("--layouts and --made-of go together")
-    if given.layouts:
-        show("Checks on pixels alone", layouts(given.layouts, given.made_of, given.made))
-        return
+    tables = on_pixels(given) if given.layouts else on_features(given)
+    if given.output is not None:
+        tables.save(given.output)
+
+
+def on_pixels(given: argparse.Namespace) -> Tables:
+    """Return how often the checks on pixels alone refused what."""
+    tables = Tables()
+    films = (pixels_alone(folder.name, readable(films_below(folder))) for folder in given.layouts)
+    tables.show("films by pixels alone", (group.row() for group in films), GROUP)
+    tables.show("layouts", (group.row() for group in layouts(given.made_of, given.made)), GROUP)
+    return tables
+
+
+def on_features(given: argparse.Namespace) -> Tables:
+    """Return how often all checks refused what, or whose films they took them for."""
     cascade = Cascade.load(given.models)
     gate = Gate(cascade)
+    tables = Tables(cascade.version)
     print(f"Models {cascade.version}.")
     if given.domains:
-        titles = ["films", "judged", *(name or "main data set" for name in gate.checks.domains), "uncertain"]
-        titles += ["stage 2 may name a type", "unfamiliar"]
-        print(f"\n| {' | '.join(titles)} |\n|{' --- |' * len(titles)}")
-        for folder in given.domains:
-            print(domains(gate, folder), flush=True)
-        return
+        head = ["films", "judged", *(name or "main data set" for name in gate.checks.domains), "uncertain"]
+        head += ["stage 2 may name a type", "unfamiliar"]
+        tables.show("domains", (domains(gate, folder) for folder in given.domains), head)
+        return tables
     if given.data:
         split = Split.load(given.split)
         folders = [given.data, *given.renderings]
-        show("Films that should pass", false_refusals(gate, folders, split, given.films))
+        passing = false_refusals(gate, folders, split, given.films)
+        tables.show("held-out films", (group.row() for group in passing), GROUP)
         held_out = [film for film in find_training_films(given.data) if film.name in split.validation]
-        show("Held-out films, spoilt", spoilt(gate, choose_films(held_out, given.films, SEED)))
-    show("Drawings", drawings(gate, given.drawings))
+        altered = spoilt(gate, choose_films(held_out, given.films, SEED))
+        tables.show("altered films", (group.row() for group in altered), GROUP)
+    tables.show("drawings", (group.row() for group in drawings(gate, given.drawings)), GROUP)
     for folder in given.others:
-        show(f"Pictures in {folder.name}", others(gate, folder))
+        tables.show(folder.name, (group.row() for group in others(gate, folder)), GROUP)
     for side in (224, 2000):
         print(f"\nChecks on features, film of {side} x {side}: {milliseconds(gate, side):.2f} ms")
+    return tables
 
 
 if __name__ == "__main__":

@@ -1,18 +1,18 @@
 r"""Are the activation maps more than decoration? Deletion, insertion, and the share inside the lungs.
 
-    python benchmarks/saliency.py kermany224 --models build/models/held-out \
-        --split build/models/fold1/split.json --films 80
+    python -m benchmarks.saliency kermany224 --models build/models/held-out \
+        --split build/models/fold1/split.json --films 60 --output docs/data/saliency.json
 
 Deletion blurs the film away place by place, insertion brings it back out of the blur, both in the order
 of the evidence for the given label; a random map of the same coarseness is the yardstick (Petsiuk et
 al., "RISE", BMVC 2018). The lung fields are those of the mean of many normal
-films, stretched to the square. Prints a table in Markdown.
+films, stretched to the square. Prints tables in Markdown; ``--output`` keeps them.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.tables import Tables
 from pneumocascade.datasets.films import LabelledFilm, Split, find_films
 from pneumocascade.datasets.perturbations import resize
 from pneumocascade.evaluation.shift_suite import choose_films
@@ -88,26 +89,11 @@ def square(film: LabelledFilm) -> Radiograph:
     return replace(radiograph, pixels=resize(to_eight_bit(radiograph.pixels), SIDE))
 
 
-def main() -> None:
-    """Measure both stages and print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--split", type=Path, required=True)
-    parser.add_argument("--films", type=int, default=80)
-    parser.add_argument("--models", type=Path)
-    arguments = parser.parse_args()
-    split, films = Split.load(arguments.split), find_films(arguments.data)
-    cascade = Cascade.load(arguments.models)
-    normal = [film for film in films if film.name in split.train and film.finding == "normal"]
-    atlas = lung_atlas(choose_films(normal, ATLAS_FILMS))
-    held_out = [film for film in films if film.name in split.validation and film.finding == "pneumonia"]
-    chosen = choose_films(held_out, arguments.films)
-    print(f"{len(chosen)} held-out films of pneumonia, models {cascade.version}\n")
-    print("| mean log-odds of the label along the curve | by the map | at random | map better |")
-    print("| --- | --- | --- | --- |")
+def along_curves(cascade: Cascade, films: Sequence[LabelledFilm]) -> Iterator[list[str]]:
+    """Yield for each stage and way the mean log-odds of the label, by the map and by a random one."""
     for stage in (1, 2):
         rows = [
-            curves(cascade, stage, square(film), np.random.default_rng(n)) for n, film in enumerate(chosen)
+            curves(cascade, stage, square(film), np.random.default_rng(n)) for n, film in enumerate(films)
         ]
         for way, sign in (("deletion", -1), ("insertion", 1)):
             by_map, by_chance = (
@@ -115,19 +101,45 @@ def main() -> None:
             )
             better = float(np.mean(sign * by_map > sign * by_chance))
             wanted = "lower" if sign < 0 else "higher"
-            figures = f"{by_map.mean():.2f} | {by_chance.mean():.2f} | {better:.0%}"
-            print(f"| stage {stage}, {way} ({wanted} is better) | {figures} |")
-    print(f"\nThe atlas covers {atlas.mean():.0%} of the square.\n")
-    print("| share of the positive evidence inside the atlas | mean | by chance |\n| --- | --- | --- |")
+            figures = [f"{by_map.mean():.2f}", f"{by_chance.mean():.2f}", f"{better:.0%}"]
+            yield [f"stage {stage}, {way} ({wanted} is better)", *figures]
+
+
+def inside(cascade: Cascade, films: Sequence[LabelledFilm], atlas: NDArray[np.bool_]) -> Iterator[list[str]]:
+    """Yield for each stage the mean share of the positive evidence inside the atlas, and the atlas's area."""
     for stage in (1, 2):
         shares = []
-        for film in chosen:
-            evidence = np.clip(
-                evidence_for(cascade.stage_results(stage, [square(film)])[0], SIDE, SIDE), 0, None
-            )
+        for film in films:
+            result = cascade.stage_results(stage, [square(film)])[0]
+            evidence = np.clip(evidence_for(result, SIDE, SIDE), 0, None)
             if evidence.sum() > 0:
                 shares.append(float(evidence[atlas].sum() / evidence.sum()))
-        print(f"| stage {stage} | {np.mean(shares):.2f} | {atlas.mean():.2f} |")
+        yield [f"stage {stage}", f"{np.mean(shares):.2f}", f"{atlas.mean():.2f}"]
+
+
+def main() -> None:
+    """Measure both stages and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--split", type=Path, required=True)
+    parser.add_argument("--films", type=int, default=80)
+    parser.add_argument("--models", type=Path)
+    parser.add_argument("--output", type=Path, help="JSON file that the tables are kept in")
+    arguments = parser.parse_args()
+    split, films = Split.load(arguments.split), find_films(arguments.data)
+    cascade = Cascade.load(arguments.models)
+    normal = [film for film in films if film.name in split.train and film.finding == "normal"]
+    held_out = [film for film in films if film.name in split.validation and film.finding == "pneumonia"]
+    chosen = choose_films(held_out, arguments.films)
+    print(f"{len(chosen)} held-out films of pneumonia, models {cascade.version}")
+    tables = Tables(cascade.version)
+    curve = ("mean log-odds of the label along the curve", "by the map", "at random", "map better")
+    tables.show("curves", along_curves(cascade, chosen), curve)
+    atlas = lung_atlas(choose_films(normal, ATLAS_FILMS))
+    share = ("share of the positive evidence inside the atlas", "mean", "by chance")
+    tables.show("lungs", inside(cascade, chosen, atlas), share)
+    if arguments.output is not None:
+        tables.save(arguments.output)
 
 
 if __name__ == "__main__":

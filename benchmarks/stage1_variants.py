@@ -5,8 +5,10 @@
 Each variant learns from all folds but one of :func:`~pneumocascade.training.split.block_folds`, as
 ``make models`` does, but for a shorter schedule of smaller films, and is judged in float32 on the fold left
 out: the children's films and NIH's as they are, and a sample of both under each shift at its greatest
-strength. All variants of a fold and seed start from the same weights. A run that was cut goes on;
-what is measured is kept in ``results.json`` in the folder of the runs. Prints a table.
+strength. The children's films whose fine detail has the contrast of the other class are judged apart: normal
+films of little contrast, pneumonia of much (:func:`~pneumocascade.datasets.perturbations.fine_detail`). All
+variants of a fold and seed start from the same weights. A run that was cut goes on; what is measured is kept
+in ``results.json`` in the folder of the runs. Prints a table.
 
 ``DATA`` is laid out as for ``make models`` (docs/training.md). Needs the extra ``[train]``.
 """
@@ -16,7 +18,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -27,10 +29,21 @@ import torch
 from safetensors.torch import load_file
 
 from pneumocascade.datasets.films import Split
-from pneumocascade.datasets.perturbations import Grey
+from pneumocascade.datasets.perturbations import Grey, fine_detail
 from pneumocascade.evaluation.metrics import auroc
+from pneumocascade.evaluation.subgroups import DETAIL
+from pneumocascade.imaging.read import read_radiograph
+from pneumocascade.model.preprocess import to_eight_bit
 from pneumocascade.model.spec import for_recipe
-from pneumocascade.training.augment import PLAN, augment, crop_sides, move
+from pneumocascade.training.augment import (
+    GRAFTS,
+    PLAN,
+    augment,
+    mix_low_frequencies,
+    move,
+    resample,
+    swap_tone,
+)
 from pneumocascade.training.calibrate import CLEAN, StageOutputs
 from pneumocascade.training.config import TrainingConfig, parse_schedule
 from pneumocascade.training.cross_fitting import cross_judge, run_clean, run_shifted
@@ -44,18 +57,30 @@ from pneumocascade.training.split import block_folds
 from pneumocascade.training.starting_weights import WEIGHTS, find_weights
 from pneumocascade.training.trainer import METRICS, Sides, Trainer, read_rows
 
+AGAINST = "children, detail of the other class"
+MUCH_DETAIL = DETAIL.limits[-1]
+
 RENDERINGS = ("kermany-512", "kermany-original")
 
-PLAN_BEFORE = tuple(
-    (probability, partial(move, stretch=0.0) if change is move else change)
-    for probability, change in PLAN
-    if change is not crop_sides
+UNSTRETCHED = tuple(
+    (probability, partial(move, stretch=0.0) if change is move else change) for probability, change in PLAN
 )
+WITH_TONE = (*GRAFTS, (0.3, swap_tone))
 
 
 def augment_as_before(film: Grey, rng: np.random.Generator, _donor: Callable[[], Grey]) -> Grey:
-    """Change a film without stretching its axes, cropping its sides or mixing its low frequencies."""
-    return augment(film, rng, None, PLAN_BEFORE)
+    """Change a film without stretching its axes, cropping its sides or taking anything from another."""
+    return augment(film, rng, frame=((1.0, resample),), plan=UNSTRETCHED)
+
+
+def augment_without_detail(film: Grey, rng: np.random.Generator, donor: Callable[[], Grey]) -> Grey:
+    """Change a film as models 2.0 were trained: its low frequencies are mixed with another's alone."""
+    return augment(film, rng, donor, grafts=((0.2, mix_low_frequencies),))
+
+
+def augment_with_tone(film: Grey, rng: np.random.Generator, donor: Callable[[], Grey]) -> Grey:
+    """Change a film's tone, too."""
+    return augment(film, rng, donor, grafts=WITH_TONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +103,8 @@ VARIANTS = {
     "classes and blocks equally often": Variant(changes={"balance": True}),
     "without stretch, crop, mixing": Variant(augmentation=augment_as_before),
     "adults four times an epoch": Variant(changes={"repeats": 4}),
+    "balanced, detail of another": Variant(changes={"balance": True}),
+    "balanced, detail and tone of another": Variant(augment_with_tone, {"balance": True}),
     "labels not smoothed": Variant(changes={"label_smoothing": 0.0}),
 }
 
@@ -103,13 +130,24 @@ def run(
     return run_clean(model, held_out).and_also(run_shifted(model, held_out))
 
 
-def measured(outputs: StageOutputs, config: TrainingConfig) -> dict[str, float]:
+def details_of(found: TrainingFilms) -> dict[str, float]:
+    """Return the contrast of fine detail by the name of each film."""
+    return {film.name: fine_detail(to_eight_bit(read_radiograph(film.path).pixels)) for film in found.films}
+
+
+def measured(outputs: StageOutputs, config: TrainingConfig, details: Mapping[str, float]) -> dict[str, float]:
     """Return AUROC and balanced accuracy of each source: clean, mean of the shifts, and the worst of them."""
     spec = for_recipe(1, config.recipe)
     judged = cross_judge(spec, outputs, config.seed)
     margin = outputs.logits[:, 1].astype(np.float64) - outputs.logits[:, 0]
     right = (judged.probability >= 0.5) == (outputs.labels == 1)
     figures: dict[str, float] = {}
+    much = np.array([details[name] >= MUCH_DETAIL for name in outputs.films])
+    rows = outputs.clean & (outputs.domains == "") & (much == (outputs.labels == 1))
+    labels = outputs.labels[rows]
+    figures[f"{AGAINST}: AUROC"] = auroc(labels, margin[rows], np.ones(len(labels)))
+    for label, name in ((1, "sensitivity"), (0, "specificity")):
+        figures[f"{AGAINST}: {name}"] = float(right[rows][labels == label].mean())
     for domain, name in (("", "children"), ("nih", "NIH")):
         ranking, accuracy = {}, {}
         for condition in np.unique(outputs.conditions).tolist():
@@ -124,11 +162,13 @@ def measured(outputs: StageOutputs, config: TrainingConfig) -> dict[str, float]:
     return {key: round(value, 5) for key, value in figures.items()}
 
 
-def teacher(path: Path, split: Split, config: TrainingConfig) -> dict[str, float]:
+def teacher(
+    path: Path, split: Split, config: TrainingConfig, details: Mapping[str, float]
+) -> dict[str, float]:
     """Return the figures of a fold's teacher, INT8, on the same files."""
     outputs = StageOutputs.load(path)
     of_fold = np.isin(outputs.films, sorted(split.validation))
-    return measured(outputs.where(of_fold & ~np.isin(outputs.renderings, RENDERINGS)), config)
+    return measured(outputs.where(of_fold & ~np.isin(outputs.renderings, RENDERINGS)), config, details)
 
 
 def main() -> None:
@@ -152,6 +192,7 @@ def main() -> None:
         elsewhere=(arguments.data / "other-films" / "nih",),
     )
     found = find_films_to_train(sources)
+    details = details_of(found)
     splits = block_folds(found.films, 3)
     record = arguments.runs / "results.json"
     results: dict[str, Any] = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
@@ -166,13 +207,13 @@ def main() -> None:
         outputs = run(name, found, splits[fold - 1], weights, config, folder)
         outputs.save(folder / "outputs.csv")
         seconds = sum(row["seconds"] for row in read_rows(folder / METRICS))
-        results[key] = measured(outputs, config) | {"minutes": round(seconds / 60, 1)}
+        results[key] = measured(outputs, config, details) | {"minutes": round(seconds / 60, 1)}
         print(results[key], flush=True)
         record.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     if arguments.teachers is not None:
         for fold in arguments.folds:
             results[f"teacher of make models, fold {fold}"] = teacher(
-                arguments.teachers, splits[fold - 1], TEACHERS["stage1"]
+                arguments.teachers, splits[fold - 1], TEACHERS["stage1"], details
             )
     print_table(results)
 

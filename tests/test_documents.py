@@ -40,6 +40,13 @@ def test_the_kept_evaluations_are_of_the_bundled_models(figures: ModuleType, cas
     for name in (*figures.EVALUATIONS.values(), "shift.json", "failure-modes.json"):
         number, _, fold = figures.load(name)["model_version"].partition("+")
         assert (number.split(".")[:2], fold) == (cascade.version.split(".")[:2], "fold1"), name
+    for file, tables in {
+        "gate.json": {"held-out films": "fold1", "altered films": "fold1", "domains": "", "other-films": ""},
+        "saliency.json": {"curves": "fold1", "lungs": "fold1"},
+    }.items():
+        for name, fold in tables.items():
+            number, _, found = figures.load(file)[name]["models"].partition("+")
+            assert (number.split(".")[:2], found) == (cascade.version.split(".")[:2], fold), (file, name)
 
 
 def test_a_figure_that_was_changed_by_hand_is_found(figures: ModuleType, cascade: Cascade) -> None:

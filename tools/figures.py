@@ -35,6 +35,7 @@ DOCUMENTS = (
     "README.md",
     "docs/training.md",
     "docs/datasheet.md",
+    "docs/gate.md",
     *(f"docs/{name}.md" for name in ("subgroups", "failure-modes", "performance", "scale")),
 )
 
@@ -191,6 +192,18 @@ def epochs(stage: str) -> str:
     return table(rows)
 
 
+def kept(benchmark: str) -> dict[str, Callable[[Cascade], str]]:
+    """Return the tables that a benchmark kept, by the names of their blocks."""
+
+    def block(rows: Sequence[Sequence[str]]) -> Callable[[Cascade], str]:
+        return lambda _: table(rows)
+
+    return {
+        f"{benchmark}_{re.sub('[ -]', '_', name)}": block(each["rows"])
+        for name, each in load(f"{benchmark}.json").items()
+    }
+
+
 def evaluations(_cascade: Cascade) -> str:
     """Return what ``evaluate`` measured on the films of the first fold in each folder."""
     reports = {name: load(file) for name, file in EVALUATIONS.items()}
@@ -340,6 +353,8 @@ BLOCKS: dict[str, Callable[[Cascade], str]] = {
     "evaluations": evaluations,
     "shift": shift,
     "quantisation": quantisation,
+    **kept("gate"),
+    **kept("saliency"),
     "failures": failures,
     "failures_normal_called_pneumonia": lambda _: failure("normal called pneumonia"),
     "failures_pneumonia_called_normal": lambda _: failure("pneumonia called normal"),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from benchmarks.stage1_variants import measured
+from benchmarks.stage1_variants import AGAINST, measured
 from pneumocascade.training.calibrate import CLEAN, StageOutputs
 from pneumocascade.training.config import TrainingConfig
 
@@ -17,18 +18,29 @@ def test_figures_are_of_each_source_and_shift() -> None:
         for label in (0, 1)
         for patient in range(30)
     ]
-    domains, conditions, labels, _ = (np.array(column) for column in zip(*rows, strict=True))
+    domains, conditions, labels, patients = (np.array(column) for column in zip(*rows, strict=True))
     margin = np.where(labels == 1, 2.0, -2.0) + np.random.default_rng(0).normal(0, 0.1, len(rows))
     margin[(domains == "nih") & (conditions == "noise 16")] *= -1
+    # A film in three has the detail of the other class: of these, patient 0 alone is answered wrongly.
+    names = [f"{domain}{label}-{patient}" for domain, _, label, patient in rows]
+    details = {
+        name: 6.0 if (label == 0) != (patient % 3 == 0) else 3.0
+        for name, (_, _, label, patient) in zip(names, rows, strict=True)
+    }
+    margin[(domains == "") & (conditions == CLEAN) & (patients == 0)] *= -2
     outputs = StageOutputs.of(
         np.column_stack([np.zeros(len(rows)), margin]).astype(np.float32),
         labels,
-        [f"{domain}{label}-{patient}" for domain, _, label, patient in rows],
+        names,
         conditions=conditions.tolist(),
         domains=domains.tolist(),
+        films=names,
     )
-    figures = measured(outputs, TrainingConfig(1))
-    assert figures["children: AUROC"] == figures["children: AUROC, worst shift"] == 1
+    figures = measured(outputs, TrainingConfig(1), details)
+    assert figures["children: AUROC"] == pytest.approx(1 - (2 * 29 + 1) / 900, abs=1e-5)
+    assert figures[f"{AGAINST}: AUROC"] == pytest.approx(1 - (2 * 9 + 1) / 100)
+    assert figures[f"{AGAINST}: sensitivity"] == figures[f"{AGAINST}: specificity"] == 0.9
+    assert figures["children: AUROC, worst shift"] == 1
     assert figures["NIH: AUROC"] == figures["NIH: balanced accuracy"] == 1
     assert figures["NIH: AUROC, mean of the shifts"] == 0.5
     assert figures["NIH: AUROC, worst shift"] == figures["NIH: balanced accuracy, worst shift"] == 0

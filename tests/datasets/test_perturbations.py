@@ -29,6 +29,7 @@ CHANGES: dict[str, Callable[[Grey], Grey]] = {
     "mask": lambda film: perturbations.mask_patch(film, np.random.default_rng(0)),
     "frame": lambda film: perturbations.transplant_frame(film, draw_chest(9, 120, 100), 0.1),
     "tone": lambda film: perturbations.swap_tone(film, draw_chest(9, 120, 100) // 2, 1.0),
+    "detail": lambda film: perturbations.match_detail(film, draw_chest(9, 120, 100) // 2, 1.0),
 }
 
 
@@ -54,6 +55,8 @@ def test_neutral_strengths_change_nothing() -> None:
         perturbations.rotate(film, 0),
         perturbations.transplant_frame(film, donor, 0),
         perturbations.swap_tone(film, donor, 0),
+        perturbations.match_detail(film, donor, 0),
+        perturbations.match_detail(film, film, 1),
     ):
         np.testing.assert_array_equal(same, film)
 
@@ -81,6 +84,24 @@ def test_the_tone_becomes_the_donors_and_keeps_the_order() -> None:
     assert abs(float(toned.mean()) - float(donor.mean())) < 3
     order = np.argsort(film.ravel(), kind="stable")
     assert (np.diff(toned.ravel()[order].astype(int)) >= 0).all()
+
+
+def test_detail_gets_the_contrast_that_it_has_in_the_donor() -> None:
+    film = draw_chest(0, 224, 224)
+    for donor in (perturbations.expose(film, contrast=0.6), perturbations.blur(draw_chest(1, 300, 260), 2.0)):
+        matched = perturbations.match_detail(film, donor, 1.0)
+        assert abs(perturbations.fine_detail(film) / perturbations.fine_detail(donor) - 1) > 0.15
+        assert perturbations.fine_detail(matched) == pytest.approx(perturbations.fine_detail(donor), rel=0.12)
+        assert np.corrcoef(matched.ravel(), film.ravel())[0, 1] > 0.95
+
+
+def test_fine_detail_grows_with_contrast_and_not_with_the_size_of_the_film() -> None:
+    small = draw_chest(0, 224, 224)
+    flat = perturbations.expose(small, contrast=0.5)
+    assert perturbations.fine_detail(flat) == pytest.approx(perturbations.fine_detail(small) / 2, rel=0.03)
+    large = np.asarray(cv2.resize(small, (896, 896), interpolation=cv2.INTER_CUBIC), np.uint8)
+    assert perturbations.fine_detail(large) == pytest.approx(perturbations.fine_detail(small), rel=0.03)
+    assert perturbations.fine_detail(np.full((224, 224), 90, np.uint8)) == 0
 
 
 def test_sixteen_bits_become_eight_as_in_serving() -> None:

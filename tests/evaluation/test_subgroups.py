@@ -57,7 +57,7 @@ def judged_film(name: str, pneumonia: float, viral: float = 0.0, traits: Traits 
         stage2=stage2 if ill else None,
     )
     own = stage2 if film.finding == "pneumonia" else None
-    return JudgedFilm(film, prediction, own, traits or Traits(224, 224, None))
+    return JudgedFilm(film, prediction, own, traits or Traits(224, 224, None, 4.0))
 
 
 def value(figure: dict[str, Any]) -> float | None:
@@ -90,7 +90,7 @@ def test_every_grouping_has_a_title() -> None:
 
 
 def test_figures_worked_out_by_hand() -> None:
-    small, large = Traits(200, 200, "top"), Traits(1200, 1800, "side")
+    small, large = Traits(200, 200, "top", 3.5), Traits(1200, 1800, "side", 5.0)
     judged = [
         judged_film("IM-0001-0001", 0.1, traits=small),
         judged_film("IM-0001-0002", 0.6, traits=small),
@@ -136,6 +136,10 @@ def test_figures_worked_out_by_hand() -> None:
     assert {name: part["films"]["n"] for name, part in measured["aspect"].items()} == {
         "below 1.2": 5,
         "1.4 to 1.59": 3,
+    }
+    assert {name: part["films"]["n"] for name, part in measured["detail"].items()} == {
+        "below 4": 5,
+        "5 or more": 3,
     }
     # The films of person1 count together, whatever their category.
     assert {name: part["films"]["n"] for name, part in measured["films_per_patient"].items()} == {

@@ -5,10 +5,10 @@ import pytest
 from numpy.typing import NDArray
 
 from pneumocascade.training import augment as room
-from pneumocascade.training.augment import PLAN, Change, augment
+from pneumocascade.training.augment import FRAME, GRAFTS, PLAN, Change, Graft, augment
 from tests.conftest import draw_chest
 
-CHANGES = [change for _, change in PLAN]
+CHANGES = [change for _, change in (*FRAME, *PLAN)]
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
@@ -31,6 +31,31 @@ def test_a_change_changes_something(change: Change) -> None:
     film = draw_chest(1, 128, 128)
     outcomes = [change(film, np.random.default_rng(seed)) for seed in range(5)]
     assert any(out.shape != film.shape or (out != film).any() for out in outcomes)
+
+
+@pytest.mark.parametrize("graft", [graft for _, graft in GRAFTS], ids=lambda graft: graft.__name__)
+def test_a_graft_changes_a_film_and_leaves_both_alone(graft: Graft) -> None:
+    film, donor = draw_chest(1, 150, 210), draw_chest(5, 120, 100) // 2
+    before = film.copy(), donor.copy()
+    changed = graft(film, donor, np.random.default_rng(0))
+    assert changed.dtype == np.uint8
+    assert changed.shape == film.shape
+    assert (changed != film).any()
+    np.testing.assert_array_equal(film, before[0])
+    np.testing.assert_array_equal(donor, before[1])
+
+
+def test_another_film_is_asked_for_only_where_one_is_needed() -> None:
+    film, asked = draw_chest(1, 128, 128), 0
+
+    def donor() -> NDArray[np.uint8]:
+        nonlocal asked
+        asked += 1
+        return film
+
+    for seed in range(200):
+        augment(film, np.random.default_rng(seed), donor)
+    assert asked == pytest.approx(200 * sum(probability for probability, _ in GRAFTS), rel=0.15)
 
 
 def test_the_rng_is_the_only_source_of_chance() -> None:

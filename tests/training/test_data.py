@@ -96,15 +96,27 @@ def test_every_rendering_is_learnt_from_and_the_first_validated_on(
     assert read == [paths[0]]
 
 
-def test_donors_are_of_either_class_alike(samples: list[Sample]) -> None:
+@pytest.mark.parametrize("place", [0, -1], ids=["normal", "pneumonia"])
+def test_donors_are_of_either_class_alike(samples: list[Sample], place: int) -> None:
     dataset = FilmDataset(samples, SPEC, size=64, seed=1)
     pixels = {
         name_of(path): to_eight_bit(read_radiograph(path).pixels) for path in (s.film.path for s in samples)
     }
     rng = np.random.default_rng(0)
-    lent = [dataset._donor(rng) for _ in range(200)]
+    lent = [dataset._donor(samples[place], rng) for _ in range(200)]
     normal = sum(any(np.array_equal(each, pixels[name]) for name in pixels if "IM" in name) for each in lent)
     assert 0.4 < normal / len(lent) < 0.6, "though three in four films are of pneumonia"
+
+
+def test_donors_are_of_the_same_source(samples: list[Sample]) -> None:
+    elsewhere = [replace(sample, film=replace(sample.film, domain="nih")) for sample in samples[::3]]
+    dataset = FilmDataset(samples[1::3] + elsewhere, SPEC, size=64, seed=1)
+    rng = np.random.default_rng(0)
+    for own, other in ((elsewhere, samples[1::3]), (samples[1::3], elsewhere)):
+        pixels = [to_eight_bit(read_radiograph(sample.film.path).pixels) for sample in own]
+        lent = [dataset._donor(own[0], rng) for _ in range(20)]
+        assert all(any(np.array_equal(each, known) for known in pixels) for each in lent)
+        assert not {sample.film.path for sample in own} & {sample.film.path for sample in other}
 
 
 def test_what_is_learnt_is_the_label_smoothed_and_half_the_teachers(samples: list[Sample]) -> None:

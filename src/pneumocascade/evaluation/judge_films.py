@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pneumocascade.datasets.perturbations import fine_detail
 from pneumocascade.errors import FilmError
 from pneumocascade.evaluation.gallery import thumbnail, wants_thumbnail
 from pneumocascade.evaluation.markers import find_marker
@@ -37,16 +38,21 @@ class Traits:
         In pixels, above 0.
     marker : {"top", "side"} or None
         Where the side marker is; see :func:`~pneumocascade.evaluation.markers.find_marker`.
+    detail: float
+        Contrast of fine detail, in grey values of 0 to 255; see
+        :func:`~pneumocascade.datasets.perturbations.fine_detail`.
     """
 
     height: int
     width: int
     marker: str | None
+    detail: float
 
 
 def traits_of(radiograph: Radiograph) -> Traits:
-    """Return size and marker of a film."""
-    return Traits(radiograph.height, radiograph.width, find_marker(to_eight_bit(radiograph.pixels)))
+    """Return size, marker and detail of a film."""
+    pixels = to_eight_bit(radiograph.pixels)
+    return Traits(radiograph.height, radiograph.width, find_marker(pixels), fine_detail(pixels))
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,7 @@ SHIFTS: tuple[Shift, ...] = (
     Shift("less contrast", _FACTOR, (0.8, 0.6, 0.4), _alone(lambda f, s: change.expose(f, contrast=s))),
     Shift("more contrast", _FACTOR, (1.3, 1.7, 2.2), _alone(lambda f, s: change.expose(f, contrast=s))),
     Shift("tone of another", "weight", (0.3, 0.6, 1.0), lambda f, s, d, _: change.swap_tone(f, d, s)),
+    Shift("detail of another", "weight", (0.5, 1.0, 1.5), lambda f, s, d, _: change.match_detail(f, d, s)),
     Shift("crop", _SIDES, (0.04, 0.08, 0.14), _alone(lambda f, s: change.crop(f, s, s, s, s))),
     Shift("collimation", _SIDES, (0.04, 0.08, 0.14), _alone(change.collimate)),
     Shift("frame of another", _SIDES, (0.05, 0.1, 0.15), lambda f, s, d, _: change.transplant_frame(f, d, s)),

@@ -1,4 +1,4 @@
-"""Figures of parts of the films: by reference standard, resolution, shape, marker, films of a patient.
+"""Figures of parts of the films: by reference standard, resolution, marker, detail and others.
 
 A figure over all films hides where the models do badly, and tells nothing of films of another mixture.
 What is compared here was not drawn by chance: subgroups differ in more than their name, such as in how
@@ -61,6 +61,13 @@ RESOLUTION = Bins(("below 256", "256 to 511", "512 to 999", "1000 or more"), (25
 ASPECT = Bins(("below 1.2", "1.2 to 1.39", "1.4 to 1.59", "1.6 or more"), (1.2, 1.4, 1.6))
 """Of width over height: 1 where films were stretched to a square, whatever they were before."""
 
+DETAIL = Bins(("below 4", "4 to 4.9", "5 or more"), (4, 5))
+"""Of the contrast of a film's fine detail, in grey values.
+
+Equipment and image processing decide it, more than the patient does. In *Chest X-Ray Images (Pneumonia)* it
+goes along with the class: 2 % of the normal films and 66 % of the others are in the lowest range.
+"""
+
 FILMS = Bins(("1", "2 or 3", "4 or more"), (2, 4))
 """Of the films that a patient has in the data set."""
 
@@ -72,6 +79,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "resolution": RESOLUTION.names,
     "aspect": ASPECT.names,
     "marker": tuple(MARKERS.values()),
+    "detail": DETAIL.names,
     "films_per_patient": FILMS.names,
 }
 """The subgroups of each grouping, in order."""
@@ -81,6 +89,7 @@ TITLES: Mapping[str, str] = {
     "resolution": "Shorter side in pixels",
     "aspect": "Width over height",
     "marker": "Side marker R",
+    "detail": "Contrast of fine detail",
     "films_per_patient": "Films of the patient",
 }
 """What each grouping is by."""
@@ -150,6 +159,7 @@ def groups_of(row: JudgedFilm, traits: Traits, films_of_patient: int) -> dict[st
         "resolution": RESOLUTION.name_of(min(traits.height, traits.width)),
         "aspect": ASPECT.name_of(traits.width / traits.height),
         "marker": MARKERS[traits.marker],
+        "detail": DETAIL.name_of(traits.detail),
         "films_per_patient": FILMS.name_of(films_of_patient),
     }
 

@@ -28,6 +28,16 @@ def mix_low_frequencies(film: Grey, donor: Grey, rng: np.random.Generator) -> Gr
     return perturbations.mix_amplitudes(film, donor, int(rng.integers(1, 6)), rng.uniform(0, 1))
 
 
+def match_detail(film: Grey, donor: Grey, rng: np.random.Generator) -> Grey:
+    """Give detail of each size the contrast that it has in another film, within 30 % (image processing)."""
+    return perturbations.match_detail(film, donor, rng.uniform(0.7, 1.3))
+
+
+def swap_tone(film: Grey, donor: Grey, rng: np.random.Generator) -> Grey:
+    """Move the grey values towards another film's distribution by up to 100 % (exposure, display curve)."""
+    return perturbations.swap_tone(film, donor, rng.uniform(0, 1))
+
+
 def crop_sides(film: Grey, rng: np.random.Generator) -> Grey:
     """Cut up to 15 % off each side on its own (collimation)."""
     return perturbations.crop(film, *rng.uniform(0, 0.15, 4))
@@ -109,12 +119,13 @@ def mask_patches(film: Grey, rng: np.random.Generator) -> Grey:
     return film
 
 
-GRAFTS: tuple[tuple[float, Graft], ...] = ((0.2, mix_low_frequencies),)
-"""Probability and change that needs another film, applied before those of ``PLAN``."""
+FRAME: tuple[tuple[float, Change], ...] = ((0.7, crop_sides), (1.0, resample))
+"""Probability and change, applied first: what follows is done on a small square."""
+
+GRAFTS: tuple[tuple[float, Graft], ...] = ((0.2, mix_low_frequencies), (0.75, match_detail))
+"""Probability and change that needs another film, applied after those of ``FRAME``."""
 
 PLAN: tuple[tuple[float, Change], ...] = (
-    (0.7, crop_sides),
-    (1.0, resample),
     (0.9, move),
     (0.5, flip),
     (0.25, mask_patches),
@@ -125,13 +136,16 @@ PLAN: tuple[tuple[float, Change], ...] = (
     (0.3, add_noise),
     (0.5, compress),
 )
-"""Probability and change, in the order in which they are applied."""
+"""Probability and change, applied last, in this order."""
 
 
 def augment(
     film: Grey,
     rng: np.random.Generator,
     donor: Callable[[], Grey] | None = None,
+    *,
+    frame: tuple[tuple[float, Change], ...] = FRAME,
+    grafts: tuple[tuple[float, Graft], ...] = GRAFTS,
     plan: tuple[tuple[float, Change], ...] = PLAN,
 ) -> Grey:
     """Apply each change with its probability.
@@ -142,16 +156,19 @@ def augment(
     rng : numpy.random.Generator
         The only source of chance.
     donor : callable, optional
-        Returns another film, of uint8 and shape (H', W'); without it, ``GRAFTS`` are left out.
-    plan : tuple of (probability, change)
+        Returns another film, of uint8 and shape (H', W'); without it, ``grafts`` are left out.
+    frame, grafts, plan : tuple of (probability, change)
 
     Returns
     -------
     ndarray of uint8, shape (S, S)
         A new film; the given one is left as it was.
     """
+    for probability, change in frame:
+        if rng.random() < probability:
+            film = change(film, rng)
     if donor is not None:
-        for probability, graft in GRAFTS:
+        for probability, graft in grafts:
             if rng.random() < probability:
                 film = graft(film, donor(), rng)
     for probability, change in plan:

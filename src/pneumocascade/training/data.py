@@ -147,10 +147,10 @@ class FilmDataset(Dataset[tuple[Tensor, Tensor]]):
         self.samples = samples
         self.augmentation = augmentation
         self.smoothing = smoothing
-        by_label: dict[int, list[int]] = {}
-        for index, sample in enumerate(samples):
-            by_label.setdefault(sample.label, []).append(index)
-        self._by_label = list(by_label.values())
+        self._donors: dict[str, dict[int, list[Path]]] = {}
+        for sample in samples:
+            by_label = self._donors.setdefault(sample.film.domain, {})
+            by_label.setdefault(sample.label, []).append(sample.film.path)
         self.spec = replace(spec, input_size=size)
         self.seed = seed
         self.epoch = epoch
@@ -166,14 +166,17 @@ class FilmDataset(Dataset[tuple[Tensor, Tensor]]):
         else:
             rng = np.random.default_rng((self.seed, self.epoch, index))
             path = sample.renderings[int(rng.integers(len(sample.renderings)))]
-            film = Radiograph(self.augmentation(_pixels(path), rng, lambda: self._donor(rng)), str(path))
+            film = Radiograph(
+                self.augmentation(_pixels(path), rng, lambda: self._donor(sample, rng)), str(path)
+            )
         target = torch.tensor(sample.target(self.smoothing))
         return torch.from_numpy(prepare(film, self.spec)[0]), target
 
-    def _donor(self, rng: np.random.Generator) -> Grey:
-        """Return another film, of either class alike: what it lends must not tell of the class."""
-        films = self._by_label[int(rng.integers(len(self._by_label)))]
-        return _pixels(self.samples[films[int(rng.integers(len(films)))]].film.path)
+    def _donor(self, sample: Sample, rng: np.random.Generator) -> Grey:
+        """Return a film of the same source, of either class alike, so that nothing lent tells the class."""
+        classes = list(self._donors[sample.film.domain].values())
+        films = classes[int(rng.integers(len(classes)))]
+        return _pixels(films[int(rng.integers(len(films)))])
 
 
 def _pixels(path: Path) -> Grey:
