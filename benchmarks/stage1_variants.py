@@ -20,7 +20,6 @@ import itertools
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +36,8 @@ from pneumocascade.model.preprocess import to_eight_bit
 from pneumocascade.model.spec import for_recipe
 from pneumocascade.training.augment import (
     GRAFTS,
-    PLAN,
     augment,
     mix_low_frequencies,
-    move,
-    resample,
     swap_tone,
 )
 from pneumocascade.training.calibrate import CLEAN, StageOutputs
@@ -62,23 +58,15 @@ MUCH_DETAIL = DETAIL.limits[-1]
 
 RENDERINGS = ("kermany-512", "kermany-original")
 
-UNSTRETCHED = tuple(
-    (probability, partial(move, stretch=0.0) if change is move else change) for probability, change in PLAN
-)
 WITH_TONE = (*GRAFTS, (0.3, swap_tone))
 
 
-def augment_as_before(film: Grey, rng: np.random.Generator, _donor: Callable[[], Grey]) -> Grey:
-    """Change a film without stretching its axes, cropping its sides or taking anything from another."""
-    return augment(film, rng, frame=((1.0, resample),), plan=UNSTRETCHED)
-
-
-def augment_without_detail(film: Grey, rng: np.random.Generator, donor: Callable[[], Grey]) -> Grey:
+def augment_without_detail(film: Grey, rng: np.random.Generator, donor: Callable[[], Grey] | None) -> Grey:
     """Change a film as models 2.0 were trained: its low frequencies are mixed with another's alone."""
     return augment(film, rng, donor, grafts=((0.2, mix_low_frequencies),))
 
 
-def augment_with_tone(film: Grey, rng: np.random.Generator, donor: Callable[[], Grey]) -> Grey:
+def augment_with_tone(film: Grey, rng: np.random.Generator, donor: Callable[[], Grey] | None) -> Grey:
     """Change a film's tone, too."""
     return augment(film, rng, donor, grafts=WITH_TONE)
 
@@ -99,13 +87,11 @@ class Variant:
 
 
 VARIANTS = {
-    "as stage 1 is trained": Variant(),
-    "classes and blocks equally often": Variant(changes={"balance": True}),
-    "without stretch, crop, mixing": Variant(augmentation=augment_as_before),
-    "adults four times an epoch": Variant(changes={"repeats": 4}),
-    "balanced, detail of another": Variant(changes={"balance": True}),
-    "balanced, detail and tone of another": Variant(augment_with_tone, {"balance": True}),
-    "labels not smoothed": Variant(changes={"label_smoothing": 0.0}),
+    "as models 2.0": Variant(augment_without_detail),
+    "balanced": Variant(augment_without_detail, {"balance": True}),
+    "adults x 4": Variant(augment_without_detail, {"repeats": 4}),
+    "balanced, detail": Variant(changes={"balance": True}),
+    "balanced, detail and tone": Variant(augment_with_tone, {"balance": True}),
 }
 
 

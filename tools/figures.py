@@ -35,6 +35,7 @@ DOCUMENTS = (
     "README.md",
     "docs/training.md",
     "docs/datasheet.md",
+    "docs/experiments.md",
     "docs/gate.md",
     *(f"docs/{name}.md" for name in ("subgroups", "failure-modes", "performance", "scale")),
 )
@@ -355,6 +356,7 @@ BLOCKS: dict[str, Callable[[Cascade], str]] = {
     "quantisation": quantisation,
     **kept("gate"),
     **kept("saliency"),
+    **kept("shortcuts"),
     "failures": failures,
     "failures_normal_called_pneumonia": lambda _: failure("normal called pneumonia"),
     "failures_pneumonia_called_normal": lambda _: failure("pneumonia called normal"),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from PIL import Image
 
 from pneumocascade import Radiograph, read_radiograph
 from pneumocascade.datasets.films import find_films
+from pneumocascade.datasets.perturbations import Grey
 from pneumocascade.imaging.read import name_of
 from pneumocascade.model.preprocess import to_eight_bit
 from pneumocascade.model.spec import ModelSpec, for_recipe
@@ -96,27 +98,34 @@ def test_every_rendering_is_learnt_from_and_the_first_validated_on(
     assert read == [paths[0]]
 
 
-@pytest.mark.parametrize("place", [0, -1], ids=["normal", "pneumonia"])
-def test_donors_are_of_either_class_alike(samples: list[Sample], place: int) -> None:
-    dataset = FilmDataset(samples, SPEC, size=64, seed=1)
+def test_donors_are_of_either_class_alike_and_of_the_main_source(samples: list[Sample]) -> None:
+    elsewhere = [replace(sample, film=replace(sample.film, domain="nih")) for sample in samples[1::2]]
+    dataset = FilmDataset(samples[::2] + elsewhere, SPEC, size=64, seed=1)
     pixels = {
-        name_of(path): to_eight_bit(read_radiograph(path).pixels) for path in (s.film.path for s in samples)
+        name_of(sample.film.path): to_eight_bit(read_radiograph(sample.film.path).pixels)
+        for sample in samples[::2]
     }
     rng = np.random.default_rng(0)
-    lent = [dataset._donor(samples[place], rng) for _ in range(200)]
-    normal = sum(any(np.array_equal(each, pixels[name]) for name in pixels if "IM" in name) for each in lent)
+    lent = [
+        next(name for name, known in pixels.items() if np.array_equal(known, donor))
+        for donor in (dataset._donor(rng) for _ in range(200))
+    ]
+    normal = sum("IM" in name for name in lent)
     assert 0.4 < normal / len(lent) < 0.6, "though three in four films are of pneumonia"
 
 
-def test_donors_are_of_the_same_source(samples: list[Sample]) -> None:
-    elsewhere = [replace(sample, film=replace(sample.film, domain="nih")) for sample in samples[::3]]
-    dataset = FilmDataset(samples[1::3] + elsewhere, SPEC, size=64, seed=1)
-    rng = np.random.default_rng(0)
-    for own, other in ((elsewhere, samples[1::3]), (samples[1::3], elsewhere)):
-        pixels = [to_eight_bit(read_radiograph(sample.film.path).pixels) for sample in own]
-        lent = [dataset._donor(own[0], rng) for _ in range(20)]
-        assert all(any(np.array_equal(each, known) for known in pixels) for each in lent)
-        assert not {sample.film.path for sample in own} & {sample.film.path for sample in other}
+def test_films_of_further_sources_are_lent_nothing(samples: list[Sample]) -> None:
+    lent: list[bool] = []
+
+    def augmentation(film: Grey, _: np.random.Generator, donor: Callable[[], Grey] | None) -> Grey:
+        lent.append(donor is not None)
+        return film
+
+    both = [samples[0], replace(samples[0], film=replace(samples[0].film, domain="nih"))]
+    dataset = FilmDataset(both, SPEC, size=64, seed=1, augmentation=augmentation)
+    for index in range(len(both)):
+        dataset[index]
+    assert lent == [True, False]
 
 
 def test_what_is_learnt_is_the_label_smoothed_and_half_the_teachers(samples: list[Sample]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -55,8 +56,9 @@ Renderings = Mapping[tuple[str, str], Sequence[Path]]
 SoftLabels = Mapping[str, float]
 """Probability of a stage's positive class by the name of a film."""
 
-Augmentation: TypeAlias = Callable[[Grey, np.random.Generator, Callable[[], Grey]], Grey]
-"""Changes a film; the last argument returns another one (:func:`pneumocascade.training.augment.augment`)."""
+Augmentation: TypeAlias = Callable[[Grey, np.random.Generator, Callable[[], Grey] | None], Grey]
+"""Changes a film; the last argument returns another one, where there is one that may lend something
+(:func:`pneumocascade.training.augment.augment`)."""
 
 
 def samples_of(
@@ -116,6 +118,9 @@ def renderings_by_name(
 class FilmDataset(Dataset[tuple[Tensor, Tensor]]):
     """Films as model inputs.
 
+    Films of the main source are augmented by what others of it lend: there, what equipment and image
+    processing do to a film goes along with its class. Films of further sources are lent nothing.
+
     Parameters
     ----------
     samples : sequence of Sample
@@ -147,10 +152,11 @@ class FilmDataset(Dataset[tuple[Tensor, Tensor]]):
         self.samples = samples
         self.augmentation = augmentation
         self.smoothing = smoothing
-        self._donors: dict[str, dict[int, list[Path]]] = {}
+        by_label: dict[int, list[Path]] = {}
         for sample in samples:
-            by_label = self._donors.setdefault(sample.film.domain, {})
-            by_label.setdefault(sample.label, []).append(sample.film.path)
+            if not sample.film.domain:
+                by_label.setdefault(sample.label, []).append(sample.film.path)
+        self._donors = list(by_label.values())
         self.spec = replace(spec, input_size=size)
         self.seed = seed
         self.epoch = epoch
@@ -166,16 +172,14 @@ class FilmDataset(Dataset[tuple[Tensor, Tensor]]):
         else:
             rng = np.random.default_rng((self.seed, self.epoch, index))
             path = sample.renderings[int(rng.integers(len(sample.renderings)))]
-            film = Radiograph(
-                self.augmentation(_pixels(path), rng, lambda: self._donor(sample, rng)), str(path)
-            )
+            donor = None if sample.film.domain else partial(self._donor, rng)
+            film = Radiograph(self.augmentation(_pixels(path), rng, donor), str(path))
         target = torch.tensor(sample.target(self.smoothing))
         return torch.from_numpy(prepare(film, self.spec)[0]), target
 
-    def _donor(self, sample: Sample, rng: np.random.Generator) -> Grey:
-        """Return a film of the same source, of either class alike, so that nothing lent tells the class."""
-        classes = list(self._donors[sample.film.domain].values())
-        films = classes[int(rng.integers(len(classes)))]
+    def _donor(self, rng: np.random.Generator) -> Grey:
+        """Return another film, of either class alike: what it lends must not tell of the class."""
+        films = self._donors[int(rng.integers(len(self._donors)))]
         return _pixels(films[int(rng.integers(len(films)))])
 
 
