@@ -187,7 +187,7 @@ def properties_of(
         for each in answers
         if each.row.traits
     ]
-    for grouping in ("marker", "resolution", "aspect", "films_per_patient"):
+    for grouping in ("marker", "detail", "resolution", "aspect", "films_per_patient"):
         for name in GROUPS[grouping]:
             held = np.array([group[grouping] == name for group in groups], np.float64)
             if 0 < held.sum() < len(held):
@@ -236,7 +236,8 @@ def write_list(path: Path, answers: dict[Kind, list[Answer]]) -> None:
     """Write all wrong answers with what is known of the films."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["kind", "film", "patient", "probability", "threshold", "height", "width", "marker"])
+        shown = ("height", "width", "marker", "detail")
+        writer.writerow(["kind", "film", "patient", "probability", "threshold", *shown])
         for kind, rows in answers.items():
             for answer in rows:
                 traits = answer.row.traits
@@ -244,9 +245,8 @@ def write_list(path: Path, answers: dict[Kind, list[Answer]]) -> None:
                     probability = round(answer.result.probabilities[kind.answer], 6)
                     film = [str(kind), answer.film.name, answer.film.patient]
                     threshold = answer.result.threshold
-                    writer.writerow(
-                        [*film, probability, threshold, traits.height, traits.width, traits.marker]
-                    )
+                    about = [traits.height, traits.width, traits.marker, round(traits.detail, 2)]
+                    writer.writerow([*film, probability, threshold, *about])
 
 
 def main() -> None:

@@ -70,7 +70,7 @@ DRAWINGS = _listed("""
     matplotlib/matplotlib/mpl-data/sample_data logo2.png Minduka_Present_Blue_Pack.png
     mahotas/mahotas/demos/data DepartmentStore.jpg
     deid-data/deid_data/data/humans ctbrain1.dcm
-    docs/pictures shift-stage1.png stage1-curves.png stage1-reliability.png stage1-roc.png
+    docs/pictures shift-stage1.png shift-stage2.png stage1-reliability.png stage2-reliability.png
 """)  # ctbrain1.dcm says that it is a CT slice of a head: it is a face drawn with a few strokes
 ULTRASOUND = _listed("""
     deid-data/deid_data/data/ultrasounds GREYSCALE_IMAGE.dcm RGB_IMAGE.dcm ultrasound-multiframe.dcm
@@ -287,12 +287,15 @@ def main() -> None:
     given = parser.parse_args()
     if given.output.exists():
         parser.error(f"{given.output} is there already")
+    unfinished = given.output.with_name(given.output.name + ".part")
+    shutil.rmtree(unfinished, ignore_errors=True)
     for name, pictures in groups(Sources(given.cache)).items():
-        folder = given.output / name
+        folder = unfinished / name
         folder.mkdir(parents=True)
         for stem, pixels in pictures:
             Image.fromarray(pixels).save(folder / f"{stem}.png")
         print(f"{name}: {len(list(folder.iterdir()))}", flush=True)
+    unfinished.rename(given.output)
 
 
 if __name__ == "__main__":

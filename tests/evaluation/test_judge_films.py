@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from pneumocascade import Cascade, UsageError
+from pneumocascade import Cascade, Radiograph, UsageError
 from pneumocascade.datasets.films import find_films
-from pneumocascade.evaluation.judge_films import BATCH, judge_films
+from pneumocascade.datasets.perturbations import fine_detail
+from pneumocascade.evaluation.judge_films import BATCH, judge_films, traits_of
+from tests.conftest import draw_chest
 from tests.evaluation.conftest import CountingClassifier, draw_film
 
 
@@ -63,3 +65,14 @@ def test_progress_is_told_after_each_batch(tmp_path: Path, bright_cascade: Casca
 def test_an_unknown_operating_point_is_refused(bright_films: Path, bright_cascade: Cascade) -> None:
     with pytest.raises(UsageError, match="'lucky'"):
         list(judge_films(find_films(bright_films), bright_cascade, "lucky"))
+
+
+def test_traits_are_those_of_the_film(bright_films: Path, bright_cascade: Cascade) -> None:
+    row = next(judge_films(find_films(bright_films), bright_cascade, "balanced"))
+    assert row.traits is not None
+    assert (row.traits.height, row.traits.width, row.traits.marker) == (128, 128, None)
+    assert row.traits.detail < 1, "a ramp has no detail"
+    chest = draw_chest(0, 240, 300)
+    traits = traits_of(Radiograph(chest, "chest"))
+    assert (traits.height, traits.width) == (240, 300)
+    assert traits.detail == fine_detail(chest) > 2

@@ -5,10 +5,10 @@ import pytest
 from numpy.typing import NDArray
 
 from pneumocascade.training import augment as room
-from pneumocascade.training.augment import FRAME, GRAFTS, PLAN, Change, Graft, augment
+from pneumocascade.training.augment import FIRST, GRAFTS, PLAN, Change, Graft, augment
 from tests.conftest import draw_chest
 
-CHANGES = [change for _, change in (*FRAME, *PLAN)]
+CHANGES = [change for _, change in (*FIRST, *PLAN)]
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)

@@ -114,7 +114,7 @@ def test_donors_are_of_either_class_alike_and_of_the_main_source(samples: list[S
     assert 0.4 < normal / len(lent) < 0.6, "though three in four films are of pneumonia"
 
 
-def test_films_of_further_sources_are_lent_nothing(samples: list[Sample]) -> None:
+def test_films_of_further_sources_take_nothing_from_others(samples: list[Sample]) -> None:
     lent: list[bool] = []
 
     def augmentation(film: Grey, _: np.random.Generator, donor: Callable[[], Grey] | None) -> Grey:
@@ -126,6 +126,8 @@ def test_films_of_further_sources_are_lent_nothing(samples: list[Sample]) -> Non
     for index in range(len(both)):
         dataset[index]
     assert lent == [True, False]
+    alone = FilmDataset([both[1]], SPEC, size=64, seed=1)
+    assert alone[0][0].shape == (3, 64, 64)
 
 
 def test_what_is_learnt_is_the_label_smoothed_and_half_the_teachers(samples: list[Sample]) -> None:

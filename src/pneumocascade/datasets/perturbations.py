@@ -21,6 +21,10 @@ BANDS = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Standard deviations, in pixels, of the Gaussians that part a film into bands of detail, one by one."""
 
 _MOST_GAIN = 3.0
+"""More would mostly amplify noise and traces of compression."""
+
+_LEAST_CONTRAST = 0.1
+"""In grey values; added to every contrast, so that a band without any has a ratio."""
 
 
 def _scale(film: Grey) -> float:
@@ -196,21 +200,33 @@ def match_detail(film: Grey, donor: Grey, weight: float) -> Grey:
     weight : float
         0 leaves the film as it is, 1 gives it the donor's contrast; values above 1 go beyond. No band is
         amplified or weakened more than three times.
+
+    Returns
+    -------
+    ndarray of uint8, shape (H, W)
     """
     lender = cv2.resize(donor, film.shape[::-1], interpolation=cv2.INTER_AREA)
     matched = film.astype(np.float32)
     for band, other in zip(_bands(film), _bands(_grey(lender)), strict=True):
-        ratio = (_contrast(other) + 0.1) / (_contrast(band) + 0.1)
+        ratio = (_contrast(other) + _LEAST_CONTRAST) / (_contrast(band) + _LEAST_CONTRAST)
         matched += (np.clip(ratio**weight, 1 / _MOST_GAIN, _MOST_GAIN) - 1) * band
     return np.clip(np.round(matched), 0, 255).astype(np.uint8)
 
 
 def fine_detail(film: Grey) -> float:
-    """Return the contrast of a film's fine detail: of the band of 1 to 2 pixels at 224 x 224, in grey values.
+    """Return the contrast of a film's fine detail.
+
+    That is the standard deviation, in grey values, of what lies between Gaussians of 1 and 2.2 pixels, once
+    the film is stretched to 224 x 224. So it depends a little on the film's shape, too.
 
     Parameters
     ----------
     film : ndarray of uint8, shape (H, W)
+
+    Returns
+    -------
+    float
+        0 of a film of one grey value.
     """
     _, band, *_ = _bands(resize(film, REFERENCE_SIDE))
     return _contrast(band)

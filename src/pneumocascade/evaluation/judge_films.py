@@ -38,7 +38,7 @@ class Traits:
         In pixels, above 0.
     marker : {"top", "side"} or None
         Where the side marker is; see :func:`~pneumocascade.evaluation.markers.find_marker`.
-    detail: float
+    detail : float
         Contrast of fine detail, in grey values of 0 to 255; see
         :func:`~pneumocascade.datasets.perturbations.fine_detail`.
     """

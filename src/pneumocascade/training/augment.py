@@ -29,13 +29,8 @@ def mix_low_frequencies(film: Grey, donor: Grey, rng: np.random.Generator) -> Gr
 
 
 def match_detail(film: Grey, donor: Grey, rng: np.random.Generator) -> Grey:
-    """Give detail of each size the contrast that it has in another film, within 30 % (image processing)."""
+    """Move the contrast of each band of detail by 70 to 130 % to that of another film (image processing)."""
     return perturbations.match_detail(film, donor, rng.uniform(0.7, 1.3))
-
-
-def swap_tone(film: Grey, donor: Grey, rng: np.random.Generator) -> Grey:
-    """Move the grey values towards another film's distribution by up to 100 % (exposure, display curve)."""
-    return perturbations.swap_tone(film, donor, rng.uniform(0, 1))
 
 
 def crop_sides(film: Grey, rng: np.random.Generator) -> Grey:
@@ -119,11 +114,12 @@ def mask_patches(film: Grey, rng: np.random.Generator) -> Grey:
     return film
 
 
-FRAME: tuple[tuple[float, Change], ...] = ((0.7, crop_sides), (1.0, resample))
+FIRST: tuple[tuple[float, Change], ...] = ((0.7, crop_sides), (1.0, resample))
 """Probability and change, applied first: what follows is done on a small square."""
 
 GRAFTS: tuple[tuple[float, Graft], ...] = ((0.2, mix_low_frequencies), (0.75, match_detail))
-"""Probability and change that needs another film, applied after those of ``FRAME``."""
+"""Probability and change that needs another film, applied after those of ``FIRST``; each takes a film of its
+own."""
 
 PLAN: tuple[tuple[float, Change], ...] = (
     (0.9, move),
@@ -144,7 +140,7 @@ def augment(
     rng: np.random.Generator,
     donor: Callable[[], Grey] | None = None,
     *,
-    frame: tuple[tuple[float, Change], ...] = FRAME,
+    first: tuple[tuple[float, Change], ...] = FIRST,
     grafts: tuple[tuple[float, Graft], ...] = GRAFTS,
     plan: tuple[tuple[float, Change], ...] = PLAN,
 ) -> Grey:
@@ -157,14 +153,15 @@ def augment(
         The only source of chance.
     donor : callable, optional
         Returns another film, of uint8 and shape (H', W'); without it, ``grafts`` are left out.
-    frame, grafts, plan : tuple of (probability, change)
+    first, grafts, plan : tuple of (probability, change)
+        Applied in this order.
 
     Returns
     -------
     ndarray of uint8, shape (S, S)
         A new film; the given one is left as it was.
     """
-    for probability, change in frame:
+    for probability, change in first:
         if rng.random() < probability:
             film = change(film, rng)
     if donor is not None:

@@ -57,7 +57,7 @@ SoftLabels = Mapping[str, float]
 """Probability of a stage's positive class by the name of a film."""
 
 Augmentation: TypeAlias = Callable[[Grey, np.random.Generator, Callable[[], Grey] | None], Grey]
-"""Changes a film; the last argument returns another one, where there is one that may lend something
+"""Changes a film; the last argument returns another one to take something from, where there is such
 (:func:`pneumocascade.training.augment.augment`)."""
 
 
@@ -118,8 +118,9 @@ def renderings_by_name(
 class FilmDataset(Dataset[tuple[Tensor, Tensor]]):
     """Films as model inputs.
 
-    Films of the main source are augmented by what others of it lend: there, what equipment and image
-    processing do to a film goes along with its class. Films of further sources are lent nothing.
+    Films of the main source also take low frequencies and detail of others of it, of either class, so that
+    these tell less of the class. Those of further sources do not: their AUROC fell where they did
+    (docs/experiments.md). What detail tells of their class is left in.
 
     Parameters
     ----------
@@ -178,7 +179,7 @@ class FilmDataset(Dataset[tuple[Tensor, Tensor]]):
         return torch.from_numpy(prepare(film, self.spec)[0]), target
 
     def _donor(self, rng: np.random.Generator) -> Grey:
-        """Return another film, of either class alike: what it lends must not tell of the class."""
+        """Return another film, of either class alike: what is taken from it must not tell the class."""
         films = self._donors[int(rng.integers(len(self._donors)))]
         return _pixels(films[int(rng.integers(len(films)))])
 

@@ -65,7 +65,7 @@ def film_pictures(samples: Sequence[Sample], limit: int, seed: int) -> Iterator[
         patient = sample.film.patient
         domain = sample.film.domain
         yield GateExample(UPRIGHT, AS_IT_IS, patient, domain, film)
-        lent = partial(_pixels, donor.film.path)
+        lent = None if domain else partial(_pixels, donor.film.path)
         yield GateExample(UPRIGHT, "changed", patient, domain, augment(film, rng, lent))
         for kind, sort, pixels in _spoilt(film[:, ::-1] if rng.random() < 0.5 else film, rng):
             yield GateExample(kind, sort, patient, domain, pixels)
