@@ -332,9 +332,13 @@ def test_exported_models_agree_with_pytorch(
         assert features.shape == (len(films), SMALL_CHANNELS, 2, 2)
         assert tuple(model.spec.operating_points) == OPERATING_POINTS
         assert isinstance(model.spec, ModelSpec)
-        assert model.spec.metrics["auroc"] == pytest.approx(
-            json.loads((tmp_path / "export.json").read_text())[stage]["auroc_int8"]["value"], abs=1e-4
-        )
+        auroc = json.loads((tmp_path / "export.json").read_text())[stage]["auroc_int8"]
+        if (
+            auroc["ci95"] is None
+        ):  # where all pairs of so few patients stand in the right, or in the wrong, order
+            assert "auroc" not in model.spec.metrics
+        else:
+            assert model.spec.metrics["auroc"] == pytest.approx(auroc["value"], abs=1e-4)
     assert cascade.predict(films[0].path, gate=False).status == "ok"
     prediction = cascade.predict(find_films(films_folder)[0].path)
     assert prediction.status == "refused", "phantoms of 96 pixels are too small to judge"
