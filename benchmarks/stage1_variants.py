@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 from pneumocascade.datasets.films import Split
@@ -82,6 +83,7 @@ VARIANTS = {
     "balanced": Variant(augment_without_detail, {"balance": True}),
     "adults x 4": Variant(augment_without_detail, {"repeats": 4}),
     "balanced, detail": Variant(changes={"balance": True}),
+    "detail": Variant(),
 }
 
 
@@ -111,6 +113,16 @@ def details_of(found: TrainingFilms) -> dict[str, float]:
     return {film.name: fine_detail(to_eight_bit(read_radiograph(film.path).pixels)) for film in found.films}
 
 
+def best_threshold(margin: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+    """Return the log-odds, before calibration, with the highest balanced accuracy; the median of several."""
+    thresholds = np.unique(margin)
+    negative, positive = np.sort(margin[labels == 0]), np.sort(margin[labels == 1])
+    specificity = np.searchsorted(negative, thresholds) / len(negative)
+    sensitivity = 1 - np.searchsorted(positive, thresholds) / len(positive)
+    balanced = specificity + sensitivity
+    return float(np.median(thresholds[balanced >= balanced.max() - 0.005]))
+
+
 def measured(outputs: StageOutputs, config: TrainingConfig, details: Mapping[str, float]) -> dict[str, float]:
     """Return AUROC and balanced accuracy of each source: clean, mean of the shifts, and the worst of them."""
     spec = for_recipe(1, config.recipe)
@@ -125,6 +137,8 @@ def measured(outputs: StageOutputs, config: TrainingConfig, details: Mapping[str
     for label, name in ((1, "sensitivity"), (0, "specificity")):
         figures[f"{ATYPICAL}: {name}"] = float(right[rows][labels == label].mean())
     for domain, name in (("", "children"), ("nih", "NIH")):
+        rows = outputs.clean & (outputs.domains == domain)
+        figures[f"{name}: best threshold"] = best_threshold(margin[rows], outputs.labels[rows])
         ranking, accuracy = {}, {}
         for condition in np.unique(outputs.conditions).tolist():
             rows = (outputs.domains == domain) & (outputs.conditions == condition)

@@ -5,9 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.stage1_variants import ATYPICAL, measured
+from benchmarks.stage1_variants import ATYPICAL, best_threshold, measured
 from pneumocascade.training.calibrate import CLEAN, StageOutputs
 from pneumocascade.training.config import TrainingConfig
+
+
+def test_the_best_threshold_lies_between_the_classes() -> None:
+    labels = np.repeat([0, 1], 1000)
+    margin = np.random.default_rng(0).normal(np.where(labels == 1, 3.0, -1.0), 1.0)
+    assert best_threshold(margin, labels) == pytest.approx(1.0, abs=0.15)
 
 
 def test_figures_are_of_each_source_and_shift() -> None:
