@@ -11,6 +11,7 @@ import pytest
 
 from pneumocascade.datasets.films import find_films
 from pneumocascade.datasets.perturbations import Grey
+from pneumocascade.imaging.read import read_radiograph
 from pneumocascade.training import gate_examples
 from pneumocascade.training.data import Sample
 from tests.training.conftest import write_films
@@ -27,9 +28,13 @@ def test_films_of_further_sources_take_nothing_from_others(
         for film, domain in zip(films, domains, strict=True)
     ]
     donors: list[bool] = []
+    main = [
+        read_radiograph(film.path).pixels for film, domain in zip(films, domains, strict=True) if not domain
+    ]
 
     def augment(film: Grey, _: np.random.Generator, donor: Callable[[], Grey] | None) -> Grey:
         donors.append(donor is not None)
+        assert donor is None or any(np.array_equal(donor(), pixels) for pixels in main)
         return film
 
     monkeypatch.setattr(gate_examples, "augment", augment)
