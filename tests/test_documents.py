@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from pathlib import Path
-from types import ModuleType
 
+import figures
 import pytest
 
 from pneumocascade import Cascade, errors
@@ -15,24 +14,14 @@ from pneumocascade.types import ROW_COLUMNS
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.fixture(scope="module")
-def figures() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("figures", ROOT / "tools" / "figures.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_every_figure_is_the_measured_one(figures: ModuleType, cascade: Cascade) -> None:
+def test_every_figure_is_the_measured_one(cascade: Cascade) -> None:
     for name in figures.DOCUMENTS:
         text = (ROOT / name).read_text(encoding="utf-8")
         assert figures.BLOCK.search(text), f"{name} has no figures"
         assert figures.filled(text, cascade) == text, f"run: python tools/figures.py ({name} is out of date)"
 
 
-def test_the_kept_evaluations_are_of_the_bundled_models(figures: ModuleType, cascade: Cascade) -> None:
+def test_the_kept_evaluations_are_of_the_bundled_models(cascade: Cascade) -> None:
     """Those of films that a model must not have seen are of the pair that held out the first fold.
 
     A version's last number stands for another gate: the networks are the same.
@@ -49,7 +38,7 @@ def test_the_kept_evaluations_are_of_the_bundled_models(figures: ModuleType, cas
             assert (number.split(".")[:2], found) == (cascade.version.split(".")[:2], fold), (file, name)
 
 
-def test_a_figure_that_was_changed_by_hand_is_found(figures: ModuleType, cascade: Cascade) -> None:
+def test_a_figure_that_was_changed_by_hand_is_found(cascade: Cascade) -> None:
     text = (ROOT / "MODEL_CARD.md").read_text(encoding="utf-8")
     auroc = figures.written(figures.cross_fitted("stage1", "main")["auroc"])
     assert auroc in text
@@ -57,7 +46,7 @@ def test_a_figure_that_was_changed_by_hand_is_found(figures: ModuleType, cascade
     assert figures.filled(flattered, cascade) == text
 
 
-def test_the_figures_of_the_models_are_those_of_the_record(figures: ModuleType, cascade: Cascade) -> None:
+def test_the_figures_of_the_models_are_those_of_the_record(cascade: Cascade) -> None:
     for stage, spec in zip(("stage1", "stage2"), cascade.specs, strict=True):
         measured = figures.cross_fitted(stage, "main")
         for name in ("auroc", "accuracy", "sensitivity", "specificity"):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib.util
 import json
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+import ship_models
 
 from benchmarks.tables import Tables
 from pneumocascade.datasets.films import load_films
@@ -18,19 +18,9 @@ from tests.evaluation.conftest import lay_out_films, make_cascade
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.fixture(scope="module")
-def ship_models() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("ship_models", ROOT / "tools" / "ship_models.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.usefixtures("charts_undrawn")
 def test_all_that_was_measured_comes_into_the_documents(
-    ship_models: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, kept, pictures, package = (tmp_path / name for name in ("run", "kept", "pictures", "package"))
     for folder in (run / "models", run / "records", run / "measured" / "failures", kept, pictures, package):
@@ -82,7 +72,7 @@ def test_all_that_was_measured_comes_into_the_documents(
     }
 
 
-def test_every_measurement_is_made_by_a_module_that_is_there(ship_models: ModuleType) -> None:
+def test_every_measurement_is_made_by_a_module_that_is_there() -> None:
     for path, arguments in ship_models.measurements(Path("films"), Path("run")):
         assert path.is_relative_to("run/measured")
         assert arguments[0] == "-m"

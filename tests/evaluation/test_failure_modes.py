@@ -1,32 +1,17 @@
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import cv2
 import numpy as np
 import pytest
 
+from benchmarks import failure_modes as benchmark
 from pneumocascade.evaluation.judge_films import JudgedFilm
 from tests.conftest import draw_chest
 from tests.evaluation.test_subgroups import judged_film
-
-BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "failure_modes.py"
-
-
-@pytest.fixture(scope="module")
-def benchmark() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("failure_modes", BENCHMARK)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["failure_modes"] = module  # dataclasses look their module up there
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -43,7 +28,7 @@ def judged() -> list[JudgedFilm]:
     ]
 
 
-def test_kinds_of_errors(benchmark: ModuleType, judged: list[JudgedFilm]) -> None:
+def test_kinds_of_errors(judged: list[JudgedFilm]) -> None:
     counts = {}
     for kind in benchmark.KINDS:
         answers = benchmark.answers_of(kind, judged)
@@ -56,16 +41,14 @@ def test_kinds_of_errors(benchmark: ModuleType, judged: list[JudgedFilm]) -> Non
     }
 
 
-def test_the_most_probable_wrong_answers_one_a_patient(
-    benchmark: ModuleType, judged: list[JudgedFilm]
-) -> None:
+def test_the_most_probable_wrong_answers_one_a_patient(judged: list[JudgedFilm]) -> None:
     answers = benchmark.answers_of(benchmark.KINDS[2], judged)
     worst = benchmark.worst_of(answers, 12)
     assert [answer.film.name for answer in worst] == ["person1_bacteria_2", "person2_bacteria_1"]
     assert len(benchmark.worst_of(answers, 1)) == 1
 
 
-def test_shares_of_wrong_and_right_films(benchmark: ModuleType, judged: list[JudgedFilm]) -> None:
+def test_shares_of_wrong_and_right_films(judged: list[JudgedFilm]) -> None:
     kind = benchmark.KINDS[2]
     answers = benchmark.answers_of(kind, judged)
     members = Counter(row.film.patient for row in judged)
@@ -78,9 +61,7 @@ def test_shares_of_wrong_and_right_films(benchmark: ModuleType, judged: list[Jud
     assert not any(name.startswith("Shorter side") for name in summary["shares"])
 
 
-def test_a_sheet_shows_film_and_overlay(
-    benchmark: ModuleType, judged: list[JudgedFilm], tmp_path: Path
-) -> None:
+def test_a_sheet_shows_film_and_overlay(judged: list[JudgedFilm], tmp_path: Path) -> None:
     path = tmp_path / "person2_bacteria_1.png"
     cv2.imwrite(str(path), draw_chest(0, 300, 400))
     kind = benchmark.KINDS[2]

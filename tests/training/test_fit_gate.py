@@ -112,8 +112,8 @@ def codes(fitted: Fitted, films: list[NDArray[np.uint8]]) -> list[str | None]:
     return [film.reasons[0].code if film.reasons else None for film in found]
 
 
-def new_phantoms() -> list[NDArray[np.uint8]]:
-    return [draw_chest(90_000 + seed, 160, 160, opacity=0.5 * (seed % 3)) for seed in range(30)]
+def new_phantoms(count: int = 30) -> list[NDArray[np.uint8]]:
+    return [draw_chest(90_000 + seed, 160, 160, opacity=0.5 * (seed % 3)) for seed in range(count)]
 
 
 def test_phantoms_never_seen_pass(fitted: Fitted) -> None:
@@ -138,8 +138,7 @@ def test_familiarity_is_even_on_films_like_those_learnt_from_and_nothing_on_othe
         found = gate.assess(model.run(batch).features, [None] * len(films))
         return [film.familiarity for film in found if film.familiarity is not None]
 
-    # The median of so few phantoms, against as few that were fitted on, lies within .3 of one half.
-    assert 0.2 < np.median(familiarity(new_phantoms())) < 0.8
+    assert 0.25 < np.median(familiarity(new_phantoms(120))) < 0.75
     assert max(familiarity([document(np.random.default_rng(seed)) for seed in range(5)])) < 0.05
 
 

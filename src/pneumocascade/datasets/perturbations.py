@@ -8,6 +8,8 @@ of any resolution.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -228,18 +230,18 @@ def fine_detail(film: Grey) -> float:
     float
         0 of a film of one grey value.
     """
-    _, band, *_ = _bands(resize(film, REFERENCE_SIDE))
-    return _contrast(band)
+    bands = _bands(resize(film, REFERENCE_SIDE))
+    next(bands)
+    return _contrast(next(bands))
 
 
-def _bands(film: Grey) -> list[NDArray[np.float32]]:
-    """Return what each Gaussian of ``BANDS`` takes away from what the one before it has left, (H, W) each."""
-    bands, left = [], film.astype(np.float32)
+def _bands(film: Grey) -> Iterator[NDArray[np.float32]]:
+    """Yield what each Gaussian of ``BANDS`` takes away from what the one before it has left, (H, W) each."""
+    left = film.astype(np.float32)
     for sigma in BANDS:
         low = _low_pass(left, sigma * _scale(film))
-        bands.append(left - low)
+        yield left - low
         left = low
-    return bands
 
 
 def _low_pass(pixels: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:

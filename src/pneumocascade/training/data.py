@@ -174,17 +174,18 @@ class FilmDataset(Dataset[tuple[Tensor, Tensor]]):
             rng = np.random.default_rng((self.seed, self.epoch, index))
             path = sample.renderings[int(rng.integers(len(sample.renderings)))]
             donor = None if sample.film.domain else partial(self._donor, rng)
-            film = Radiograph(self.augmentation(_pixels(path), rng, donor), str(path))
+            film = Radiograph(self.augmentation(grey_pixels(path), rng, donor), str(path))
         target = torch.tensor(sample.target(self.smoothing))
         return torch.from_numpy(prepare(film, self.spec)[0]), target
 
     def _donor(self, rng: np.random.Generator) -> Grey:
         """Return another film, of either class alike: what is taken from it must not tell the class."""
         films = self._donors[int(rng.integers(len(self._donors)))]
-        return _pixels(films[int(rng.integers(len(films)))])
+        return grey_pixels(films[int(rng.integers(len(films)))])
 
 
-def _pixels(path: Path) -> Grey:
+def grey_pixels(path: Path) -> Grey:
+    """Read a film as 8 bits, shape (H, W)."""
     return to_eight_bit(read_radiograph(path).pixels)
 
 

@@ -9,18 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
 from pneumocascade.datasets.perturbations import Grey
 from pneumocascade.evaluation.shift_suite import choose_films
-from pneumocascade.imaging.read import read_radiograph
 from pneumocascade.model.gate import LATERAL, UPRIGHT
-from pneumocascade.model.preprocess import to_eight_bit
 from pneumocascade.training.augment import augment
 from pneumocascade.training.ct_projections import frontal, lateral
-from pneumocascade.training.data import Sample
+from pneumocascade.training.data import Sample, grey_pixels
 from pneumocascade.training.synthetic_pictures import FROM_FILMS, PICTURES, inverted, part_of, turned
 from pneumocascade.training.synthetic_radiographs import LATERALS, OTHER_FILMS
 
@@ -62,12 +59,11 @@ def film_pictures(samples: Sequence[Sample], limit: int, seed: int) -> Iterator[
     rng = np.random.default_rng(seed)
     for place in rng.permutation(len(chosen)).tolist():
         sample = chosen[place]
-        lender = int(rng.integers(len(donors) or 1))
-        film = _pixels(sample.renderings[int(rng.integers(len(sample.renderings)))])
+        film = grey_pixels(sample.renderings[int(rng.integers(len(sample.renderings)))])
         patient = sample.film.patient
         domain = sample.film.domain
         yield GateExample(UPRIGHT, AS_IT_IS, patient, domain, film)
-        donor = None if domain else partial(_pixels, donors[lender])
+        donor = None if domain else partial(grey_pixels, donors[int(rng.integers(len(donors)))])
         yield GateExample(UPRIGHT, "changed", patient, domain, augment(film, rng, donor))
         for kind, sort, pixels in _spoilt(film[:, ::-1] if rng.random() < 0.5 else film, rng):
             yield GateExample(kind, sort, patient, domain, pixels)
@@ -104,7 +100,3 @@ def drawn_pictures(each: int, seed: int) -> Iterator[GateExample]:
             rng = np.random.default_rng((seed, *sort.encode()))
             for number in range(each):
                 yield GateExample(kind, sort, f"{sort} {number}", "", draw(rng))
-
-
-def _pixels(path: Path) -> Grey:
-    return to_eight_bit(read_radiograph(path).pixels)
