@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from pneumocascade.node.service import Node
+
 CALLED = "PNEUMOCASCADE"
 DICOMWEB_PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 
@@ -61,6 +63,11 @@ def wait_for(condition: Any, seconds: float = 30.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.05)
+
+
+def wait_for_metrics(node: Node, *metrics: str) -> None:
+    """Wait until a node shows these metrics: what the spool has is counted a moment later."""
+    wait_for(lambda: all(metric in node.metrics.text().decode() for metric in metrics))
 
 
 def accepts(port: int) -> bool:

@@ -19,7 +19,7 @@ from pneumocascade.node.peers import Peer
 from pneumocascade.node.spool import ReceivedFilm, ResultObject, Spool
 from tests.node.archives import counting_archive
 from tests.node.conftest import RunNode
-from tests.node.programs import free_port, orthanc, store, wait_for
+from tests.node.programs import free_port, orthanc, store, wait_for, wait_for_metrics
 from tests.node.spools import receive
 
 MakeFilm = Callable[..., Path]
@@ -174,10 +174,9 @@ def test_an_archive_is_asked_and_its_report_is_kept(
             assert archive.report(node.port, request) == 0, "the same report again"
             request.TransactionUID = "2.25.1"
             assert archive.report(node.port, request) == 0x0110
-            text = node.metrics.text().decode()
-        for state, count in (("asked", 2), ("committed", 2), ("failed", 2)):
-            assert f'commitments_total{{destination="{peer}",state="{state}"}} {count}.0' in text
-        assert "pneumocascade_node_commitments_failed 1.0" in text
+            states = (f'destination="{peer}",state="{state}"' for state in ("asked", "committed", "failed"))
+            wait_for_metrics(node, *(f"commitments_total{{{state}}} 2.0" for state in states))
+            wait_for_metrics(node, "pneumocascade_node_commitments_failed 1.0")
 
 
 def test_a_request_that_is_not_taken_is_made_again(
@@ -191,7 +190,7 @@ def test_a_request_that_is_not_taken_is_made_again(
             assert store(node.port, make_film()).returncode == 0
             wait_for(lambda: len(archive.requests) >= 2)
             archive.status = 0
-            wait_for(lambda: 'state="asked"} 2.0' in node.metrics.text().decode())
+            wait_for_metrics(node, 'state="asked"} 2.0')
             assert archive.report(node.port, archive.requests[-1]) == 0
             assert node.spool.commitments.counts() == (0, 2, 0)
     assert len({request.TransactionUID for request in archive.requests}) == len(archive.requests)

@@ -31,7 +31,17 @@ from pneumocascade.imaging.dicom.frames import READ_SYNTAXES
 from pneumocascade.node.peers import AllowList, Peer
 from pneumocascade.node.tls import TlsFiles
 from tests.node.conftest import QUICK, RunNode
-from tests.node.programs import call, echo, free_port, orthanc, program, store, storescp, wait_for
+from tests.node.programs import (
+    call,
+    echo,
+    free_port,
+    orthanc,
+    program,
+    store,
+    storescp,
+    wait_for,
+    wait_for_metrics,
+)
 from tests.reports.sources import MEANS, REFUSED_MEAN, film_object, film_of, saved
 from tests.reports.validators import dciodvfy_errors
 
@@ -88,9 +98,8 @@ def test_a_refused_film_is_answered_by_why_and_an_unreadable_one_is_counted(
     with run_node(destinations=(peer,)) as node:
         assert store(node.port, refused, unreadable).returncode == 0
         wait_for(lambda: node.spool.counts()[:4] == (0, 2, 0, 2))
-        text = node.metrics.text().decode()
-    assert 'pneumocascade_node_films_total{outcome="refused"} 1.0' in text
-    assert 'pneumocascade_node_films_total{outcome="error"} 1.0' in text
+        films = "pneumocascade_node_films_total"
+        wait_for_metrics(node, f'{films}{{outcome="refused"}} 1.0', f'{films}{{outcome="error"}} 1.0')
     (report,) = (path for path in folder.iterdir() if path.name.startswith("SRc"))
     assert "Refused: there is no finding" in call("dsrdump", report).stdout
 
@@ -308,7 +317,7 @@ def test_health_and_metrics_are_told_and_nothing_else(run_node: RunNode, make_fi
         address = f"http://127.0.0.1:{node.http_port}"
         film = make_film()
         assert store(node.port, film).returncode == 0
-        wait_for(lambda: node.spool.counts().judged == 1)
+        wait_for_metrics(node, 'pneumocascade_node_films_total{outcome="bacterial"} 1.0')
         with urllib.request.urlopen(f"{address}/readyz", timeout=5) as answer:
             found = json.loads(answer.read())
         with urllib.request.urlopen(f"{address}/metrics", timeout=5) as answer:
@@ -386,4 +395,4 @@ def test_callers_that_are_not_on_the_allow_list_are_rejected(run_node: RunNode) 
         assert echo(node.port, "-aet", "CT1")
         assert not echo(node.port, "-aet", "DX2")
         assert not echo(node.port, "-aet", "ANYBODY")
-        assert "pneumocascade_node_associations_rejected_total 2.0" in node.metrics.text().decode()
+        wait_for_metrics(node, "pneumocascade_node_associations_rejected_total 2.0")

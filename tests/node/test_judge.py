@@ -16,7 +16,7 @@ from pneumocascade.node.peers import Peer
 from pneumocascade.node.results import ResultMaker
 from pneumocascade.node.spool import ReceivedFilm, ResultObject, Spool
 from tests.node.conftest import RunNode
-from tests.node.programs import store, wait_for
+from tests.node.programs import store, wait_for, wait_for_metrics
 from tests.reports.sources import MEANS, REFUSED_MEAN
 
 ARCHIVE = Peer("ARCHIVE", "127.0.0.1", 1)
@@ -36,8 +36,8 @@ def test_a_film_that_failed_is_judged_again_where_it_is_sent_again_or_the_next_s
     with monkeypatch.context() as patch, run_node(destinations=(ARCHIVE,)) as node:
         patch.setattr(ResultMaker, "make", fail)
         assert store(node.port, resent, kept).returncode == 0
-        wait_for(lambda: node.spool.counts().judged == 2)
-        assert 'films_total{outcome="failed"} 2.0' in node.metrics.text().decode()
+        wait_for_metrics(node, 'films_total{outcome="failed"} 2.0')
+        assert node.spool.counts().judged == 2
     with run_node(destinations=(ARCHIVE,)) as node:
         assert node.spool.counts()[:3] == (0, 2, 0)
         assert store(node.port, resent).returncode == 0

@@ -18,7 +18,7 @@ from pneumocascade.node.sender import LONGEST_PAUSE, StoreSender, outcome_of_sta
 from pneumocascade.node.spool import Spool
 from tests.node.archives import counting_archive
 from tests.node.conftest import QUICK, RunNode
-from tests.node.programs import store, wait_for
+from tests.node.programs import store, wait_for, wait_for_metrics
 from tests.node.spools import add_results, spoil_first_results
 
 MakeFilm = Callable[..., Path]
@@ -64,8 +64,7 @@ def test_what_is_refused_for_good_is_given_up_and_holds_nothing_up(
         with run_node(destinations=(peer,)) as node:
             assert store(node.port, make_film(), make_film()).returncode == 0
             wait_for(lambda: node.spool.counts()[2:] == (0, 2, 2))
-            text = node.metrics.text().decode()
-        assert f'results_total{{destination="{peer}",state="failed"}} 2.0' in text
+            wait_for_metrics(node, f'results_total{{destination="{peer}",state="failed"}} 2.0')
         # The operator sees to the archive, and has it all offered again.
         archive.status = lambda _: 0
         with run_node(destinations=(peer,), retry_failed=True) as node:
