@@ -34,6 +34,9 @@ def test_groups_are_equally_frequent_and_domains_keep_their_share(samples: list[
     assert Counter(each.film.domain for each in drawn) == Counter(each.film.domain for each in samples)
     of_class = Counter((each.film.domain, each.label) for each in drawn)
     assert of_class == {("", 0): 120, ("", 1): 120, ("nih", 0): 15, ("nih", 1): 15}
+    log_odds = {each.film.domain: each.log_odds for each in drawn}
+    assert log_odds == pytest.approx({"": np.log(170 / 70), "nih": np.log(2)})
+    assert all(each.log_odds == log_odds[each.film.domain] for each in drawn)
 
 
 def test_blocks_of_a_class_are_equally_frequent(samples: list[Sample]) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -138,6 +139,11 @@ def test_what_is_learnt_is_the_label_smoothed_and_half_the_teachers(samples: lis
     assert negative.target(0.1) == pytest.approx(0.05)
     assert replace(positive, soft=0.4).target(0.0) == pytest.approx(0.7)
     assert replace(negative, soft=0.4).target(0.1) == pytest.approx(0.9 * 0.2 + 0.05)
+    # Where three in four films are positive and half of those that are drawn, odds of 3 are even ones.
+    drawn = replace(negative, soft=0.75, log_odds=math.log(3))
+    assert drawn.target(0.0) == pytest.approx(0.25)
+    assert replace(drawn, soft=0.0).target(0.0) == 0.0
+    assert replace(drawn, label=1, soft=1.0).target(0.0) == 1.0
 
 
 def test_teachers_are_asked_by_name(samples: list[Sample]) -> None:
@@ -154,6 +160,6 @@ def test_all_films_come_in_batches_alike(
     count: int, batch_size: int, sizes: set[int], samples: list[Sample]
 ) -> None:
     dataset = FilmDataset(samples[:count], SPEC, size=32, seed=None)
-    batches = [len(targets) for _, targets in loader_of_all(dataset, batch_size, workers=0)]
+    batches = [len(targets) for _, targets, _ in loader_of_all(dataset, batch_size, workers=0)]
     assert sum(batches) == count
     assert set(batches) == sizes

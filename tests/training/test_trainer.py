@@ -87,14 +87,19 @@ def test_classes_are_shown_as_they_are_or_equally_often(
 ) -> None:
     shown: list[float] = []
 
-    def recorded(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    def recorded(
+        logits: torch.Tensor, targets: torch.Tensor, log_odds: torch.Tensor | None = None
+    ) -> torch.Tensor:
         shown.extend(targets.round().tolist())
-        return loss_of(logits, targets)
+        assert log_odds is not None
+        expected = np.log(share / (1 - share)) if balance else 0.0
+        assert log_odds.tolist() == pytest.approx([expected] * len(targets))
+        return loss_of(logits, targets, log_odds)
 
+    share = np.mean([film.label for film in films.train])
     monkeypatch.setattr(trainer_module, "loss_of", recorded)
     trainer = trainer_of(replace(films, validation=[]), replace(CONFIG, balance=balance), tmp_path)
     trainer.run()
-    share = np.mean([film.label for film in films.train])
     assert share > 0.65
     assert len(shown) == len(films.train) == 32
     assert np.mean(shown) == (0.5 if balance else share)
@@ -170,6 +175,13 @@ def test_the_loss_is_the_cross_entropy_of_soft_targets() -> None:
     logs = torch.log_softmax(logits, dim=1)
     expected = -(logs[0] @ torch.tensor([0.1, 0.9]) + logs[1] @ torch.tensor([0.8, 0.2])) / 2
     torch.testing.assert_close(loss_of(logits, targets.double()), expected)
+
+
+def test_the_loss_leaves_out_the_log_odds_of_the_source() -> None:
+    logits, targets = torch.tensor([[0.0, 2.0], [1.0, -1.0]]), torch.tensor([0.9, 0.2])
+    log_odds = torch.tensor([1.5, -0.5])
+    moved = logits + torch.stack([torch.zeros(2), log_odds], dim=1)
+    torch.testing.assert_close(loss_of(moved, targets, log_odds), loss_of(logits, targets))
 
 
 def test_each_epoch_has_one_row_after_falling_back_to_an_earlier_checkpoint(

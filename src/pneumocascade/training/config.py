@@ -56,8 +56,9 @@ class TrainingConfig:
     repeats : int
         How often an epoch shows the films of further sources, which are few.
     balance : bool
-        Whether classes and blocks of patient numbers are shown equally often in an epoch; see
-        :mod:`pneumocascade.training.balance`. Otherwise each film is shown once, or ``repeats`` times.
+        Whether classes and blocks of patient numbers are shown equally often in an epoch, and the loss takes
+        account of their shares; see :mod:`pneumocascade.training.balance`. Otherwise each film is shown once,
+        or ``repeats`` times.
     smoothing_sigma : float
         Low-pass before CLAHE, in pixels at the model's size.
     seed : int

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import cv2
 import numpy as np
 import torch
+from scipy.special import expit, logit
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -37,16 +38,25 @@ class Sample:
         Files that show this film: other resolutions, other compression.
     soft : float or None
         Probability, 0..1, of the positive class by teachers that have not seen this film.
+    log_odds : float
+        Of the positive class in the film's source, where films are drawn in other shares than they have
+        there: the loss leaves it out, so that what is learnt holds for these shares.
     """
 
     film: LabelledFilm
     label: int
     renderings: tuple[Path, ...]
     soft: float | None = None
+    log_odds: float = 0.0
 
     def target(self, smoothing: float) -> float:
-        """Return the probability, 0..1, of the positive class that is learnt: half of it the teachers'."""
-        known = float(self.label) if self.soft is None else (self.label + self.soft) / 2
+        """Return the probability, 0..1, of the positive class that is learnt: half of it the teachers'.
+
+        It is one in the shares that films are drawn in.
+        """
+        known = float(self.label)
+        if self.soft is not None:
+            known = (known + float(expit(logit(self.soft) - self.log_odds))) / 2
         return (1 - smoothing) * known + smoothing / 2
 
 
@@ -55,6 +65,9 @@ Renderings = Mapping[tuple[str, str], Sequence[Path]]
 
 SoftLabels = Mapping[str, float]
 """Probability of a stage's positive class by the name of a film."""
+
+Item: TypeAlias = tuple[Tensor, Tensor, Tensor]
+"""Input, target and ``log_odds`` of a film, or of a batch of films."""
 
 Augmentation: TypeAlias = Callable[[Grey, np.random.Generator, Callable[[], Grey] | None], Grey]
 """Changes a film; the last argument returns another one to take something from, where there is such
@@ -115,7 +128,7 @@ def renderings_by_name(
     return renderings
 
 
-class FilmDataset(Dataset[tuple[Tensor, Tensor]]):
+class FilmDataset(Dataset[Item]):
     """Films as model inputs.
 
     Films of the main source also take low frequencies and detail of others of it, of either class, so that
@@ -165,8 +178,8 @@ class FilmDataset(Dataset[tuple[Tensor, Tensor]]):
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        """Return the input, float32 of shape (3, I, I), and the target, a probability of class 1."""
+    def __getitem__(self, index: int) -> Item:
+        """Return the input, float32 of shape (3, I, I), the target, a probability, and the log-odds."""
         sample = self.samples[index]
         if self.seed is None:
             film = read_radiograph(sample.film.path)
@@ -176,7 +189,7 @@ class FilmDataset(Dataset[tuple[Tensor, Tensor]]):
             donor = None if sample.film.domain else partial(self._donor, rng)
             film = Radiograph(self.augmentation(grey_pixels(path), rng, donor), str(path))
         target = torch.tensor(sample.target(self.smoothing))
-        return torch.from_numpy(prepare(film, self.spec)[0]), target
+        return torch.from_numpy(prepare(film, self.spec)[0]), target, torch.tensor(sample.log_odds)
 
     def _donor(self, rng: np.random.Generator) -> Grey:
         """Return another film, of either class alike: what is taken from it must not tell the class."""
@@ -189,10 +202,8 @@ def grey_pixels(path: Path) -> Grey:
     return to_eight_bit(read_radiograph(path).pixels)
 
 
-def loader_of(
-    dataset: FilmDataset, batch_size: int, workers: int, *, shuffle: bool
-) -> DataLoader[tuple[Tensor, Tensor]]:
-    """Return an iterable of batches: inputs (N, 3, I, I) and targets (N,), float64.
+def loader_of(dataset: FilmDataset, batch_size: int, workers: int, *, shuffle: bool) -> DataLoader[Item]:
+    """Return an iterable of batches: inputs (N, 3, I, I), targets and log-odds (N,).
 
     Workers come from a fork server, not from this process: a fork would copy OpenCV's and OpenMP's
     thread pools without their threads, and wait for them for ever.
@@ -209,7 +220,7 @@ def loader_of(
     return _loader(dataset, workers, batch_size=batch_size, shuffle=shuffle, drop_last=shuffle)
 
 
-def loader_of_all(dataset: FilmDataset, batch_size: int, workers: int) -> DataLoader[tuple[Tensor, Tensor]]:
+def loader_of_all(dataset: FilmDataset, batch_size: int, workers: int) -> DataLoader[Item]:
     """Return an iterable over all films at random, as :func:`loader_of`, in batches as large as each other.
 
     No batch is smaller than ``batch_size``, but for a single one of all films where there are fewer; none is
@@ -220,7 +231,7 @@ def loader_of_all(dataset: FilmDataset, batch_size: int, workers: int) -> DataLo
     return _loader(dataset, workers, batch_sampler=[part.tolist() for part in parts])
 
 
-def _loader(dataset: FilmDataset, workers: int, **batches: Any) -> DataLoader[tuple[Tensor, Tensor]]:
+def _loader(dataset: FilmDataset, workers: int, **batches: Any) -> DataLoader[Item]:
     return DataLoader(
         dataset,
         **batches,

@@ -167,7 +167,7 @@ def repeated(samples: list[Sample], repeats: int) -> list[Sample]:
 def _batches(samples: Sequence[Sample], spec: ModelSpec, config: TrainingConfig) -> Iterator[Tensor]:
     """Yield inputs (N, 3, I, I) of at most ``UNFOLDING_FILMS`` films as they are."""
     dataset = FilmDataset(evenly(samples, UNFOLDING_FILMS), spec, size=spec.input_size, seed=None)
-    for batch, _ in loader_of(dataset, config.batch_size, config.workers, shuffle=False):
+    for batch, *_ in loader_of(dataset, config.batch_size, config.workers, shuffle=False):
         yield batch
 
 

@@ -84,7 +84,7 @@ def _logits(
     with torch.inference_mode():
         outputs = [
             network(batch.to(device, memory_format=torch.channels_last)).float().cpu()
-            for batch, _ in loader_of(dataset, config.batch_size, config.workers, shuffle=False)
+            for batch, *_ in loader_of(dataset, config.batch_size, config.workers, shuffle=False)
         ]
     logits: NDArray[np.float32] = torch.cat(outputs).numpy()
     return logits

@@ -44,7 +44,7 @@ from pneumocascade.training.checkpoint import (
     save_tensors,
 )
 from pneumocascade.training.config import TrainingConfig
-from pneumocascade.training.data import Augmentation, FilmDataset, Sample, loader_of, loader_of_all
+from pneumocascade.training.data import Augmentation, FilmDataset, Item, Sample, loader_of, loader_of_all
 from pneumocascade.training.network import LoadReport, freeze, train_mode
 from pneumocascade.training.starting_weights import WEIGHTS, metadata_of
 
@@ -163,17 +163,17 @@ class Trainer:
         losses = []
         title = f"epoch {epoch + 1}/{config.epochs} at {size}"
         loader = loader_of(dataset, config.batch_size, config.workers, shuffle=True)
-        for batch, targets in self._batches(loader, title):
-            losses.append(self._step(batch, targets))
+        for batch, targets, log_odds in self._batches(loader, title):
+            losses.append(self._step(batch, targets, log_odds))
         return float(np.mean(losses))
 
-    def _step(self, batch: Tensor, targets: Tensor) -> float:
+    def _step(self, batch: Tensor, targets: Tensor, log_odds: Tensor) -> float:
         factor = learning_rate_factor(
             self.progress.step, self.steps_per_epoch * self.config.epochs, self.config.warm_up
         )
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * factor
-        loss = loss_of(self._logits(self.network, batch), targets)
+        loss = loss_of(self._logits(self.network, batch), targets, log_odds)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_norm)
         self.optimizer.step()
@@ -188,9 +188,7 @@ class Trainer:
             logits: Tensor = network(batch)
         return logits.float()
 
-    def _batches(
-        self, loader: DataLoader[tuple[Tensor, Tensor]], title: str
-    ) -> Iterator[tuple[Tensor, Tensor]]:
+    def _batches(self, loader: DataLoader[Item], title: str) -> Iterator[Item]:
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -202,8 +200,9 @@ class Trainer:
         with Bar(*columns, transient=True) as bar:
             task = bar.add_task(title, total=len(loader), rate="")
             started, seen = time.perf_counter(), 0
-            for batch, targets in loader:
-                yield batch.to(self.device, memory_format=torch.channels_last), targets.to(self.device)
+            for batch, targets, log_odds in loader:
+                batch = batch.to(self.device, memory_format=torch.channels_last)
+                yield batch, targets.to(self.device), log_odds.to(self.device)
                 seen += len(batch)
                 bar.update(task, advance=1, rate=f"{seen / (time.perf_counter() - started):.1f} films/s")
 
@@ -217,7 +216,7 @@ class Trainer:
         with torch.inference_mode():
             dataset = FilmDataset(films, self.spec, size=size, seed=None)
             loader = loader_of(dataset, self.config.batch_size, self.config.workers, shuffle=False)
-            for batch, targets in self._batches(loader, "validation"):
+            for batch, targets, _ in self._batches(loader, "validation"):
                 outputs.append(self._logits(self.average, batch))
                 labels.append(targets)
         logits, targets = torch.cat(outputs), torch.cat(labels)
@@ -239,7 +238,7 @@ class Trainer:
                 module.momentum = None  # the plain mean over all batches, which are as large as each other
         loader = loader_of_all(dataset, self.config.batch_size, self.config.workers)
         with torch.no_grad():
-            for batch, _ in self._batches(loader, "statistics"):
+            for batch, *_ in self._batches(loader, "statistics"):
                 self._logits(network, batch)
         spec = self.spec
         metadata = metadata_of(spec.backbone, spec.mean, spec.std, stride_in_1x1=self.stride_in_1x1)
@@ -284,8 +283,18 @@ def average_weights(decay: float, averaged: Any, current: Any, count: Tensor | i
     get_ema_multi_avg_fn(min(decay, (1 + steps) / (10 + steps)))(averaged, current, count)  # type: ignore[no-untyped-call]
 
 
-def loss_of(logits: Tensor, targets: Tensor) -> Tensor:
-    """Return the mean cross-entropy of logits (N, 2) against probabilities of the positive class (N,)."""
+def loss_of(logits: Tensor, targets: Tensor, log_odds: Tensor | None = None) -> Tensor:
+    """Return the mean cross-entropy of logits (N, 2) against probabilities of the positive class (N,).
+
+    Parameters
+    ----------
+    logits, targets : Tensor
+    log_odds : Tensor, optional
+        Shape (N,): of the positive class in the source of each film, which its targets leave out (logit
+        adjustment; Menon et al., "Long-tail learning via logit adjustment", ICLR 2021).
+    """
+    if log_odds is not None:
+        logits = logits - torch.stack([torch.zeros_like(log_odds), log_odds], dim=1).to(logits.dtype)
     return cross_entropy(logits, torch.stack([1 - targets, targets], dim=1).to(logits.dtype))
 
 
