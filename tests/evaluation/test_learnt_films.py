@@ -84,7 +84,7 @@ def test_evaluate_says_which_films_were_learnt_from(models: Path, films: Path, t
     where = ["evaluate", str(films), "--models", str(models), "--output", str(tmp_path / "out")]
     result = CliRunner().invoke(app, where)
     assert result.exit_code == 0, result.output
-    said = "2 of 3 films were learnt from: these figures are not a test"
+    said = "2 of 3 films are training films: these figures are not a test"
     assert said in result.stdout
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert metrics["learnt_from"] == {"n": 2, "by_name": 2, "by_picture": 2}

@@ -60,7 +60,9 @@ def list_entries(
 def export(
     file: _File,
     output: Annotated[Path | None, typer.Option(help="File to write. Default: standard output.")] = None,
-    format: Annotated[Literal["jsonl", "csv"], typer.Option()] = "jsonl",  # noqa: A002
+    format: Annotated[  # noqa: A002
+        Literal["jsonl", "csv"], typer.Option(help="JSON lines, or CSV.")
+    ] = "jsonl",
     since: _Since = None,
     until: _Until = None,
 ) -> None:

@@ -22,16 +22,16 @@ LabelColumnsOption = Annotated[
     list[str] | None,
     typer.Option(
         "--label-columns",
-        help="Other names of its columns, such as 'path=Image Index,finding=Finding Labels'. Columns of 1 "
-        "and 0 for one finding each are named normal=, pneumonia=, bacterial=, viral=. Repeatable.",
+        help="Names of the columns of --labels where they differ, such as "
+        "'path=Image Index,finding=Finding Labels'. Columns of 1 and 0 for one finding each are named normal=, pneumonia=, bacterial=, viral=. Repeatable.",
     ),
 ]
 LabelValuesOption = Annotated[
     list[str] | None,
     typer.Option(
         "--label-values",
-        help="Meanings of its other values, such as 'pneumonia=Lung Opacity': of normal, pneumonia, "
-        "bacterial, viral, uncertain. Repeatable.",
+        help="Meanings of other values in the file of --labels, such as 'pneumonia=Lung Opacity': of normal, "
+        "pneumonia, bacterial, viral, uncertain. Repeatable.",
     ),
 ]
 PatientsOption = Annotated[

@@ -127,7 +127,7 @@ def evaluate(
     console = Console()
     if (learnt := metrics["learnt_from"])["n"]:
         text = (
-            f"{learnt['n']} of {metrics['films']['n']} films were learnt from: these figures are not a test"
+            f"{learnt['n']} of {metrics['films']['n']} films are training films: these figures are not a test"
         )
         console.print(f"[bold red]{text}[/bold red]", highlight=False)
     for part in ("stage1", "stage2", "cascade"):
@@ -258,7 +258,7 @@ def info(
     json_output: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     models: ModelsOption = None,
 ) -> None:
-    """Show versions, models, operating points and the figures they were chosen on."""
+    """Show versions, models, their measured figures and operating points."""
     from rich.console import Console
 
     facts = _facts(models)

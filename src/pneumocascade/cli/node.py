@@ -47,18 +47,20 @@ _FETCH_GIVE_UP_SECONDS = 300.0
 
 TlsCertOption = Annotated[
     Path | None,
-    typer.Option("--tls-cert", help="Certificate (PEM) to take associations over TLS 1.2 or newer."),
+    typer.Option("--tls-cert", help="Certificate (PEM): take associations over TLS alone, 1.2 or newer."),
 ]
 TlsKeyOption = Annotated[Path | None, typer.Option("--tls-key", help="Key of the certificate (PEM).")]
 TlsCaOption = Annotated[
     Path | None,
-    typer.Option("--tls-ca", help="Certificates (PEM) of the authority that callers must have one of."),
+    typer.Option(
+        "--tls-ca", help="CA certificates (PEM): callers must have a certificate signed by one of them."
+    ),
 ]
 ResultsOption = Annotated[
     str,
     typer.Option(
         help="DICOM objects of an answer: sr (structured report), sc (picture), pdf, pr (presentation state: "
-        "words on the film); with commas."
+        "words on the film). Comma-separated."
     ),
 ]
 DestinationsOption = Annotated[
@@ -75,7 +77,9 @@ DestinationTokenOption = Annotated[
         f"{DESTINATION_TOKEN_VARIABLE}."
     ),
 ]
-LogLevelOption = Annotated[Literal["debug", "info", "warning", "error"], typer.Option()]
+LogLevelOption = Annotated[
+    Literal["debug", "info", "warning", "error"], typer.Option(help="Least severe messages to log.")
+]
 LogJsonOption = Annotated[bool, typer.Option("--log-json", help="Log one JSON object per line.")]
 
 

@@ -56,14 +56,17 @@ def train(
     stage: Annotated[
         Literal["1", "2", "both"],
         typer.Option(
-            help="Stages to train; stage 2 needs films of known aetiology. It starts from the "
-            "weights of stage 1 where there are any."
+            help="Stages to train; stage 2 needs films of known aetiology. It starts from the stage 2 of "
+            "--start-from where there is one, else from the stage 1 of this run."
         ),
     ] = "both",
     backbone: Annotated[
         str, typer.Option(help="Network to train, such as resnet50 or resnet18; an unknown name lists all.")
     ] = "resnet50",
-    recipe: Annotated[Literal["clahe-hot", "clahe", "baseline"], typer.Option()] = "clahe-hot",
+    recipe: Annotated[
+        Literal["clahe-hot", "clahe", "baseline"],
+        typer.Option(help="Preprocessing: CLAHE and colour map, CLAHE alone, or neither."),
+    ] = "clahe-hot",
     renderings: Annotated[
         list[Path] | None,
         typer.Option(help="Further folder with the same films in another resolution. Repeatable."),
@@ -77,7 +80,7 @@ def train(
         str | None,
         typer.Option(help="Input size and epochs. Default: 160x3,224x4."),
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=2)] = 32,
+    batch_size: Annotated[int, typer.Option(min=2, help="Films per training step.")] = 32,
     learning_rate: Annotated[
         float, typer.Option(help="Peak learning rate of weights that start from the backbone.")
     ] = 1e-4,
@@ -106,7 +109,7 @@ def train(
     label_columns: LabelColumnsOption = None,
     label_values: LabelValuesOption = None,
     patients: PatientsOption = None,
-    seed: Annotated[int, typer.Option()] = 2018,
+    seed: Annotated[int, typer.Option(help="Seed of split, order and augmentation.")] = 2018,
     workers: Annotated[int, typer.Option(min=0, help="Processes that read and change films.")] = 1,
 ) -> None:
     """Train one or both stages on a folder of labelled films."""
@@ -166,7 +169,7 @@ def export(
 
 def weights(
     output: Annotated[Path, typer.Option(help="safetensors file to write.")],
-    stage: Annotated[Literal["1", "2"], typer.Option()] = "1",
+    stage: Annotated[Literal["1", "2"], typer.Option(help="Stage of the model.")] = "1",
     models: ModelsOption = None,
 ) -> None:
     """Write the weights of a model for training: dequantised, batch norm folded, with torchvision's names."""
@@ -209,7 +212,7 @@ def calibrate(
     label_columns: LabelColumnsOption = None,
     label_values: LabelValuesOption = None,
     patients: PatientsOption = None,
-    seed: Annotated[int, typer.Option()] = 2018,
+    seed: Annotated[int, typer.Option(help="Seed of the resamples that choose the threshold.")] = 2018,
     models: ModelsOption = None,
 ) -> None:
     """Calibrate models on other films, without training: probabilities, thresholds, sets, gate."""

@@ -38,7 +38,7 @@ LEARNT_FILE = "learnt-films.npz"
 BY_NAME, BY_PICTURE = "name", "picture"
 """How a film may be known."""
 
-NO_RECORD = "the models hold no record of the films that they were learnt from"
+NO_RECORD = "the models hold no record of their training films"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

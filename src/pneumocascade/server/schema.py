@@ -161,8 +161,9 @@ class PredictionBody(BaseModel):
         None,
         ge=0,
         le=1,
-        description="Share of the films learnt from that are less typical of their hospital than this one; "
-        "low where it is unlike all of them. Where the status is ok; null for models without a gate.",
+        description="Among the training films of the source that this film resembles most, the share "
+        "that are less typical than this one: low where nearly all are more typical. Where the status is ok; "
+        "null for models without a gate.",
     )
     reasons: list[ReasonBody] | None = Field(None, description="Where the film was refused.")
     error: ReasonBody | None = Field(None, description="Where it could not be read.")

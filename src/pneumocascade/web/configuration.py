@@ -25,13 +25,16 @@ _NAMES = {
     "balanced_accuracy": gettext_noop("Balanced accuracy"),
     "sensitivity": gettext_noop("Sensitivity"),
     "specificity": gettext_noop("Specificity"),
-    "undetermined": gettext_noop("Undetermined"),
-    "unlike": gettext_noop("Unlike"),
+    "undetermined": gettext_noop("Sets with both labels"),
+    "unlike": gettext_noop("Empty sets"),
     "coverage_normal": gettext_noop("Coverage normal"),
     "coverage_pneumonia": gettext_noop("Coverage pneumonia"),
     "coverage_bacterial": gettext_noop("Coverage bacterial"),
     "coverage_viral": gettext_noop("Coverage viral"),
 }
+
+_SOURCES = {"nih": "NIH ChestX-ray14"}
+"""Further sources of films of the bundled models."""
 
 OUT_OF_FOLD = gettext_noop(
     "out-of-fold predictions: %(films)s films of %(patients)s patients, grouped by patient, in "
@@ -114,6 +117,8 @@ def figures(spec: ModelSpec) -> str:
     caption = (
         [_("Measured on: %(data)s", data=translated(spec.validation_data))] if spec.validation_data else []
     )
+    if any("@" in name for name in spec.metrics):
+        caption.append(_("Figures that name no source are of the main one."))
     return table((_("Figure"), _("Value (95 % confidence interval)")), rows) + piece("small_print", caption)
 
 
@@ -129,5 +134,7 @@ def _number(value: float) -> str:
 
 
 def _title(name: str) -> str:
-    measure, *films = name.split("@")
-    return "@".join([_(_NAMES.get(measure, measure.replace("_", " ").capitalize())), *films])
+    """Return a measure and, of a further source, where its films are from."""
+    measure, *source = name.split("@")
+    title = _(_NAMES.get(measure, measure.replace("_", " ").capitalize()))
+    return ", ".join([title, *(_SOURCES.get(films, films) for films in source)])

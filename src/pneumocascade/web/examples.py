@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from pneumocascade.inference.cascade import Cascade
 
 NEW = gettext_noop("New to the models")
-LEARNT_FROM = gettext_noop("Learnt from: no test of the models")
+LEARNT_FROM = gettext_noop("Training films: no test of the models")
 REFUSED = gettext_noop("Refused")
 
 GROUPS = {
     NEW: gettext_noop(
-        "The models learnt from no film of these patients. No viral film is among them: the published split "
-        "that they come from holds none."
+        "The models were trained on no film of these patients. No viral film is among them: the published "
+        "split that they come from holds none."
     ),
     LEARNT_FROM: gettext_noop(
-        "The models learnt from these very films, chosen because the answers are right."
+        "The models were trained on these very films, chosen because the answers are right."
     ),
     REFUSED: gettext_noop("The gate refuses it; one click turns it upright."),
 }
@@ -77,7 +77,10 @@ EXAMPLE_FILMS = (
     Example("learnt-from/nih-00001992_000.jpeg", "normal", gettext_noop("Adult, normal"), LEARNT_FROM),
     Example("learnt-from/nih-00003391_001.jpeg", "pneumonia", gettext_noop("Adult, pneumonia"), LEARNT_FROM),
     Example(
-        "refused/person67_bacteria_333-turned.jpeg", "bacterial", gettext_noop("Turned by a quarter"), REFUSED
+        "refused/person67_bacteria_333-turned.jpeg",
+        "bacterial",
+        gettext_noop("Turned by 90 degrees"),
+        REFUSED,
     ),
 )
 """All of them; the first is right and clear, and is shown when the page opens."""

@@ -21,8 +21,8 @@ TERMS = {
     "aetiology": (
         gettext_noop("Aetiology"),
         gettext_noop(
-            "the cause of a pneumonia; here bacterial or viral. Stage 2 answers it. It learnt from children "
-            "only; for others its prediction set holds both labels."
+            "the cause of a pneumonia; here bacterial or viral. Stage 2 answers it. It was trained on "
+            "children only; for others its prediction set holds both labels."
         ),
     ),
     "auroc": (
@@ -51,7 +51,10 @@ TERMS = {
     ),
     "calibration_error": (
         gettext_noop("Expected calibration error (ECE)"),
-        gettext_noop("the mean distance between probability and share of positives. Lower is better."),
+        gettext_noop(
+            "films are grouped by probability. It is the mean, over the groups, of the distance between mean "
+            "probability and share of positives. Lower is better."
+        ),
     ),
     "entropy": (
         gettext_noop("Entropy"),
@@ -63,8 +66,8 @@ TERMS = {
     "familiarity": (
         gettext_noop("Familiarity"),
         gettext_noop(
-            "the share of the training films that are less typical than this one. Near 0, the film is unlike "
-            "all of them."
+            "among the training films of the source that this film resembles most, the share that are less "
+            "typical than this one. Near 0, nearly all of them are more typical."
         ),
     ),
     "log_odds": (
@@ -91,15 +94,16 @@ TERMS = {
     "prediction_set": (
         gettext_noop("Prediction set"),
         gettext_noop(
-            "the labels for which the probability is not unusual: of films like those learnt from, nine in "
-            "ten have their true label in the set. Two labels mean undetermined; none means that the "
-            "probability is unusual for both."
+            "the labels for which the probability is not unusual: of films like the training films, nine in "
+            "ten have their true label in the set. With two labels the stage can rule out neither; with none "
+            "the probability is unusual for both."
         ),
     ),
     "prior": (
         gettext_noop("Prior"),
         gettext_noop(
-            "the share of pneumonia that the probabilities assume, 0.5 unless you set another (--prior)."
+            "the share of positive films that the probabilities assume, 0.5 in both stages. For stage 1 you "
+            "can set another (--prior, or the slider of the app)."
         ),
     ),
     "reference_standard": (
@@ -108,7 +112,10 @@ TERMS = {
     ),
     "sensitivity": (
         gettext_noop("Sensitivity, specificity"),
-        gettext_noop("the share of pneumonia films called pneumonia, and of normal films called normal."),
+        gettext_noop(
+            "the share of positive films called positive, and of negative films called negative. Positive is "
+            "pneumonia in stage 1, viral in stage 2."
+        ),
     ),
 }
 """Title and explanation of each term that the page explains, as ``docs/glossary.md`` has them."""

@@ -29,12 +29,14 @@ from pneumocascade.imaging.dicom.lut import (
 from pneumocascade.imaging.dicom.values import number_of, text_of, value_of
 from pneumocascade.imaging.dicom.window import Counts, leaves_nothing, window_from_histogram
 
-NO_WINDOW = gettext_noop("The DICOM object says no window of grey values: one was taken from the histogram.")
+NO_WINDOW = gettext_noop(
+    "The DICOM object gives no window of grey values: one was computed from the histogram."
+)
 ABSURD_WINDOW = gettext_noop(
-    "The DICOM object's window of grey values leaves nothing to see: one was taken from the histogram."
+    "The DICOM object's window of grey values leaves nothing to see: one was computed from the histogram."
 )
 LATER_WINDOW = gettext_noop(
-    "The DICOM object's first window of grey values leaves nothing to see: a later one of its own was taken."
+    "The DICOM object's first window of grey values leaves nothing to see: a later one of its own was used."
 )
 NARROW_TABLE = gettext_noop(
     "The DICOM object's VOI LUT says %(says)s bits and uses %(uses)s: its entries were scaled."

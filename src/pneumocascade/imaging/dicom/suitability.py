@@ -17,14 +17,15 @@ def _words(text: str) -> list[str]:
 
 
 OTHER_AGE = gettext_noop(
-    "The DICOM object's patient is younger or older than the children of one to five years whose films both "
-    "stages learnt from; stage 1 also learnt from films of one other hospital, mostly of adults."
+    "The DICOM object's patient is younger or older than the children, aged one to five years, on whose "
+    "films both stages were trained; stage 1 was also trained on films, mostly of adults, from one other "
+    "hospital."
 )
 """Warning; it does not say the age."""
 
 OTHER_MODALITY = gettext_noop("The DICOM object's modality is %(modality)s, not that of a radiograph.")
 OTHER_PART = gettext_noop("The DICOM object says that another part of the body than the chest was examined.")
-OTHER_VIEW = gettext_noop("The DICOM object says a view that is not frontal; give an AP or PA film.")
+OTHER_VIEW = gettext_noop("The DICOM object gives a view that is not frontal; use an AP or PA film.")
 
 LEARNT_AGES = (1.0, 6.0)
 """Years of age, the second excluded."""

@@ -44,16 +44,18 @@ REASONS = {
 STRANGE = Reason(
     "not_a_chest_radiograph", "This does not look like the chest radiographs that the models know."
 )
-"""Why a picture is refused that looks like a chest but lies far from all films learnt from."""
+"""Why a picture is refused that looks like a chest but lies far from all training films."""
 
 UNFAMILIAR = gettext_noop(
-    "The film is unlike most of those that the models learnt from: children of one to five years of one "
-    "hospital and, for stage 1 alone, mostly adults of another."
+    "The film is less typical than nearly all training films of the source that it resembles most. The "
+    "models were trained on children aged one to five years from one hospital and, stage 1 only, on mostly "
+    "adults from another."
 )
 """Warning below the stored limit of familiarity."""
 
 CHILDREN_ONLY = gettext_noop(
-    "Stage 2 learnt from films of children of one to five years alone. This film is not clearly one of "
-    "these: stage 2 can rule out neither type. Of adults, stage 1 knows those of one hospital alone."
+    "Stage 2 was trained only on films of children aged one to five years. This film is not clearly one of "
+    "these: stage 2 rules out neither type. Stage 1 was also trained on films, mostly of adults, from one "
+    "other hospital."
 )
 """Warning where stage 2 answers to a film that is, or may be, of another age, by the object or its looks."""

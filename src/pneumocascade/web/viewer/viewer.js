@@ -179,7 +179,7 @@ export async function openViewer(film, tab, name) {
       group(
         button('+', _('Zoom in (+)'), () => zoomBy(1.5)),
         button('−', _('Zoom out (-)'), () => zoomBy(1 / 1.5)),
-        button('1:1', _('One pixel of the film a pixel of the screen (1)'), () => {
+        button('1:1', _('Show each film pixel as one screen pixel (1)'), () => {
           const item = viewer().world.getItemAt(0);
           viewer().viewport.zoomTo(item.imageToViewportZoom(1));
         }),
