@@ -31,7 +31,10 @@ BUNDLED = "bundled"
 SHOWN = 10
 """Most films that a list on the terminal names."""
 
-_LEGEND = "p: DeLong's test of the AUROC, McNemar's of shares. A : B: films that only A, and only B, answered rightly."
+_LEGEND = (
+    "p: DeLong's test of the AUROC, McNemar's of shares. A : B: films that only A, and only B, answered "
+    "rightly."
+)
 
 PointOption = Literal["balanced", "sensitive", "specific"]
 
