@@ -23,8 +23,8 @@ LabelColumnsOption = Annotated[
     typer.Option(
         "--label-columns",
         help="Names of the columns of --labels where they differ, such as "
-        "'path=Image Index,finding=Finding Labels'. Columns of 1 and 0 for one finding each are named normal=, "
-        "pneumonia=, bacterial=, viral=. Repeatable.",
+        "'path=Image Index,finding=Finding Labels'. Columns of 1 and 0 for one finding each are named "
+        "normal=, pneumonia=, bacterial=, viral=. Repeatable.",
     ),
 ]
 LabelValuesOption = Annotated[

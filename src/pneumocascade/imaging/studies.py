@@ -24,11 +24,8 @@ DICOM_SUFFIXES = frozenset({".dcm", ".dicom", ".ima"})
 """What has one of them and cannot be opened is reported as a film."""
 
 _BEFORE_MOST_PIXELS = 1 << 16
-"""Bytes of an object in a store that are read to know whether it is a picture; one that is cut before it says
-so is known by its SOP class."""
-
-_BEFORE_PIXELS = 1 << 20
-"""Bytes of a member in which the description of its picture stands, if it has one."""
+"""Bytes of an object in a store or an archive that are read to know whether it is a picture; one that is cut
+before it says so is known by its SOP class."""
 
 
 def kind_of(path: Path) -> Kind:
@@ -89,7 +86,7 @@ def _kind_of_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Kind:
         return "film"
     try:
         head = read_member(archive, member, HEAD)
-        return _kind_of_content(head, lambda: read_member(archive, member, _BEFORE_PIXELS))
+        return _kind_of_content(head, lambda: read_member(archive, member, _BEFORE_MOST_PIXELS))
     except Exception:  # noqa: BLE001  zipfile raises many kinds; reading it as a film says what is wrong
         return "film"
 

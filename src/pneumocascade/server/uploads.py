@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import struct
 import zipfile
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
+
+from starlette.exceptions import HTTPException
 
 from pneumocascade.errors import FileAccessError
 from pneumocascade.imaging.files import read_member
@@ -15,6 +18,17 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from starlette.datastructures import UploadFile
+
+
+MAX_DIRECTORY_BYTES = 1 << 21
+"""Of the central directories of all archives of a request: each entry takes time and memory."""
+
+MAX_OTHER_OBJECTS = 200
+"""DICOM objects without a picture in all archives of a request: to know one, its header is parsed."""
+
+_END_BYTES, _LONGEST_COMMENT = 22, 0xFFFF
+_LOCATOR, _END64 = struct.Struct("<4xLQL"), struct.Struct("<4s36xQ8x")
+"""Records at the end of an archive (APPNOTE.TXT, 4.3.14 to 4.3.16): an offset and a size in them."""
 
 
 class Uploads(NamedTuple):
@@ -39,14 +53,27 @@ def films_of(files: Sequence[UploadFile], most: int) -> Uploads:
     files : sequence of UploadFile
     most : int
         Films after which the rest is not read: there are too many.
+
+    Raises
+    ------
+    HTTPException
+        Status 413 where archives hold more entries or objects without a picture than are looked at.
     """
     films: list[QueuedFilm] = []
-    left_out = 0
+    left_out = directories = 0
     for number, file in enumerate(files, start=1):
         name = file.filename or f"file {number}"
-        found, others = _in_archive(file, name, most - len(films)) if _is_archive(file) else ([], 0)
+        found: list[QueuedFilm] = []
+        if _is_archive(file):
+            directories += _directory_bytes(file.file)
+            if directories > MAX_DIRECTORY_BYTES:
+                raise HTTPException(413, "there are more entries in archives than are looked at")
+            found, others = _in_archive(file, name, most - len(films), MAX_OTHER_OBJECTS - left_out)
+            left_out += others
+            if left_out > MAX_OTHER_OBJECTS:
+                what = f"more than {MAX_OTHER_OBJECTS} DICOM objects without a picture"
+                raise HTTPException(413, f"there are {what} in archives")
         films += found or [QueuedFilm(name, partial(_content, file))]
-        left_out += others
     return Uploads(films, left_out)
 
 
@@ -55,7 +82,33 @@ def _is_archive(file: UploadFile) -> bool:
     return file.file.read(4) == b"PK\x03\x04"
 
 
-def _in_archive(file: UploadFile, name: str, most: int) -> tuple[list[QueuedFilm], int]:
+def _directory_bytes(file: IO[bytes]) -> int:
+    """Return how large the central directory of an archive is by what stands at its end.
+
+    It is the size that ``zipfile`` reads, or more: of two records that may say it, the larger one.
+    """
+    size = file.seek(0, 2)
+    start = max(0, size - _LONGEST_COMMENT - _END_BYTES)
+    file.seek(start)
+    tail = file.read()
+    end = tail.rfind(b"PK\x05\x06")
+    if end < 0:
+        return 0
+    largest = int.from_bytes(tail[end + 12 : end + 16], "little")
+    locator = end - _LOCATOR.size
+    if locator < 0 or not tail.startswith(b"PK\x06\x07", locator):
+        return largest
+    _, offset, _ = _LOCATOR.unpack_from(tail, locator)
+    for position in (offset, start + locator - _END64.size):
+        if 0 <= position <= size - _END64.size:
+            file.seek(position)
+            signature, found = _END64.unpack(file.read(_END64.size))
+            if signature == b"PK\x06\x06":
+                largest = max(largest, found)
+    return largest
+
+
+def _in_archive(file: UploadFile, name: str, most: int, most_others: int) -> tuple[list[QueuedFilm], int]:
     films: list[QueuedFilm] = []
     left_out = 0
     if not hasattr(file.file, "seekable"):  # before Python 3.11, and zipfile asks for it
@@ -66,7 +119,7 @@ def _in_archive(file: UploadFile, name: str, most: int) -> tuple[list[QueuedFilm
             if kind == "film":
                 films.append(QueuedFilm(f"{name}/{member.filename}", partial(_member, file, archive, member)))
             left_out += kind == "other object"
-            if len(films) > most:
+            if len(films) > most or left_out > most_others:
                 break
     except Exception:  # noqa: BLE001  zipfile raises many kinds; judging it as a film says that it is none
         return [], 0
