@@ -78,11 +78,18 @@ def with_prior(probability: Floats, learnt: float, share: float) -> Floats:
     return positive / (positive + negative)
 
 
-def estimated_prior(probability: Floats, learnt: float) -> float:
-    """Return the share of positives that explains unlabelled films best (expectation-maximisation)."""
-    share = learnt
+def estimated_prior(probability: Floats, stored: float) -> float:
+    """Return the share of positives that explains unlabelled films best (expectation-maximisation).
+
+    Parameters
+    ----------
+    probability : ndarray of float
+    stored : float
+        Share of positives that the probabilities suppose.
+    """
+    share = stored
     for _ in range(ROUNDS):
-        share = float(with_prior(probability, learnt, share).mean())
+        share = float(with_prior(probability, stored, share).mean())
     return share
 
 
@@ -97,18 +104,19 @@ def row_of(title: str, labels: Ints, probability: Floats, threshold: float, pati
     return "| " + " | ".join((title, *cells)) + " |"
 
 
-def print_prior_table(labels: Ints, probability: Floats, threshold: float, patients: Sequence[str]) -> None:
+def print_prior_table(
+    labels: Ints, probability: Floats, stored: float, threshold: float, patients: Sequence[str]
+) -> None:
     """Print figures where pneumonia is rarer, by drawing fewer of its films, before and after correction."""
-    learnt = float(labels.mean())
     normal = np.flatnonzero(labels == 0)
     order = np.random.default_rng(0).permutation(np.flatnonzero(labels == 1))
     for share in PRIORS:
         rows = np.concatenate([normal, order[: round(len(normal) * share / (1 - share))]])
         own = [patients[row] for row in rows]
-        found = estimated_prior(probability[rows], learnt)
-        corrected = with_prior(probability[rows], learnt, found)
+        found = estimated_prior(probability[rows], stored)
+        corrected = with_prior(probability[rows], stored, found)
         # The same films are called pneumonia: the threshold is moved along with the probabilities.
-        moved = float(with_prior(np.array([threshold]), learnt, found)[0])
+        moved = float(with_prior(np.array([threshold]), stored, found)[0])
         print(row_of(f"{share:.0%} pneumonia, as stored", labels[rows], probability[rows], threshold, own))
         print(row_of(f"{share:.0%}, corrected to {found:.1%}", labels[rows], corrected, moved, own))
 
@@ -137,7 +145,7 @@ def main() -> None:
         for title, probability in found.items():
             print(row_of(title, labels, probability, threshold, patients))
         if model.spec.stage == 1:
-            print_prior_table(labels, found["as it is"], threshold, patients)
+            print_prior_table(labels, found["as it is"], model.spec.prior, threshold, patients)
 
 
 def _finding(film: LabelledFilm) -> str:

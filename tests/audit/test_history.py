@@ -142,6 +142,18 @@ def test_purged_entries_leave_no_trace_and_no_number_comes_again(history: Histor
     assert secret.encode() not in b"".join(file.read_bytes() for file in path.parent.iterdir())
 
 
+def test_a_purge_that_leaves_traces_says_so(history: History, path: Path) -> None:
+    history.add(answer())
+    history._connection.execute("PRAGMA busy_timeout = 10")
+    with closing(sqlite3.connect(path)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM analysis").fetchone()
+        with pytest.raises(StorageError, match="1 analyses were deleted, but traces"):
+            history.purge()
+    assert history.purge() == 0
+    assert list(history.entries()) == []
+
+
 def test_threads_and_stores_enter_each_answer_once(path: Path) -> None:
     stores = [History(path) for _ in range(2)]
 

@@ -108,6 +108,10 @@ def test_what_cannot_be_opened_in_a_store_is_left_out_or_reported(
 def test_patterns_and_single_names(store: Any) -> None:
     found = list(find_sources(["memory://bucket/films/a*/*.png"]))
     assert [Path(name).name for name in found] == ["3.png", "2.png"]
+    for pattern in ("films/**", "films/**/*", "**"):
+        found = list(find_sources([f"memory://bucket/{pattern}"]))
+        assert sorted(set(found)) == sorted(found)
+        assert {"2.png", "3.png"} <= {Path(name).name for name in found}
     untouched = ["memory://nowhere/x.png", "memory://nowhere/", "memory://bucket/films/a/notes.txt"]
     assert list(find_sources(untouched)) == untouched
     assert list(find_sources(["nosuch://bucket/film.png"])) == ["nosuch://bucket/film.png"]

@@ -46,6 +46,8 @@ def test_a_folder_a_pattern_and_an_archive_stand_for_their_films(
     given = {
         str(films): paths,
         f"{films}/**/*.png": paths,
+        f"{films}/**": paths,
+        f"{films}/**/[ab]*": paths,
         f"{films}/*.png": paths[:1],
         paths[0]: paths[:1],
         f"{films.parent}/study.zip": [

@@ -22,10 +22,11 @@ from pneumocascade.model.spec import OPERATING_POINTS, for_recipe
 from pneumocascade.training import export
 from pneumocascade.training.config import TrainingConfig
 from pneumocascade.training.data import samples_of
-from pneumocascade.training.export import export_run
+from pneumocascade.training.export import export_run, sides_of
 from pneumocascade.training.network import WithFeatures, build_network
 from pneumocascade.training.onnx_export import to_onnx
 from pneumocascade.training.run import train, train_stage
+from pneumocascade.training.run_record import read_run
 from pneumocascade.training.sources import Sources
 from pneumocascade.training.starting_weights import metadata_of
 from tests.conftest import draw_chest
@@ -270,6 +271,23 @@ def test_a_given_split_must_keep_the_held_out_patients_out(
     given = replace(sources, split=run / "stage1" / "split.json", hold_out=(films_folder,))
     with pytest.raises(DataSetError, match="held-out patients on the training side"):
         train(given, CONFIG, tmp_path / "run")
+
+
+def test_films_beside_a_given_split_are_left_out_and_the_run_can_be_exported(
+    run: Path, sources: Sources, tmp_path: Path
+) -> None:
+    path = run / "stage1" / "split.json"
+    split = Split.load(path)
+    dropped = max(split.validation)
+    smaller = tmp_path / "split.json"
+    smaller.write_text(Split(split.train, split.validation - {dropped}).to_json())
+    said: list[str] = []
+    folder = train(replace(sources, split=smaller), CONFIG, tmp_path / "stage1", said.append)
+    assert f"1 films are on neither side of {smaller}: they are left out" in said
+    record = read_run(folder)
+    spec = ModelSpec.from_json(json.dumps(record["spec"]))
+    _, held_out = sides_of(folder, record["sources"], spec, said.append)
+    assert dropped not in {sample.film.name for sample in held_out}
 
 
 def test_films_that_nothing_can_be_learnt_from_are_refused(

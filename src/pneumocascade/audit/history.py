@@ -221,6 +221,12 @@ class History:
         -------
         int
             How many analyses were deleted.
+
+        Raises
+        ------
+        StorageError
+            Where they cannot be deleted; or where they are, and traces stay in the file, since somebody else
+            reads or writes it: purge again.
         """
         condition, values = _between(None, before)
         statement = f"DELETE FROM analysis {condition}"  # noqa: S608
@@ -228,7 +234,12 @@ class History:
             with transaction(self._connection) as connection:
                 deleted = connection.execute(statement, values).rowcount
             self._connection.execute("VACUUM")
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            clean = checkpoint(self._connection)
+        if not clean:
+            raise StorageError(
+                f"{self.path}: {deleted} analyses were deleted, but traces of them stay in the file while "
+                "somebody else reads or writes it: purge again"
+            )
         return deleted
 
     @contextmanager

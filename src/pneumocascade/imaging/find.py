@@ -19,7 +19,7 @@ from pneumocascade.imaging.studies import (
     listed_in,
     members_of,
 )
-from pneumocascade.imaging.uris import is_uri, listed_at
+from pneumocascade.imaging.uris import is_uri, listed_at, outermost
 
 
 def find_sources(
@@ -74,7 +74,7 @@ def _matches(name: str, follow_links: bool) -> Iterator[tuple[str, Iterator[Foun
         return
     # A file may have brackets in its name: only what is not there is taken for a pattern.
     matches = [] if os.path.exists(name) else sorted(glob.glob(name, recursive=True))  # noqa: PTH110, PTH207
-    for match in matches or [name]:
+    for match in outermost(matches, filter(os.path.isdir, matches)) or [name]:
         yield match, _expanded(match, follow_links)
 
 

@@ -7,8 +7,8 @@ endpoints are taken from where that package looks for them (environment, its fil
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
-from pathlib import PurePosixPath
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from pathlib import PurePath, PurePosixPath
 from typing import Any
 
 from pneumocascade.errors import FileAccessError, MissingExtraError, UsageError
@@ -54,18 +54,22 @@ def listed_at(uri: str, suffixes: Collection[str]) -> list[tuple[str, list[str]]
         store, path = fsspec.core.url_to_fs(uri)
         if not _MAGIC.search(path) or store.exists(path):
             return [(uri, _files_below(store, path))]
-        matches = sorted(store.glob(path, detail=True).items())
+        found = store.glob(path, detail=True)
+        folders = {match for match, entry in found.items() if entry["type"] == "directory"}
         return [
-            (
-                str(store.unstrip_protocol(match)),
-                _files_below(store, match) if entry["type"] == "directory" else [],
-            )
-            for match, entry in matches
+            (str(store.unstrip_protocol(match)), _files_below(store, match) if match in folders else [])
+            for match in outermost(sorted(found), folders)
         ] or [(uri, [])]
     except FileNotFoundError:
         return [(uri, [])]
     except Exception as error:  # each store has exceptions of its own
         raise UsageError(f"{uri} cannot be looked into: {error}") from error
+
+
+def outermost(matches: Iterable[str], folders: Iterable[str]) -> list[str]:
+    """Return what a pattern matches, without what lies in a folder that it matches, too."""
+    containers = {PurePath(folder) for folder in folders}
+    return [match for match in matches if containers.isdisjoint(PurePath(match).parents)]
 
 
 def _files_below(store: Any, path: str) -> list[str]:

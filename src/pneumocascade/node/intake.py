@@ -69,15 +69,16 @@ class Intake:
     ----------
     spool : Spool
     schedule : Schedule
-    model_version : str
-        Of the models that will judge what comes in.
+    answered_by : str
+        Version of the models that judge what comes in and, where it is not the default, operating point: a
+        film is answered once by each.
     metrics : NodeMetrics
     """
 
-    def __init__(self, spool: Spool, schedule: Schedule, model_version: str, metrics: NodeMetrics) -> None:
+    def __init__(self, spool: Spool, schedule: Schedule, answered_by: str, metrics: NodeMetrics) -> None:
         self.spool = spool
         self._schedule = schedule
-        self._model_version = model_version
+        self._answered_by = answered_by
         self._metrics = metrics
 
     def has(self, head: ObjectHead, digest: str) -> bool:
@@ -88,7 +89,7 @@ class Intake:
         StorageError
             Where the spool cannot be read.
         """
-        found = self.spool.find(head.sop_instance_uid, digest, self._model_version) is not None
+        found = self.spool.find(head.sop_instance_uid, digest, self._answered_by) is not None
         if found:
             self._metrics.repeated()
         return found
@@ -110,7 +111,7 @@ class Intake:
         StorageError
             Where it cannot be kept.
         """
-        film = incoming.keep(head.sop_instance_uid, head.study_uid, digest, self._model_version)
+        film = incoming.keep(head.sop_instance_uid, head.study_uid, digest, self._answered_by)
         if film is not None:
             _log.info("a film was received", extra={"film": film.id, "bytes": incoming.size})
             self._schedule.add(film, source)

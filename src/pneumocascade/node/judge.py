@@ -40,7 +40,8 @@ class Judge:
     destinations : tuple of str
         Who gets the results.
     metrics : NodeMetrics
-    operating_point : str
+    operating_point, answered_by : str
+        The latter as :class:`pneumocascade.node.intake.Intake` has it.
     done : callable
         Called when there are new results.
     """
@@ -55,6 +56,7 @@ class Judge:
         metrics: NodeMetrics,
         *,
         operating_point: str,
+        answered_by: str,
         done: Callable[[], object],
     ) -> None:
         self._spool = spool
@@ -64,6 +66,7 @@ class Judge:
         self._destinations = destinations
         self._metrics = metrics
         self._operating_point = operating_point
+        self._answered_by = answered_by
         self._done = done
         self._threads: list[threading.Thread] = []
 
@@ -106,7 +109,7 @@ class Judge:
             record=False,
         )
         digest = prediction.pixels_sha256
-        others = self._spool.digests_of(film, self._cascade.version)
+        others = self._spool.digests_of(film, self._answered_by)
         if digest and digest in others:
             _log.info("a film was judged before: its pixels are the same", extra={"film": film.id})
             self._spool.finish(film, "repeated", digest)

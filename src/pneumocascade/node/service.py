@@ -141,7 +141,10 @@ class Node:
         self.spool = Spool(settings.spool, settings.limits.spool_bytes)
         self.metrics.watch_spool(self.spool)
         self._schedule = Schedule(settings.limits.pause_seconds)
-        self._intake = Intake(self.spool, self._schedule, cascade.version, self.metrics)
+        answered_by = cascade.version
+        if settings.operating_point != DEFAULT_OPERATING_POINT:  # spools of earlier versions hold no other
+            answered_by += f", {settings.operating_point}"
+        self._intake = Intake(self.spool, self._schedule, answered_by, self.metrics)
         reports = CommitmentReports(self.spool, self.metrics)
         self.receiver = Receiver(self._intake, reports, settings.limits, self.metrics)
         self._senders = [self._sender(destination) for destination in settings.destinations]
@@ -153,6 +156,7 @@ class Node:
             tuple(map(str, settings.destinations)),
             self.metrics,
             operating_point=settings.operating_point,
+            answered_by=answered_by,
             done=self._wake_senders,
         )
         self._page: StatusPage | None = None

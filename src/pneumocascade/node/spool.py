@@ -237,14 +237,14 @@ class Spool:
             self._connection.close()
             self._held.close()
 
-    def find(self, sop_instance_uid: str, content_sha256: str, model_version: str) -> int | None:
+    def find(self, sop_instance_uid: str, content_sha256: str, answered_by: str) -> int | None:
         """Return the number of a film that waits or has its answer; ``None`` where there is none."""
         statement = (
             "SELECT id FROM film WHERE sop_instance_uid = ? AND content_sha256 = ? AND model_version = ? "
             "AND outcome NOT IN ('failed', 'error')"  # those got no answer
         )
         with self._reading() as connection:
-            row = connection.execute(statement, (sop_instance_uid, content_sha256, model_version)).fetchone()
+            row = connection.execute(statement, (sop_instance_uid, content_sha256, answered_by)).fetchone()
         return int(row[0]) if row else None
 
     def incoming(self) -> IncomingObject:
@@ -279,14 +279,14 @@ class Spool:
             found = connection.execute("SELECT received FROM film WHERE id = ? AND tries > 1", (film,))
             return next((float(moment) for (moment,) in found), None)
 
-    def digests_of(self, film: ReceivedFilm, model_version: str) -> set[str]:
+    def digests_of(self, film: ReceivedFilm, answered_by: str) -> set[str]:
         """Return the SHA-256 of the grey values of other films with the same SOP Instance UID."""
         statement = (
             "SELECT pixels_sha256 FROM film WHERE sop_instance_uid = ? AND model_version = ? AND id <> ? "
             "AND judged IS NOT NULL AND pixels_sha256 <> ''"
         )
         with self._reading() as connection:
-            rows = connection.execute(statement, (film.sop_instance_uid, model_version, film.id)).fetchall()
+            rows = connection.execute(statement, (film.sop_instance_uid, answered_by, film.id)).fetchall()
         return {digest for (digest,) in rows}
 
     def finish(
@@ -572,7 +572,7 @@ class IncomingObject:
             self._file.flush()
 
     def keep(
-        self, sop_instance_uid: str, study_uid: str, content_sha256: str, model_version: str
+        self, sop_instance_uid: str, study_uid: str, content_sha256: str, answered_by: str
     ) -> ReceivedFilm | None:
         """Keep what came as a whole object: when this returns, it is on the disk.
 
@@ -583,8 +583,8 @@ class IncomingObject:
         sop_instance_uid, study_uid : str
         content_sha256 : str
             Of the object as it was sent.
-        model_version : str
-            Of the models that are to judge it.
+        answered_by : str
+            As :class:`pneumocascade.node.intake.Intake` has it.
 
         Returns
         -------
@@ -597,7 +597,7 @@ class IncomingObject:
             Where it cannot be written.
         """
         path = self._spool.folder / self._name
-        key = (sop_instance_uid, content_sha256, model_version)
+        key = (sop_instance_uid, content_sha256, answered_by)
         with self._spool._storage_errors("an object cannot be kept"):
             self._file.flush()
             os.fsync(self._file.fileno())

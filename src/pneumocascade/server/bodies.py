@@ -14,6 +14,7 @@ from fastapi import HTTPException
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.datastructures import FormData, UploadFile
+from starlette.requests import ClientDisconnect
 
 from pneumocascade.server.schema import FilmBody, Options
 
@@ -137,10 +138,13 @@ async def _upload(name: str = "") -> AsyncIterator[UploadFile]:
 async def _stored(request: Request, limit: int) -> AsyncIterator[UploadFile]:
     """Store a body of at most so many bytes as a file."""
     async with _upload() as file:
-        async for chunk in request.stream():
-            await file.write(chunk)
-            if (file.size or 0) > limit:
-                raise HTTPException(413, f"the body is larger than {limit} bytes")
+        try:
+            async for chunk in request.stream():
+                await file.write(chunk)
+                if (file.size or 0) > limit:
+                    raise HTTPException(413, f"the body is larger than {limit} bytes")
+        except ClientDisconnect as error:
+            raise HTTPException(400, "the body broke off") from error
         yield file
 
 

@@ -123,6 +123,10 @@ def train(
     found = found or find_films_to_train(sources, say)
     films = found.films
     split = _split(sources, config, folder, films)
+    if sources.split:
+        films = [film for film in films if film.name in split.train | split.validation]
+        if left_out := len(found.films) - len(films):
+            say(f"{left_out} films are on neither side of {sources.split}: they are left out")
     spec = replace(untrained_spec(config, weights), data_fingerprint=fingerprint(films))
     sides = Sides(
         samples_of(films, split.train, spec, found.renderings, soft),

@@ -251,10 +251,13 @@ def test_a_header_is_not_echoed_where_it_could_become_two(watched: Watched, said
     assert "c=d" not in json.dumps(said())
 
 
-def test_a_client_that_goes_away_is_a_line_without_status(watched: Watched, said: Said) -> None:
+@pytest.mark.parametrize("media_type", ["multipart/form-data; boundary=b", "image/png", "application/json"])
+def test_a_client_that_goes_away_is_a_line_without_status(
+    watched: Watched, said: Said, media_type: str
+) -> None:
     with served(AccessLog(server.create_app(watched, with_web=False))) as port:
         with socket.create_connection(("127.0.0.1", port), timeout=SECONDS) as connection:
-            head = "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 999999\r\n\r\n"
+            head = f"Content-Type: {media_type}\r\nContent-Length: 999999\r\n\r\n"
             connection.sendall(f"POST {URL} HTTP/1.1\r\nHost: a\r\n{head}--b".encode())
         wait_until(lambda: any(line["message"] == "request" for line in said()))
     (line,) = (line for line in said() if line["message"] == "request")
