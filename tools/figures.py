@@ -357,6 +357,7 @@ BLOCKS: dict[str, Callable[[Cascade], str]] = {
     **kept("gate"),
     **kept("saliency"),
     **kept("shortcuts"),
+    **kept("detail"),
     "failures": failures,
     "failures_normal_called_pneumonia": lambda _: failure("normal called pneumonia"),
     "failures_pneumonia_called_normal": lambda _: failure("pneumonia called normal"),
