@@ -142,7 +142,7 @@ class Node:
         self.metrics.watch_spool(self.spool)
         self._schedule = Schedule(settings.limits.pause_seconds)
         answered_by = cascade.version
-        if settings.operating_point != DEFAULT_OPERATING_POINT:  # spools of earlier versions hold no other
+        if settings.operating_point != DEFAULT_OPERATING_POINT:  # what earlier versions kept has no suffix
             answered_by += f", {settings.operating_point}"
         self._intake = Intake(self.spool, self._schedule, answered_by, self.metrics)
         reports = CommitmentReports(self.spool, self.metrics)

@@ -26,7 +26,7 @@ MAX_DIRECTORY_BYTES = 1 << 21
 MAX_OTHER_OBJECTS = 200
 """DICOM objects without a picture in all archives of a request: to know one, its header is parsed."""
 
-_END_BYTES, _LONGEST_COMMENT = 22, 0xFFFF
+_END_BYTES, _LONGEST_COMMENT, _IN_OTHER_RECORD = 22, 0xFFFF, 0xFFFFFFFF
 _LOCATOR, _END64 = struct.Struct("<4xLQL"), struct.Struct("<4s36xQ8x")
 """Records at the end of an archive (APPNOTE.TXT, 4.3.14 to 4.3.16): an offset and a size in them."""
 
@@ -95,6 +95,8 @@ def _directory_bytes(file: IO[bytes]) -> int:
     if end < 0:
         return 0
     largest = int.from_bytes(tail[end + 12 : end + 16], "little")
+    if largest == _IN_OTHER_RECORD:
+        largest = 0
     locator = end - _LOCATOR.size
     if locator < 0 or not tail.startswith(b"PK\x06\x07", locator):
         return largest
