@@ -88,7 +88,7 @@ def _directory_bytes(file: IO[bytes]) -> int:
     It is the size that ``zipfile`` reads, or more: of two records that may say it, the larger one.
     """
     size = file.seek(0, 2)
-    start = max(0, size - _LONGEST_COMMENT - _END_BYTES)
+    start = max(0, size - _LONGEST_COMMENT - _END_BYTES - _LOCATOR.size)
     file.seek(start)
     tail = file.read()
     end = tail.rfind(b"PK\x05\x06")
