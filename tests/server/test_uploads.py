@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
 from collections.abc import Mapping
 
@@ -88,6 +89,13 @@ def test_the_size_of_the_directory_is_the_one_that_zipfile_reads(
     end_record = zipfile._EndRecData(file.file)  # type: ignore[attr-defined]
     assert uploads._directory_bytes(file.file) == end_record[5] > 5 * 46
     assert len(films_of([file], 10).films) == 5
+
+
+def test_a_record_that_holds_its_own_signature_hides_no_directory() -> None:
+    record = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 1, 1, MAX_DIRECTORY_BYTES, 0x06054B50, 0)
+    file = UploadFile(io.BytesIO(b"PK\x03\x04" + b"\0" * 100 + record))
+    assert uploads._directory_bytes(file.file) == MAX_DIRECTORY_BYTES
+    assert zipfile._EndRecData(file.file)[5] == MAX_DIRECTORY_BYTES  # type: ignore[attr-defined]
 
 
 def test_directories_of_all_archives_are_read_up_to_a_bound() -> None:

@@ -26,6 +26,7 @@ MAX_DIRECTORY_BYTES = 1 << 21
 MAX_OTHER_OBJECTS = 200
 """DICOM objects without a picture in all archives of a request: to know one, its header is parsed."""
 
+_END = b"PK\x05\x06"
 _END_BYTES, _LONGEST_COMMENT, _IN_OTHER_RECORD = 22, 0xFFFF, 0xFFFFFFFF
 _LOCATOR, _END64 = struct.Struct("<4xLQL"), struct.Struct("<4s36xQ8x")
 """Records at the end of an archive (APPNOTE.TXT, 4.3.14 to 4.3.16): an offset and a size in them."""
@@ -87,11 +88,14 @@ def _directory_bytes(file: IO[bytes]) -> int:
 
     It is the size that ``zipfile`` reads, or more: of two records that may say it, the larger one.
     """
-    size = file.seek(0, 2)
+    file.seek(0, 2)
+    size = file.tell()
     start = max(0, size - _LONGEST_COMMENT - _END_BYTES - _LOCATOR.size)
     file.seek(start)
     tail = file.read()
-    end = tail.rfind(b"PK\x05\x06")
+    end = len(tail) - _END_BYTES
+    if not (tail.startswith(_END, max(0, end)) and tail.endswith(b"\0\0")):  # there is a comment
+        end = tail.rfind(_END)
     if end < 0:
         return 0
     largest = int.from_bytes(tail[end + 12 : end + 16], "little")
