@@ -26,7 +26,14 @@ MakeFilm = Callable[..., Path]
 
 pytestmark = pytest.mark.slow
 
-SMALL = replace(QUICK, object_bytes=200_000, in_flight_bytes=10 << 20, pdu_bytes=16384)
+SMALL = replace(
+    QUICK,
+    acse_seconds=2,
+    network_seconds=2.5,
+    object_bytes=200_000,
+    in_flight_bytes=10 << 20,
+    pdu_bytes=16384,
+)
 
 
 @pytest.fixture(autouse=True)

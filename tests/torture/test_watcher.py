@@ -78,4 +78,5 @@ def test_memory_has_a_limit_and_is_measured(monkeypatch: pytest.MonkeyPatch) -> 
         assert outcome.outcome == "failure"
         assert "MemoryError" in outcome.detail
     with _worker_does(monkeypatch, lambda: np.ones((16, 1 << 20), np.float64)) as watcher:
-        assert watcher.run(Task("array", "act")).peak > 100 << 20
+        # While an input is read, the system may take back pages of libraries: one peak may be too low.
+        assert max(watcher.run(Task("array", "act")).peak for _ in range(3)) > 100 << 20
