@@ -18,8 +18,8 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,20 +29,16 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 from pneumocascade.datasets.films import Split
-from pneumocascade.datasets.perturbations import Grey, fine_detail
+from pneumocascade.datasets.perturbations import fine_detail
 from pneumocascade.evaluation.metrics import auroc
 from pneumocascade.evaluation.subgroups import DETAIL
 from pneumocascade.imaging.read import read_radiograph
 from pneumocascade.model.preprocess import to_eight_bit
 from pneumocascade.model.spec import for_recipe
-from pneumocascade.training.augment import (
-    augment,
-    mix_low_frequencies,
-)
 from pneumocascade.training.calibrate import CLEAN, StageOutputs
 from pneumocascade.training.config import TrainingConfig, parse_schedule
 from pneumocascade.training.cross_fitting import cross_judge, run_clean, run_shifted
-from pneumocascade.training.data import Augmentation, samples_of
+from pneumocascade.training.data import samples_of
 from pneumocascade.training.network import build_network, load_weights
 from pneumocascade.training.onnx_export import to_onnx
 from pneumocascade.training.pipeline import TEACHERS
@@ -58,41 +54,21 @@ MUCH_DETAIL = DETAIL.limits[-1]
 RENDERINGS = ("kermany-512", "kermany-original")
 
 
-def augment_without_detail(film: Grey, rng: np.random.Generator, donor: Callable[[], Grey] | None) -> Grey:
-    """Change a film nearly as models 2.0 were trained: without the detail of another."""
-    return augment(film, rng, donor, grafts=((0.2, mix_low_frequencies),))
-
-
-@dataclass(frozen=True, slots=True)
-class Variant:
-    """What is changed.
-
-    Attributes
-    ----------
-    augmentation : callable
-    changes : dict
-        To the settings.
-    """
-
-    augmentation: Augmentation = augment
-    changes: dict[str, Any] = field(default_factory=dict)
-
-
-VARIANTS = {
-    "as models 2.0": Variant(augment_without_detail),
-    "balanced": Variant(augment_without_detail, {"balance": True}),
-    "adults x 4": Variant(augment_without_detail, {"repeats": 4}),
-    "balanced, detail": Variant(changes={"balance": True}),
-    "detail": Variant(),
+VARIANTS: dict[str, dict[str, Any]] = {
+    "as models 2.0": {},
+    "balanced": {"balance": True},
+    "adults x 4": {"repeats": 4},
+    "balanced, detail": {"balance": True, "detail": True},
+    "detail": {"detail": True},
 }
+"""What each changes of the settings."""
 
 
 def run(
     name: str, found: TrainingFilms, split: Split, weights: str, config: TrainingConfig, folder: Path
 ) -> StageOutputs:
     """Train a variant and return what it says of the films left out."""
-    variant = VARIANTS[name]
-    config = replace(config, **variant.changes)
+    config = replace(config, **VARIANTS[name])
     start = find_weights(weights, config.backbone, config.stage)
     spec = untrained_spec(config, start)
     learnt = repeated(samples_of(found.films, split.train, spec, found.renderings), config.repeats)
@@ -101,7 +77,7 @@ def run(
     torch.manual_seed(config.seed)
     network = build_network(config.backbone, stride_in_1x1=start.stride_in_1x1)
     report = load_weights(network, start, config.backbone)
-    Trainer(network, report, spec, config, Sides(learnt, []), folder, variant.augmentation).run()
+    Trainer(network, report, spec, config, Sides(learnt, []), folder).run()
     network.load_state_dict(load_file(folder / WEIGHTS))
     model = folder / "float32.onnx"
     to_onnx(network, spec, model)

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from pneumocascade.training import augment as room
-from pneumocascade.training.augment import FIRST, GRAFTS, PLAN, Change, Graft, augment
+from pneumocascade.training.augment import DETAIL, FIRST, GRAFTS, PLAN, Change, Graft, augment, match_detail
 from tests.conftest import draw_chest
 
 CHANGES = [change for _, change in (*FIRST, *PLAN)]
@@ -33,7 +35,9 @@ def test_a_change_changes_something(change: Change) -> None:
     assert any(out.shape != film.shape or (out != film).any() for out in outcomes)
 
 
-@pytest.mark.parametrize("graft", [graft for _, graft in GRAFTS], ids=lambda graft: graft.__name__)
+@pytest.mark.parametrize(
+    "graft", [match_detail, *(graft for _, graft in GRAFTS)], ids=lambda graft: graft.__name__
+)
 def test_a_graft_changes_a_film_and_leaves_both_alone(graft: Graft) -> None:
     film, donor = draw_chest(1, 150, 210), draw_chest(5, 120, 100) // 2
     before = film.copy(), donor.copy()
@@ -46,16 +50,21 @@ def test_a_graft_changes_a_film_and_leaves_both_alone(graft: Graft) -> None:
 
 
 def test_another_film_is_asked_for_only_where_one_is_needed() -> None:
-    film, asked = draw_chest(1, 128, 128), 0
+    film = draw_chest(1, 128, 128)
+    asked = {"donor": 0, "detail": 0}
 
-    def donor() -> NDArray[np.uint8]:
-        nonlocal asked
-        asked += 1
+    def counted(name: str) -> NDArray[np.uint8]:
+        asked[name] += 1
         return film
 
     for seed in range(200):
-        augment(film, np.random.default_rng(seed), donor)
-    assert asked == pytest.approx(200 * sum(probability for probability, _ in GRAFTS), rel=0.15)
+        rng = np.random.default_rng(seed)
+        augment(film, rng, partial(counted, "donor"), partial(counted, "detail"))
+    shares = sum(probability for probability, _ in GRAFTS)
+    assert asked == {
+        "donor": pytest.approx(200 * shares, rel=0.3),
+        "detail": pytest.approx(200 * DETAIL, rel=0.15),
+    }
 
 
 def test_the_rng_is_the_only_source_of_chance() -> None:

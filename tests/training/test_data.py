@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,10 +15,16 @@ from PIL import Image
 from pneumocascade import Radiograph, read_radiograph
 from pneumocascade.datasets.films import find_films
 from pneumocascade.datasets.perturbations import Grey
-from pneumocascade.imaging.read import name_of
-from pneumocascade.model.preprocess import to_eight_bit
 from pneumocascade.model.spec import ModelSpec, for_recipe
-from pneumocascade.training.data import FilmDataset, Sample, loader_of_all, renderings_by_name, samples_of
+from pneumocascade.training import data
+from pneumocascade.training.data import (
+    FilmDataset,
+    Sample,
+    grey_pixels,
+    loader_of_all,
+    renderings_by_name,
+    samples_of,
+)
 from tests.conftest import draw_chest
 
 SPEC = for_recipe(1, "clahe-hot", input_size=64)
@@ -99,36 +107,49 @@ def test_every_rendering_is_learnt_from_and_the_first_validated_on(
     assert read == [paths[0]]
 
 
-def test_donors_are_of_either_class_alike_and_of_the_main_source(samples: list[Sample]) -> None:
-    elsewhere = [replace(sample, film=replace(sample.film, domain="nih")) for sample in samples[1::2]]
-    dataset = FilmDataset(samples[::2] + elsewhere, SPEC, size=64, seed=1)
-    pixels = {
-        name_of(sample.film.path): to_eight_bit(read_radiograph(sample.film.path).pixels)
-        for sample in samples[::2]
-    }
-    rng = np.random.default_rng(0)
-    lent = [
-        next(name for name, known in pixels.items() if np.array_equal(known, donor))
-        for donor in (dataset._donor(rng) for _ in range(200))
-    ]
-    normal = sum("IM" in name for name in lent)
-    assert 0.4 < normal / len(lent) < 0.6, "though three in four films are of pneumonia"
+@pytest.fixture
+def given(samples: list[Sample], monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], dict[str, Any]]:
+    """Return by source the class and source of 50 donors of each kind; every other film is of NIH."""
+
+    def collect(detail: bool) -> dict[str, Any]:
+        films = [
+            replace(sample, film=replace(sample.film, domain="nih" if number % 2 else ""))
+            for number, sample in enumerate(samples)
+        ]
+        names = {grey_pixels(each.film.path).tobytes(): (each.label, each.film.domain) for each in films}
+        found: dict[str, Any] = {}
+
+        def augment(film: Grey, _: np.random.Generator, *donors: Callable[[], Grey] | None) -> Grey:
+            found["latest"] = [
+                donor and Counter(names[donor().tobytes()] for _ in range(50)) for donor in donors
+            ]
+            return film
+
+        monkeypatch.setattr(data, "augment", augment)
+        dataset = FilmDataset(films, SPEC, size=64, seed=1, detail=detail)
+        for index, sample in enumerate(films):
+            dataset[index]
+            found[sample.film.domain] = found["latest"]
+        return found
+
+    return collect
 
 
-def test_films_of_further_sources_take_nothing_from_others(samples: list[Sample]) -> None:
-    lent: list[bool] = []
+def test_donors_are_of_either_class_alike_and_of_any_source(given: Callable[[bool], dict[str, Any]]) -> None:
+    for donors, of_detail in given(False).values():
+        normal = sum(count for (label, _), count in donors.items() if label == 0)
+        assert 15 < normal < 35, "though three in four films are of pneumonia"
+        assert {domain for _, domain in donors} == {"", "nih"}
+        assert of_detail is None
 
-    def augmentation(film: Grey, _: np.random.Generator, donor: Callable[[], Grey] | None) -> Grey:
-        lent.append(donor is not None)
-        return film
 
-    both = [samples[0], replace(samples[0], film=replace(samples[0].film, domain="nih"))]
-    dataset = FilmDataset(both, SPEC, size=64, seed=1, augmentation=augmentation)
-    for index in range(len(both)):
-        dataset[index]
-    assert lent == [True, False]
-    alone = FilmDataset([both[1]], SPEC, size=64, seed=1)
-    assert alone[0][0].shape == (3, 64, 64)
+def test_detail_is_taken_among_films_of_the_main_source_alone(
+    given: Callable[[bool], dict[str, Any]],
+) -> None:
+    found = given(True)
+    assert {domain for _, domain in found[""][1]} == {""}
+    assert {label for label, _ in found[""][1]} == {0, 1}
+    assert found["nih"][1] is None
 
 
 def test_what_is_learnt_is_the_label_smoothed_and_half_the_teachers(samples: list[Sample]) -> None:

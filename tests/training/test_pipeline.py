@@ -146,7 +146,7 @@ def test_a_run_of_a_version_with_fewer_settings_goes_on(plan: Plan, models: Path
     before = json.loads(text)
     for name in ("teachers", "students"):
         for settings in before[name].values():
-            assert settings.pop("balance") is False
+            assert [settings.pop(name) for name in ("balance", "detail")] == [False, False]
     path.write_text(json.dumps(before))
     build(plan, lambda _line: None)
     with pytest.raises(TrainingError, match="another teachers;"):

@@ -236,10 +236,11 @@ def test_a_run_from_before_the_digest_is_compared_with_its_split(record_of: Path
         train(sources, replace(CONFIG, seed=1), record_of)
 
 
-def test_the_command_passes_the_balance_on(run: Path, sources: Sources) -> None:
+@pytest.mark.parametrize("option", ["--balance", "--detail"])
+def test_the_command_passes_its_switches_on(run: Path, sources: Sources, option: str) -> None:
     result = runner.invoke(app, command_of(sources, run))
     assert result.exit_code == 0, result.output
-    result = runner.invoke(app, [*command_of(sources, run), "--balance"])
+    result = runner.invoke(app, [*command_of(sources, run), option])
     assert "holds a run with another config" in str(result.exception)
 
 
@@ -248,7 +249,7 @@ def test_a_run_of_a_version_with_fewer_settings_goes_on(
 ) -> None:
     shutil.copytree(run / "stage1", tmp_path / "stage1")
     record = json.loads((tmp_path / "stage1" / "run.json").read_text())
-    assert record["config"].pop("balance") is False
+    assert [record["config"].pop(name) for name in ("balance", "detail")] == [False, False]
     (tmp_path / "stage1" / "run.json").write_text(json.dumps(record))
     train(sources, CONFIG, tmp_path / "stage1")
     with pytest.raises(TrainingError, match="another config;"):

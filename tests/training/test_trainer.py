@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -103,6 +104,21 @@ def test_classes_are_shown_as_they_are_or_equally_often(
     assert share > 0.65
     assert len(shown) == len(films.train) == 32
     assert np.mean(shown) == (0.5 if balance else share)
+
+
+@pytest.mark.parametrize("detail", [False, True])
+def test_detail_is_taken_where_the_settings_say_so(
+    detail: bool, films: Sides, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[object] = []
+
+    def recorded(*arguments: Any, **options: Any) -> FilmDataset:
+        given.append(options.get("detail"))
+        return FilmDataset(*arguments, **options)
+
+    monkeypatch.setattr(trainer_module, "FilmDataset", recorded)
+    trainer_of(replace(films, validation=[]), replace(CONFIG, detail=detail), tmp_path).run()
+    assert given[0] is detail
 
 
 def test_what_is_saved_is_the_moving_average(films: Sides, tmp_path: Path) -> None:

@@ -98,6 +98,13 @@ def train(
             "--balance", help="Show classes, and blocks of neighbouring patient numbers, equally often."
         ),
     ] = False,
+    detail: Annotated[
+        bool,
+        typer.Option(
+            "--detail",
+            help="Give films the contrast that fine detail has in others: the class is learnt less from it.",
+        ),
+    ] = False,
     elsewhere: Annotated[
         list[Path] | None,
         typer.Option(
@@ -141,6 +148,7 @@ def train(
             learning_rate=learning_rate,
             frozen_stages=frozen_stages,
             balance=balance,
+            detail=detail,
             seed=seed,
             workers=workers,
             **{name: value for name, value in given.items() if value is not None},

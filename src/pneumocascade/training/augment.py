@@ -114,12 +114,15 @@ def mask_patches(film: Grey, rng: np.random.Generator) -> Grey:
     return film
 
 
-FIRST: tuple[tuple[float, Change], ...] = ((0.7, crop_sides), (1.0, resample))
-"""Probability and change, applied first: what follows is done on a small square."""
+GRAFTS: tuple[tuple[float, Graft], ...] = ((0.2, mix_low_frequencies),)
+"""Probability and change that needs another film, applied before all others."""
 
-GRAFTS: tuple[tuple[float, Graft], ...] = ((0.2, mix_low_frequencies), (0.75, match_detail))
-"""Probability and change that needs another film, applied after those of ``FIRST``; each takes a film of its
-own."""
+DETAIL = 0.75
+"""Probability of :func:`match_detail`, where it is asked for."""
+
+FIRST: tuple[tuple[float, Change], ...] = ((0.7, crop_sides), (1.0, resample))
+"""Probability and change, in the order in which they are applied. These come before detail is changed and
+make the film small."""
 
 PLAN: tuple[tuple[float, Change], ...] = (
     (0.9, move),
@@ -132,17 +135,14 @@ PLAN: tuple[tuple[float, Change], ...] = (
     (0.3, add_noise),
     (0.5, compress),
 )
-"""Probability and change, applied last, in this order."""
+"""The same for those that come after it."""
 
 
 def augment(
     film: Grey,
     rng: np.random.Generator,
     donor: Callable[[], Grey] | None = None,
-    *,
-    first: tuple[tuple[float, Change], ...] = FIRST,
-    grafts: tuple[tuple[float, Graft], ...] = GRAFTS,
-    plan: tuple[tuple[float, Change], ...] = PLAN,
+    detail_donor: Callable[[], Grey] | None = None,
 ) -> Grey:
     """Apply each change with its probability.
 
@@ -152,23 +152,27 @@ def augment(
     rng : numpy.random.Generator
         The only source of chance.
     donor : callable, optional
-        Returns another film, of uint8 and shape (H', W'); without it, ``grafts`` are left out.
-    first, grafts, plan : tuple of (probability, change)
-        Applied in this order.
+        Returns another film, of uint8 and shape (H', W'); without it, ``GRAFTS`` are left out.
+    detail_donor : callable, optional
+        Returns the film whose contrast of detail is taken; without it, none is.
 
     Returns
     -------
     ndarray of uint8, shape (S, S)
         A new film; the given one is left as it was.
     """
-    for probability, change in first:
-        if rng.random() < probability:
-            film = change(film, rng)
     if donor is not None:
-        for probability, graft in grafts:
+        for probability, graft in GRAFTS:
             if rng.random() < probability:
                 film = graft(film, donor(), rng)
+    film = _changed(film, rng, FIRST)
+    if detail_donor is not None and rng.random() < DETAIL:
+        film = match_detail(film, detail_donor(), rng)
+    return _changed(film, rng, PLAN)
+
+
+def _changed(film: Grey, rng: np.random.Generator, plan: tuple[tuple[float, Change], ...]) -> Grey:
     for probability, change in plan:
         if rng.random() < probability:
             film = change(film, rng)
-    return np.ascontiguousarray(film)
+    return film

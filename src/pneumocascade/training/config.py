@@ -59,6 +59,9 @@ class TrainingConfig:
         Whether classes and blocks of patient numbers are shown equally often in an epoch, and the loss takes
         account of their shares; see :mod:`pneumocascade.training.balance`. Otherwise each film is shown once,
         or ``repeats`` times.
+    detail : bool
+        Whether films of the main source take the contrast of detail of others of it; see
+        :class:`pneumocascade.training.data.FilmDataset`.
     smoothing_sigma : float
         Low-pass before CLAHE, in pixels at the model's size.
     seed : int
@@ -84,6 +87,7 @@ class TrainingConfig:
     statistics_films: int = 1000
     repeats: int = 2
     balance: bool = False
+    detail: bool = False
     smoothing_sigma: float = 0.8
     seed: int = 2018
     workers: int = 1
@@ -115,7 +119,7 @@ class TrainingConfig:
 
 def completed(settings: dict[str, object]) -> dict[str, object]:
     """Return the settings of a run with those that earlier versions did not have, as they were then."""
-    return {"backbone": DEFAULT_BACKBONE, "balance": False, **settings}
+    return {"backbone": DEFAULT_BACKBONE, "balance": False, "detail": False, **settings}
 
 
 def parse_schedule(text: str) -> tuple[tuple[int, int], ...]:

@@ -69,10 +69,6 @@ SoftLabels = Mapping[str, float]
 Item: TypeAlias = tuple[Tensor, Tensor, Tensor]
 """Input, target and ``log_odds`` of a film, or of a batch of films."""
 
-Augmentation: TypeAlias = Callable[[Grey, np.random.Generator, Callable[[], Grey] | None], Grey]
-"""Changes a film; the last argument returns another one to take something from, where there is such
-(:func:`pneumocascade.training.augment.augment`)."""
-
 
 def samples_of(
     films: Sequence[LabelledFilm],
@@ -131,10 +127,6 @@ def renderings_by_name(
 class FilmDataset(Dataset[Item]):
     """Films as model inputs.
 
-    Films of the main source also take low frequencies and detail of others of it, of either class, so that
-    these tell less of the class. Those of further sources do not: their AUROC fell where they did
-    (docs/experiments.md). What detail tells of their class is left in.
-
     Parameters
     ----------
     samples : sequence of Sample
@@ -148,8 +140,10 @@ class FilmDataset(Dataset[Item]):
         Counted from 0.
     smoothing : float
         Of the labels, 0..1.
-    augmentation : callable
-        How films are changed; a function that worker processes can import.
+    detail : bool
+        Whether films of the main source also take the contrast of detail of others of it, of either class,
+        so that it tells less of the class. Those of further sources do not: their AUROC fell where they did
+        (docs/experiments.md).
     """
 
     def __init__(
@@ -161,16 +155,12 @@ class FilmDataset(Dataset[Item]):
         seed: int | None,
         epoch: int = 0,
         smoothing: float = 0.0,
-        augmentation: Augmentation = augment,
+        detail: bool = False,
     ) -> None:
         self.samples = samples
-        self.augmentation = augmentation
         self.smoothing = smoothing
-        by_label: dict[int, list[Path]] = {}
-        for sample in samples:
-            if not sample.film.domain:
-                by_label.setdefault(sample.label, []).append(sample.film.path)
-        self._donors = list(by_label.values())
+        self._donors = _by_label(samples)
+        self._detail_donors = _by_label([each for each in samples if not each.film.domain]) if detail else []
         self.spec = replace(spec, input_size=size)
         self.seed = seed
         self.epoch = epoch
@@ -186,15 +176,27 @@ class FilmDataset(Dataset[Item]):
         else:
             rng = np.random.default_rng((self.seed, self.epoch, index))
             path = sample.renderings[int(rng.integers(len(sample.renderings)))]
-            donor = None if sample.film.domain else partial(self._donor, rng)
-            film = Radiograph(self.augmentation(grey_pixels(path), rng, donor), str(path))
+            donor = partial(_donor, self._donors, rng)
+            of_detail = partial(_donor, self._detail_donors, rng)
+            takes_detail = self._detail_donors and not sample.film.domain
+            changed = augment(grey_pixels(path), rng, donor, of_detail if takes_detail else None)
+            film = Radiograph(changed, str(path))
         target = torch.tensor(sample.target(self.smoothing))
         return torch.from_numpy(prepare(film, self.spec)[0]), target, torch.tensor(sample.log_odds)
 
-    def _donor(self, rng: np.random.Generator) -> Grey:
-        """Return another film, of either class alike: what is taken from it must not tell the class."""
-        films = self._donors[int(rng.integers(len(self._donors)))]
-        return grey_pixels(films[int(rng.integers(len(films)))])
+
+def _by_label(samples: Sequence[Sample]) -> list[list[Path]]:
+    """Return the files of each class."""
+    found: dict[int, list[Path]] = {}
+    for sample in samples:
+        found.setdefault(sample.label, []).append(sample.film.path)
+    return list(found.values())
+
+
+def _donor(files: Sequence[Sequence[Path]], rng: np.random.Generator) -> Grey:
+    """Return another film, of either class alike: what is taken from it must not tell the class."""
+    of_class = files[int(rng.integers(len(files)))]
+    return grey_pixels(of_class[int(rng.integers(len(of_class)))])
 
 
 def grey_pixels(path: Path) -> Grey:

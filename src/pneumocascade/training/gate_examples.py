@@ -55,16 +55,15 @@ def film_pictures(samples: Sequence[Sample], limit: int, seed: int) -> Iterator[
     """Yield films as they are and changed as in training, and what must be refused made from them."""
     by_name = {sample.film.name: sample for sample in samples}
     chosen = [by_name[film.name] for film in choose_films([s.film for s in samples], limit, seed)]
-    donors = [sample.film.path for sample in chosen if not sample.film.domain]
     rng = np.random.default_rng(seed)
     for place in rng.permutation(len(chosen)).tolist():
-        sample = chosen[place]
+        sample, donor = chosen[place], chosen[int(rng.integers(len(chosen)))]
         film = grey_pixels(sample.renderings[int(rng.integers(len(sample.renderings)))])
         patient = sample.film.patient
         domain = sample.film.domain
         yield GateExample(UPRIGHT, AS_IT_IS, patient, domain, film)
-        donor = None if domain else partial(grey_pixels, donors[int(rng.integers(len(donors)))])
-        yield GateExample(UPRIGHT, "changed", patient, domain, augment(film, rng, donor))
+        changed = augment(film, rng, partial(grey_pixels, donor.film.path))
+        yield GateExample(UPRIGHT, "changed", patient, domain, changed)
         for kind, sort, pixels in _spoilt(film[:, ::-1] if rng.random() < 0.5 else film, rng):
             yield GateExample(kind, sort, patient, domain, pixels)
 

@@ -34,7 +34,6 @@ from torch.utils.data import DataLoader
 from pneumocascade.errors import TrainingError
 from pneumocascade.model.engines.processor import instructions
 from pneumocascade.model.spec import ModelSpec
-from pneumocascade.training.augment import augment
 from pneumocascade.training.balance import balanced
 from pneumocascade.training.checkpoint import (
     RunProgress,
@@ -44,7 +43,7 @@ from pneumocascade.training.checkpoint import (
     save_tensors,
 )
 from pneumocascade.training.config import TrainingConfig
-from pneumocascade.training.data import Augmentation, FilmDataset, Item, Sample, loader_of, loader_of_all
+from pneumocascade.training.data import FilmDataset, Item, Sample, loader_of, loader_of_all
 from pneumocascade.training.network import LoadReport, freeze, train_mode
 from pneumocascade.training.starting_weights import WEIGHTS, metadata_of
 
@@ -76,8 +75,6 @@ class Trainer:
     films : Sides
     folder : Path
         Of the run; exists.
-    augmentation : callable
-        How films to learn from are changed; a function that worker processes can import.
     """
 
     def __init__(
@@ -88,9 +85,7 @@ class Trainer:
         config: TrainingConfig,
         films: Sides,
         folder: Path,
-        augmentation: Augmentation = augment,
     ) -> None:
-        self.augmentation = augmentation
         self.spec, self.config, self.films, self.folder = spec, config, films, folder
         self.stride_in_1x1 = report.stride_in_1x1
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -157,7 +152,7 @@ class Trainer:
             seed=config.seed,
             epoch=epoch,
             smoothing=config.label_smoothing,
-            augmentation=self.augmentation,
+            detail=config.detail,
         )
         train_mode(self.network, config.frozen_stages, self.spec.backbone)
         losses = []
