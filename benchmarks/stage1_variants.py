@@ -162,6 +162,7 @@ def main() -> None:
     found = find_films_to_train(sources)
     details = details_of(found)
     splits = block_folds(found.films, 3)
+    arguments.runs.mkdir(parents=True, exist_ok=True)
     record = arguments.runs / "results.json"
     results: dict[str, Any] = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
     for seed, fold, name in itertools.product(arguments.seeds, arguments.folds, arguments.variants):

@@ -45,9 +45,8 @@ SHIFTED = "224"
 """Name of those that are also judged under the shifts of the suite."""
 
 BY_HAND = """Left to do:
-the answers in README.md and in src/pneumocascade/examples/README.md (the val split led to an augmentation: it
-is no test), EXPECTED in src/pneumocascade/doctor/models.py, the words around the tables of MODEL_CARD.md and
-docs, CHANGELOG.md."""
+the answers in README.md, docs/clinic.md, docs/fhir.md and src/pneumocascade/examples/README.md, EXPECTED in
+src/pneumocascade/doctor/models.py, the words around the tables of MODEL_CARD.md and docs, CHANGELOG.md."""
 
 
 def measurements(data: Path, run: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
