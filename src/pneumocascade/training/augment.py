@@ -168,7 +168,7 @@ def augment(
     film = _changed(film, rng, FIRST)
     if detail_donor is not None and rng.random() < DETAIL:
         film = match_detail(film, detail_donor(), rng)
-    return _changed(film, rng, PLAN)
+    return np.ascontiguousarray(_changed(film, rng, PLAN))
 
 
 def _changed(film: Grey, rng: np.random.Generator, plan: tuple[tuple[float, Change], ...]) -> Grey:
